@@ -1,0 +1,46 @@
+# Herald's commands. `make` alone lists them.
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := libs/contracts libs/messaging libs/devstack services/users-api services/notifier services/auditor
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check lock clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv with everything in it
+
+$(STAMP): requirements.lock $(PACKAGES:=/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Herald needs Python 3.11 or newer; $(PYTHON) is older. Name another: make install PYTHON=python3.12"; exit 1; }
+	@echo "Making .venv (a minute, once) ..."
+	@$(PYTHON) -m venv --clear .venv || { \
+	  echo "Python's venv module is missing. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(PACKAGES:%=-e ./%)
+	@touch $(STAMP)
+
+run: $(STAMP) ## Start everything: PostgreSQL, Redis, a mailbox, the API, relay and consumers
+	@exec $(BIN)/devstack run
+
+test: check ## Run every check and test
+	@$(BIN)/pytest
+
+check: $(STAMP) ## Lint, format, types and import walls
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+lock: ## Pin every dependency again, with hashes
+	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
+	@.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-package herald-contracts --no-emit-package herald-messaging \
+	  --group pyproject.toml:dev pyproject.toml $(PACKAGES:=/pyproject.toml) --upgrade --output-file requirements.lock
+	@rm -rf .venv-lock
+
+clean: ## Remove .venv and all local data
+	rm -rf .venv var

@@ -1,0 +1,32 @@
+"""What Herald's services share in meaning: events, and the effects that subscribe to them.
+
+Nothing here does anything. A service may read this package and its own code, never another service's.
+"""
+
+from contracts.envelope import Event, EventData
+from contracts.errors import ContractError, InvalidEvent, UnknownEventVersion
+from contracts.events import UserRegistered, decode
+from contracts.subscriptions import (
+    AUDIT_LOG,
+    SUBSCRIPTIONS,
+    WELCOME_EMAIL,
+    RetryPolicy,
+    Subscription,
+    subscriptions_to,
+)
+
+__all__ = [
+    "AUDIT_LOG",
+    "SUBSCRIPTIONS",
+    "WELCOME_EMAIL",
+    "ContractError",
+    "Event",
+    "EventData",
+    "InvalidEvent",
+    "RetryPolicy",
+    "Subscription",
+    "UnknownEventVersion",
+    "UserRegistered",
+    "decode",
+    "subscriptions_to",
+]

@@ -1,0 +1,63 @@
+"""The envelope every event travels in: CloudEvents 1.0, JSON format.
+
+`type` says what happened and decides who hears of it; `dataschema` says which version of `data` this is
+and decides which model reads it. So a new version reaches every subscription of the type, and a consumer
+too old for it can say so instead of never hearing of it.
+
+Reading ignores attributes it doesn't know (a producer may be newer); writing is exact.
+Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+"""
+
+from datetime import UTC, datetime
+from typing import ClassVar, Generic, Literal, TypeVar
+from uuid import UUID, uuid4
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+
+class EventData(BaseModel):
+    """What happened, as facts. A subclass sets `event_type` and `version`; a published one never changes."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    event_type: ClassVar[str]
+    version: ClassVar[int]
+
+    @classmethod
+    def schema_uri(cls) -> str:
+        """Name this version of the data, for the envelope's `dataschema`."""
+        return f"urn:herald:{cls.event_type}:{cls.version}"
+
+
+DataT = TypeVar("DataT", bound=EventData, covariant=True)
+
+
+class Event(BaseModel, Generic[DataT]):
+    """One thing that happened. `id` is its identity everywhere: consumers are idempotent by it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: Literal["1.0"] = "1.0"
+    id: UUID
+    source: str
+    type: str
+    subject: str
+    time: AwareDatetime
+    datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: str
+    correlationid: str
+    data: DataT
+
+    @classmethod
+    def about(cls, data: DataT, *, source: str, subject: str, correlation_id: str) -> "Event[DataT]":  # type: ignore[misc]  # a constructor: covariance can't be misused
+        """Wrap `data` in a new envelope with an id and a time (UTC) of its own."""
+        return cls(
+            id=uuid4(),
+            source=source,
+            type=data.event_type,
+            subject=subject,
+            time=datetime.now(UTC),
+            dataschema=data.schema_uri(),
+            correlationid=correlation_id,
+            data=data,
+        )

@@ -1,0 +1,64 @@
+"""Who wants which event: the one table that the outbox, the relay and the consumers all read.
+
+A subscription is an *effect*, not a service, so that each effect has its own retries and its own state.
+A new effect is one line in `SUBSCRIPTIONS`; users-api's code doesn't change.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.events import UserRegistered
+
+
+class RetryPolicy(BaseModel):
+    """When a transient error is tried again: exponential backoff with jitter, until `max_attempts`.
+
+    Delays are in seconds; each is drawn from the upper half of `first_delay * 2 ** n`, capped.
+    `max_crashes` bounds attempts that killed their process: a poison event must end somewhere.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    max_attempts: int = Field(ge=1)
+    first_delay: float = Field(gt=0)
+    max_delay: float = Field(gt=0)
+    max_crashes: int = Field(default=5, ge=1)
+
+
+class Subscription(BaseModel):
+    """One effect that wants every event of one type. Its Dramatiq actor has the same name.
+
+    `group_size`: at most so many events travel in one message, when many are due at once.
+    `time_limit`: seconds after which a message's handler is interrupted and tried again.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    event_type: str
+    queue: str
+    retry: RetryPolicy
+    group_size: int = Field(default=100, ge=1)
+    time_limit: float = Field(default=600.0, gt=0)
+
+
+WELCOME_EMAIL = Subscription(
+    name="welcome_email",
+    event_type=UserRegistered.event_type,
+    queue="notifier",
+    group_size=10,
+    retry=RetryPolicy(max_attempts=300, first_delay=1, max_delay=300),  # about a day
+)
+
+AUDIT_LOG = Subscription(
+    name="audit_log",
+    event_type=UserRegistered.event_type,
+    queue="auditor",
+    retry=RetryPolicy(max_attempts=10_000, first_delay=0.5, max_delay=60),  # about a week
+)
+
+SUBSCRIPTIONS: tuple[Subscription, ...] = (WELCOME_EMAIL, AUDIT_LOG)
+
+
+def subscriptions_to(event_type: str) -> tuple[Subscription, ...]:
+    """Return the subscriptions that want events of this type; none is a valid answer."""
+    return tuple(each for each in SUBSCRIPTIONS if each.event_type == event_type)

@@ -1,0 +1,82 @@
+"""Herald's processes: what each is called, how it is started, and what it is told."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devstack.programs import PROGRAMS
+
+SERVICES = ("users", "notifier", "auditor")
+"""Each has a database of this name."""
+
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound to
+
+
+@dataclass(frozen=True)
+class Command:
+    """One process to be: its name, its arguments and its whole environment."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Herald:
+    """A Herald whose processes use these servers.
+
+    Args:
+        databases: for each of SERVICES, its database's URL.
+        port: where the API listens, on `host`.
+        programs: the directory of the programs; by default that of this Python.
+        log_format: `console` for people, `json` for machines.
+        extra: more environment variables for every process.
+    """
+
+    databases: Mapping[str, str]
+    redis_url: str
+    smtp_url: str
+    port: int
+    host: str = "127.0.0.1"
+    programs: Path = PROGRAMS
+    log_format: str = "console"
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def local_url(self) -> str:
+        """Where this machine finds the API."""
+        return f"http://{'127.0.0.1' if self.host in EVERYWHERE else self.host}:{self.port}"
+
+    def migrations(self) -> list[Command]:
+        """Return the commands that prepare the databases; in any order, at the same time if you like."""
+        return [
+            self._command("users-api", "users", "users-api", "migrate"),
+            self._command("notifier", "notifier", "notifier", "migrate"),
+            self._command("auditor", "auditor", "auditor", "migrate"),
+        ]
+
+    def processes(self, *, workers: int = 1, threads: int = 8) -> list[Command]:
+        """Return the processes that make a running Herald."""
+        size = ("--processes", str(workers), "--threads", str(threads))
+        return [
+            self._command("users-api", "users", "users-api", "serve"),
+            self._command("relay", "users", "users-api", "relay"),
+            self._command("notifier", "notifier", "dramatiq", "notifier.worker", *size),
+            self._command("auditor", "auditor", "dramatiq", "auditor.worker", *size),
+        ]
+
+    def _command(self, name: str, service: str, program: str, *arguments: str) -> Command:
+        environment = {
+            **os.environ,
+            "DATABASE_URL": self.databases[service],
+            "REDIS_URL": self.redis_url,
+            "SMTP_URL": self.smtp_url,
+            "HOST": self.host,
+            "PORT": str(self.port),
+            "LOG_FORMAT": self.log_format,
+            "PYTHONUNBUFFERED": "1",
+            **self.extra,
+        }
+        environment.setdefault("LOG_LEVEL", "INFO")
+        return Command(name, (str(self.programs / program), *arguments), environment)

@@ -1,0 +1,153 @@
+"""A process of our own, with everything it starts: none of it outlives us, and none survives a kill."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # it has no types of its own
+
+from devstack.lifeline import lifeline
+
+Output = Callable[[str], None] | Path
+"""Where a process's output goes: each line to a function, or all of it, appended, to a file."""
+
+
+class Process:
+    """A program in a session of its own. It may be started again after it has ended.
+
+    Args:
+        name: what people call it.
+        argv: the program and its arguments.
+        output: where stdout and stderr go; nowhere if left out.
+        env: the whole environment; ours if left out.
+        cwd: the directory to run in; ours if left out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        output: Output | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.argv = list(argv)
+        self._output = output
+        self._env = env
+        self._cwd = cwd
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._cleared = False  # all of the last run is gone: its process id may be another's by now
+        self._reader: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the program; OSError if there is no such program."""
+        if callable(self._output):
+            self._spawn(subprocess.PIPE)
+            self._reader = threading.Thread(target=self._read, args=(self._output,), daemon=True)
+            self._reader.start()
+        else:
+            with (self._output or Path(os.devnull)).open("ab") as log:
+                self._spawn(log.fileno())
+
+    @property
+    def pid(self) -> int:
+        """The process id of the program itself."""
+        if self._popen is None:
+            raise RuntimeError(f"{self.name} has not been started")
+        return self._popen.pid
+
+    @property
+    def pids(self) -> set[int]:
+        """The program, what it started, and whoever is left in its process group. The dead don't count."""
+        if self._popen is None or self._cleared:
+            return set()
+        found = {pid for pid in psutil.pids() if _group(pid) == self.pid}
+        with suppress(psutil.NoSuchProcess):
+            found |= {child.pid for child in psutil.Process(self.pid).children(recursive=True)}
+        return {pid for pid in found if _is_alive(pid)}
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status (-9: killed by signal 9); None before it has ended."""
+        return self._popen.poll() if self._popen else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the program has been started and has not ended."""
+        return self._popen is not None and self.returncode is None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end and return the exit status; subprocess.TimeoutExpired when it takes longer."""
+        assert self._popen is not None, f"{self.name} has not been started"  # noqa: S101  # a caller's mistake
+        return self._popen.wait(timeout)
+
+    def send(self, number: int) -> None:
+        """Send a signal to the program alone."""
+        if self.running:
+            os.kill(self.pid, number)
+
+    def stop(self, timeout: float = 10, by: int = signal.SIGTERM) -> None:
+        """Ask the program to end; after `timeout` seconds, and whatever it left behind, kill."""
+        self.send(by)
+        if self.running:
+            with suppress(subprocess.TimeoutExpired):
+                self.wait(timeout)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the program and everything it started, and wait until all of it is gone."""
+        if self._popen is None or self._cleared:
+            return
+        deadline = time.monotonic() + 5
+        while (alive := self.pids) and time.monotonic() < deadline:
+            for pid in alive:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._popen.poll()
+            time.sleep(0.005)
+        self._popen.wait()
+        lifeline.release(self.pid)
+        if self._reader:
+            self._reader.join(timeout=1)
+        self._cleared = True
+
+    def _spawn(self, output: int) -> None:
+        self._popen = subprocess.Popen(  # noqa: S603  # the caller names the program
+            self.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=self._env,
+            cwd=self._cwd,
+            start_new_session=True,
+        )
+        self._cleared = False
+        lifeline.hold(self._popen.pid)
+
+    def _read(self, receive: Callable[[str], None]) -> None:
+        assert self._popen is not None  # noqa: S101  # started just now
+        assert self._popen.stdout is not None  # noqa: S101  # a pipe
+        with self._popen.stdout as lines:
+            for line in lines:
+                receive(line.decode("utf-8", "replace").rstrip())
+
+
+def _group(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,104 @@
+"""`devstack run`: everything, from nothing, until Ctrl-C. Read `run` as a table of contents."""
+
+import time
+import urllib.request
+from pathlib import Path
+from urllib.error import URLError
+
+from devstack.errors import DevstackError, PortTaken
+from devstack.herald import Command, Herald
+from devstack.lock import Lock
+from devstack.ports import port_is_taken
+from devstack.processes import Process
+from devstack.programs import PROGRAMS
+from devstack.shutdown import Shutdown, Stopped
+from devstack.stack import Stack
+from devstack.supervisor import Supervisor
+from devstack.terminal import Terminal
+from devstack.welcome import welcome
+
+READY_TIMEOUT = 60.0
+TELL_EVERY = 5.0
+
+
+def run(host: str, port: int, var: Path, programs: Path = PROGRAMS) -> None:
+    """Run everything until a signal comes; DevstackError when it can't be started.
+
+    `programs` is the directory of Herald's own.
+    """
+    terminal, shutdown, lock = Terminal(), Shutdown(), Lock(var / "run.lock")
+    supervisor = Supervisor(terminal.progress)
+    lock.take("Herald already runs in this checkout. Stop it first: Ctrl-C in its terminal.")
+    try:
+        require_port(host, port)
+        terminal.progress("starting Herald ...")
+        stack = Stack(var, supervisor, terminal)
+        herald = stack.start(host, port, programs)
+        migrate(herald.migrations(), terminal, shutdown)
+        supervisor.start([_process(command, terminal) for command in herald.processes()])
+        wait_until_ready(herald, supervisor, terminal, shutdown)
+        terminal.show(welcome(herald, stack.mail))
+        while True:
+            shutdown.pause(0.2)
+            supervisor.look()
+    except Stopped:
+        terminal.progress("stopping (once more to kill) ...")
+    finally:
+        supervisor.stop()
+        lock.free()
+    terminal.progress("stopped")
+
+
+def require_port(host: str, port: int) -> None:
+    """Raise PortTaken, with what to do, when the API could not listen."""
+    try:
+        taken = port_is_taken(port, host)
+    except OSError as error:
+        raise PortTaken(f"Can't listen on {host}:{port}: {error.strerror}. Try: make run PORT=8001") from None
+    if taken:
+        other = 8001 if port == 8000 else port + 1  # noqa: PLR2004  # the default
+        raise PortTaken(f"Port {port} is taken by another program. Use another: make run PORT={other}")
+
+
+def migrate(commands: list[Command], terminal: Terminal, shutdown: Shutdown) -> None:
+    """Run migrations, all at the same time; DevstackError when one fails."""
+    processes = [_process(command, terminal) for command in commands]
+    try:
+        for process in processes:
+            process.start()
+        while any(process.running for process in processes):
+            shutdown.pause(0.02)
+    finally:
+        for process in processes:
+            process.kill()
+    failed = [" ".join(process.argv[:2]) for process in processes if process.returncode != 0]
+    if failed:
+        raise DevstackError(f"Preparing the databases failed (see above): {', '.join(failed)}")
+    terminal.progress("databases are up to date")
+
+
+def wait_until_ready(herald: Herald, supervisor: Supervisor, terminal: Terminal, shutdown: Shutdown) -> None:
+    """Wait until the API says it is ready; DevstackError when that takes too long."""
+    began = told = time.monotonic()
+    while reason := _why_not_ready(f"{herald.local_url}/readyz"):
+        now = time.monotonic()
+        if now - began > READY_TIMEOUT:
+            raise DevstackError(f"The API is not ready after {READY_TIMEOUT:.0f} s ({reason}); see its lines above.")
+        if now - told > TELL_EVERY:
+            terminal.progress(f"waiting for the API: {reason}")
+            told = now
+        supervisor.look()
+        shutdown.pause(0.05)
+    terminal.progress("Herald is ready")
+
+
+def _why_not_ready(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310  # our own
+            return ""
+    except (URLError, OSError) as error:
+        return str(error)
+
+
+def _process(command: Command, terminal: Terminal) -> Process:
+    return Process(command.name, command.argv, env=command.env, output=terminal.speaker(command.name))

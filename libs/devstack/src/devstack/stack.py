@@ -1,0 +1,62 @@
+"""The servers that Herald needs: those that the environment names, and our own for the others."""
+
+import os
+from pathlib import Path
+
+from devstack.herald import SERVICES, Herald
+from devstack.ports import free_port
+from devstack.postgres import Postgres
+from devstack.processes import Process
+from devstack.programs import program
+from devstack.redis_server import RedisServer
+from devstack.supervisor import Supervisor
+from devstack.terminal import Terminal
+
+
+class Stack:
+    """Starts servers under a supervisor, with their data below `var`, and knows their addresses."""
+
+    def __init__(self, var: Path, supervisor: Supervisor, terminal: Terminal) -> None:
+        self.mail: Path | None = None
+        """Where mails land, when the mailbox is our own."""
+        self._var = var
+        self._supervisor = supervisor
+        self._terminal = terminal
+
+    def start(self, host: str, port: int, programs: Path) -> Herald:
+        """Start what the environment does not name, and return the Herald that uses it all."""
+        given = os.environ.get
+        return Herald(
+            databases=self._databases(given("DATABASE_URL")),
+            redis_url=given("REDIS_URL") or self._redis(),
+            smtp_url=given("SMTP_URL") or self._mailbox(),
+            host=host,
+            port=port,
+            programs=programs,
+        )
+
+    def _databases(self, given: str | None) -> dict[str, str]:
+        if given:  # one for all: their tables don't collide
+            return dict.fromkeys(SERVICES, given)
+        postgres = Postgres(self._var / "postgres")
+        if not postgres.data_dir.exists():
+            self._terminal.progress("making the database (once) ...")
+        self._supervisor.start([postgres])
+        for name in SERVICES:
+            postgres.create_database(name)
+        self._terminal.progress(f"PostgreSQL answers on port {postgres.port}")
+        return {name: postgres.url(name) for name in SERVICES}
+
+    def _redis(self) -> str:
+        redis = RedisServer(self._var / "redis")
+        self._supervisor.start([redis])
+        self._terminal.progress(f"Redis answers on port {redis.port} ({redis.program or 'fake'})")
+        if redis.note:
+            self._terminal.progress(redis.note)
+        return redis.url
+
+    def _mailbox(self) -> str:
+        port, self.mail = free_port(), self._var / "mail"
+        argv = [program("devstack"), "mailbox", "--port", str(port), "--dir", str(self.mail)]
+        self._supervisor.start([Process("mailbox", argv, output=self._terminal.speaker("mailbox"))])
+        return f"smtp://127.0.0.1:{port}"

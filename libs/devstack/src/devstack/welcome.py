@@ -1,0 +1,39 @@
+"""What `make run` shows when everything runs."""
+
+import re
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from devstack.herald import Herald
+
+
+def welcome(herald: Herald, mail: Path | None) -> str:
+    """Return a box with the addresses, and below it a command to paste, unwrapped."""
+    rows = Table.grid(padding=(0, 2))
+    rows.add_row("API", herald.local_url)
+    rows.add_row("Try it", f"{herald.local_url}/docs")
+    rows.add_row("Mail", f"{mail}/*.eml" if mail else _without_password(herald.smtp_url))
+    for name, url in herald.databases.items():
+        rows.add_row(f"Database {name}", f"psql {_without_password(url)}")
+    rows.add_row("Redis", _without_password(herald.redis_url))
+    rows.add_row("Stop", "Ctrl-C")
+    return f"{_render(Panel(rows, title='Herald runs', expand=False))}Register someone:\n\n{_curl(herald)}\n"
+
+
+def _curl(herald: Herald) -> str:
+    body = '{"email":"maya@example.com","full_name":"Maya Chen"}'
+    return f"curl -X POST {herald.local_url}/users -H 'content-type: application/json' -d '{body}'"
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r":[^:/@]*@", ":***@", url)
+
+
+def _render(panel: Panel) -> str:
+    text = StringIO()
+    Console(file=text, width=110).print(panel)
+    return text.getvalue()

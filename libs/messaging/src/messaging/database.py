@@ -1,0 +1,29 @@
+"""PostgreSQL, as workers and the relay use it: a small pool of synchronous connections.
+
+Connections are in autocommit: one statement is one transaction, and a longer one says so with
+`connection.transaction()`. Nobody holds a connection while talking to Redis or SMTP.
+"""
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool
+
+Pool = ConnectionPool[Connection[TupleRow]]
+
+
+def open_pool(database_url: str, *, size: int, name: str) -> Pool:
+    """Open a pool of at most `size` connections; it doesn't wait for PostgreSQL to be there.
+
+    A connection found dead when it is handed out is replaced, so a restart of PostgreSQL costs one error at most.
+    """
+    return ConnectionPool(
+        database_url,
+        min_size=1,
+        max_size=size,
+        timeout=10,
+        reconnect_timeout=1,
+        kwargs={"autocommit": True, "application_name": f"herald-{name}", "connect_timeout": 5},
+        check=ConnectionPool.check_connection,
+        name=name,
+        open=True,
+    )

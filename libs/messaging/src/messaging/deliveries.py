@@ -1,0 +1,196 @@
+"""Deliveries: one event for one subscription, and every move of its state. Each move is one statement.
+
+    pending ──► queued ──► running ──► succeeded
+       ▲          │           ├──────► failed      (permanent error, attempts or crashes used up)
+       │          └───────────┤──────► uncertain   (nobody can know; an operator decides)
+       └── retrying ◄─────────┘
+
+Invariants, each kept by the WHERE clause of the statement that could break it:
+- A delivery is claimed by one relay at a time (`FOR UPDATE SKIP LOCKED` in CLAIM).
+- News about an older `dispatch` moves nothing, except that an unfinished delivery that turns out to have
+  succeeded is finished: the effect is there, whichever attempt made it.
+- A finished delivery moves only when an operator says so (RETRY_BY_OPERATOR, REPLAY), in a new `generation`.
+- Whatever is queued or running has a lease; when that runs out the relay looks for its message.
+All times are the database's.
+"""
+
+from collections.abc import Iterable
+from typing import Any, LiteralString, Protocol
+from uuid import UUID
+
+CLAIM: LiteralString = """
+-- Take due deliveries and pack them into messages: up to group_size of one subscription in each, and one that
+-- has seen its worker die alone, so that a poison event takes no neighbour down.
+WITH due AS MATERIALIZED (
+    SELECT event_id, subscription, crashes, due_at
+    FROM deliveries
+    WHERE state IN ('pending', 'retrying') AND due_at <= now() AND subscription = ANY (%(names)s)
+    ORDER BY due_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), packed AS (
+    SELECT event_id, subscription, concat_ws('.', %(claim)s::text, subscription,
+        CASE WHEN crashes > 0 THEN event_id::text ELSE
+            ((row_number() OVER (PARTITION BY subscription, crashes > 0 ORDER BY due_at) - 1) / group_size)::text
+        END) AS message_id
+    FROM due JOIN unnest(%(names)s::text[], %(group_sizes)s::int[]) AS known (name, group_size)
+        ON name = subscription
+)
+UPDATE deliveries
+SET state = 'queued', dispatch = dispatch + 1, message_id = packed.message_id,
+    due_at = NULL, queued_at = now(), lease_until = now() + make_interval(secs => %(lease)s)
+FROM packed JOIN events ON events.id = packed.event_id
+WHERE deliveries.event_id = packed.event_id AND deliveries.subscription = packed.subscription
+RETURNING deliveries.event_id, deliveries.subscription, deliveries.message_id, dispatch, generation, envelope
+"""
+
+NEXT_DUE: LiteralString = """
+-- Seconds until the next delivery is due; none, if nothing waits.
+SELECT extract(epoch FROM min(due_at) - now())::float8 FROM deliveries WHERE state IN ('pending', 'retrying')
+"""
+
+RELEASE: LiteralString = """
+-- Undo CLAIM: the messages couldn't be enqueued.
+UPDATE deliveries
+SET state = CASE WHEN attempts > 0 THEN 'retrying' ELSE 'pending' END,
+    due_at = now(), lease_until = NULL, message_id = NULL
+FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
+    AS unsent (event_id, subscription, dispatch)
+WHERE deliveries.event_id = unsent.event_id AND deliveries.subscription = unsent.subscription
+    AND deliveries.dispatch = unsent.dispatch AND state = 'queued'
+"""
+
+STARTED: LiteralString = """
+-- A worker began. Shown while it lasts, and the mark by which a crash is told from a wait in the queue.
+UPDATE deliveries
+SET state = 'running', attempts = attempts + 1, started_at = now(),
+    lease_until = now() + make_interval(secs => %(lease)s)
+FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
+    AS receipt (event_id, subscription, dispatch)
+WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = receipt.subscription
+    AND deliveries.dispatch = receipt.dispatch AND state = 'queued'
+"""
+
+FINISHED: LiteralString = """
+-- A worker says how it ended for good.
+UPDATE deliveries
+SET state = receipt.outcome, attempts = attempts + (state = 'queued')::int,
+    last_error = coalesce(receipt.error, last_error), finished_at = now(),
+    started_at = CASE WHEN state = 'running' THEN started_at ELSE now() END,
+    due_at = NULL, lease_until = NULL, message_id = NULL
+FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[],
+    %(outcomes)s::text[], %(errors)s::text[]) AS receipt (event_id, subscription, dispatch, outcome, error)
+WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = receipt.subscription
+    AND (deliveries.dispatch = receipt.dispatch AND state IN ('queued', 'running')
+        OR receipt.outcome = 'succeeded' AND state NOT IN ('succeeded', 'failed', 'uncertain'))
+"""
+
+RETRIED: LiteralString = """
+-- A worker met a transient error: due again after its backoff, or dead when the policy's attempts are used up.
+WITH news AS (
+    SELECT deliveries.event_id, deliveries.subscription, receipt.error, policy.max_attempts,
+        attempts + (state = 'queued')::int AS attempts,
+        coalesce(receipt.after, least(policy.max_delay,
+            policy.first_delay * 2 ^ least(attempts + (state = 'queued')::int - 1, 60)) * (0.5 + random() / 2)
+        ) AS delay
+    FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[],
+            %(errors)s::text[], %(afters)s::float8[]) AS receipt (event_id, subscription, dispatch, error, after)
+        JOIN deliveries USING (event_id, subscription, dispatch)
+        JOIN unnest(%(names)s::text[], %(max_attempts)s::int[], %(first_delays)s::float8[], %(max_delays)s::float8[])
+            AS policy (subscription, max_attempts, first_delay, max_delay) USING (subscription)
+    WHERE state IN ('queued', 'running')
+    FOR UPDATE OF deliveries
+)
+UPDATE deliveries
+SET attempts = news.attempts, last_error = news.error, message_id = NULL, lease_until = NULL,
+    state = CASE WHEN news.attempts >= news.max_attempts THEN 'failed' ELSE 'retrying' END,
+    due_at = CASE WHEN news.attempts < news.max_attempts THEN now() + make_interval(secs => news.delay) END,
+    finished_at = CASE WHEN news.attempts >= news.max_attempts THEN now() END,
+    started_at = CASE WHEN state = 'running' THEN started_at ELSE now() END
+FROM news
+WHERE deliveries.event_id = news.event_id AND deliveries.subscription = news.subscription
+"""
+
+CRASHED: LiteralString = """
+-- The worker that held these messages is dead. What it had begun counts as a crash; what it hadn't just waits.
+UPDATE deliveries
+SET message_id = NULL, lease_until = NULL,
+    crashes = crashes + (state = 'running')::int,
+    last_error = CASE WHEN state = 'running' THEN 'the worker process died during this attempt' ELSE last_error END,
+    state = CASE WHEN state = 'queued' THEN CASE WHEN attempts > 0 THEN 'retrying' ELSE 'pending' END
+        WHEN crashes + 1 >= max_crashes OR attempts >= max_attempts THEN 'failed' ELSE 'retrying' END,
+    due_at = CASE WHEN state = 'queued' THEN now()
+        WHEN crashes + 1 >= max_crashes OR attempts >= max_attempts THEN NULL
+        ELSE now() + make_interval(secs => random() * 2 ^ crashes) END,
+    finished_at = CASE WHEN state = 'running' AND (crashes + 1 >= max_crashes OR attempts >= max_attempts)
+        THEN now() END
+FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
+        AS held (event_id, subscription, dispatch)
+    JOIN unnest(%(names)s::text[], %(max_attempts)s::int[], %(max_crashes)s::int[])
+        AS policy (subscription, max_attempts, max_crashes) USING (subscription)
+WHERE deliveries.event_id = held.event_id AND deliveries.subscription = held.subscription
+    AND deliveries.dispatch = held.dispatch AND state IN ('queued', 'running')
+"""
+
+EXTEND: LiteralString = """
+-- Take the leases that ran out, to look for their messages. The longer a message waits the rarer the look.
+WITH expired AS MATERIALIZED (
+    SELECT event_id, subscription FROM deliveries
+    WHERE state IN ('queued', 'running') AND lease_until <= now()
+    ORDER BY lease_until
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE deliveries
+SET lease_until = now() + least(greatest(now() - queued_at, make_interval(secs => %(lease)s)), interval '10 min')
+FROM expired
+WHERE deliveries.event_id = expired.event_id AND deliveries.subscription = expired.subscription
+RETURNING deliveries.event_id, deliveries.subscription, dispatch, message_id
+"""
+
+LOST: LiteralString = """
+-- Redis no longer holds the message of these dispatches: due again, at once.
+UPDATE deliveries
+SET state = CASE WHEN attempts > 0 THEN 'retrying' ELSE 'pending' END,
+    due_at = now(), lease_until = NULL, message_id = NULL
+FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
+    AS lost (event_id, subscription, dispatch)
+WHERE deliveries.event_id = lost.event_id AND deliveries.subscription = lost.subscription
+    AND deliveries.dispatch = lost.dispatch AND state IN ('queued', 'running')
+"""
+
+EXPIRE_ALL: LiteralString = """
+-- Redis was wiped: look at every lease now.
+UPDATE deliveries SET lease_until = now() WHERE state IN ('queued', 'running') AND lease_until > now()
+"""
+
+WAKE: LiteralString = """
+-- Tell every relay that a delivery is due.
+SELECT pg_notify('herald_due', '')
+"""
+
+
+class Fenced(Protocol):
+    """Anything that names a delivery and one enqueueing of it."""
+
+    @property
+    def event_id(self) -> UUID:
+        """Which event."""
+
+    @property
+    def subscription(self) -> str:
+        """For which subscription."""
+
+    @property
+    def dispatch(self) -> int:
+        """Which enqueueing: the fencing token."""
+
+
+def triples(items: Iterable[Fenced]) -> dict[str, list[Any]]:
+    """Return the parallel arrays by which the statements above find exactly these dispatches."""
+    listed = list(items)
+    return {
+        "event_ids": [each.event_id for each in listed],
+        "subscriptions": [each.subscription for each in listed],
+        "dispatches": [each.dispatch for each in listed],
+    }

@@ -1,0 +1,25 @@
+"""What a handler raises to say how its attempt ended. Any other exception is transient: tried again."""
+
+
+class MessagingError(Exception):
+    """Herald's messaging can't go on. The message says what to do."""
+
+
+class ConfigurationError(MessagingError):
+    """A setting is missing or wrong. Set the environment variable that the message names."""
+
+
+class PermanentError(MessagingError):
+    """Trying again can't help. The delivery is failed at once; mend the cause, then retry it."""
+
+
+class UncertainError(MessagingError):
+    """Nobody can know whether the effect happened. Look for yourself, then retry the delivery or leave it."""
+
+
+class RetryLater(MessagingError):
+    """The attempt can't be made now. Nothing to do: it is tried again after `after` seconds."""
+
+    def __init__(self, message: str, after: float) -> None:
+        super().__init__(message)
+        self.after = after

@@ -1,0 +1,71 @@
+"""The message: what one Dramatiq message carries from the relay to a consumer.
+
+Its one argument is a batch: a list of `{"dispatch", "generation", "event"}`, where `event` is a CloudEvents
+envelope. The actor is named for the subscription. Only this module knows the format.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from dramatiq import Message
+
+from contracts import Event, EventData, Subscription, decode
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event for one subscription, as a handler gets it.
+
+    `dispatch` counts how often it was enqueued; `generation` how often an operator asked for it again.
+    """
+
+    event: Event[EventData]
+    subscription: str
+    dispatch: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Which delivery, and which enqueueing of it: enough to report on it without reading the event."""
+
+    event_id: UUID
+    subscription: str
+    dispatch: int
+
+
+def encode(message_id: str, subscription: Subscription, batch: Iterable[Mapping[str, Any]]) -> bytes:
+    """Make the Dramatiq message for the subscription's actor, as its Redis broker stores it."""
+    return Message(
+        queue_name=subscription.queue,
+        actor_name=subscription.name,
+        args=(list(batch),),
+        kwargs={},
+        options={"redis_message_id": message_id},
+        message_id=message_id,
+    ).encode()
+
+
+def references(data: bytes) -> list[Reference]:
+    """List what an encoded message carries; a message that isn't ours carries nothing."""
+    try:
+        message = Message.decode(data)
+        return [reference(message.actor_name, item) for item in message.args[0]]
+    except Exception:  # whatever a stranger put into Redis
+        return []
+
+
+def reference(subscription: str, item: Mapping[str, Any]) -> Reference:
+    """Read which delivery an item of a batch is, even where its event can't be read."""
+    return Reference(UUID(item["event"]["id"]), subscription, int(item["dispatch"]))
+
+
+def open_item(subscription: str, item: Mapping[str, Any]) -> Delivery:
+    """Read an item of a batch.
+
+    Raises:
+        contracts.ContractError: the event is of an unknown version, or doesn't fit its contract.
+    """
+    return Delivery(decode(item["event"]), subscription, int(item["dispatch"]), int(item["generation"]))

@@ -1,0 +1,73 @@
+"""Migrations by Alembic: hand-written SQL, each service its own, one runner for all.
+
+A service's history is kept in a table of its own name, so services may share a database. Concurrent runs wait
+for each other. The database's `search_path` decides where tables go.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import resources
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from messaging.errors import MessagingError
+from messaging.settings import DatabaseSettings, load_or_exit
+
+_LOCK = 0x48455241  # "HERA": any number, the same for every service
+
+
+class MigrationError(MessagingError):
+    """The database can't be brought up to date. Check DATABASE_URL and that PostgreSQL answers."""
+
+
+def migrate(database_url: str, *, service: str, packages: Sequence[str]) -> None:
+    """Bring the database up to the newest revision found in `packages`, such as `users_api.migrations`.
+
+    Raises:
+        MigrationError: PostgreSQL is not to be had.
+    """
+    engine = create_engine("postgresql+psycopg://", creator=lambda: _connect(database_url), poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        config = _config(packages)
+        config.attributes.update(connection=connection, version_table=version_table(service))
+        command.upgrade(config, "heads")
+
+
+def version_table(service: str) -> str:
+    """Name the table that says which revisions a service's database has."""
+    return f"{service}_revision"
+
+
+def heads(packages: Sequence[str]) -> set[str]:
+    """Return the newest revisions, which an up-to-date database has in its version table."""
+    return set(ScriptDirectory.from_config(_config(packages)).get_heads())
+
+
+def _connect(database_url: str) -> psycopg.Connection[tuple[object, ...]]:
+    try:
+        return psycopg.connect(database_url, connect_timeout=10)
+    except psycopg.OperationalError as error:
+        raise MigrationError(f"{str(error).strip()}. Check DATABASE_URL and that PostgreSQL answers.") from None
+
+
+def _config(packages: Sequence[str]) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("messaging") / "alembic"))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", "\n".join(str(resources.files(package)) for package in packages))
+    return config
+
+
+def migrate_command(service: str, packages: Sequence[str]) -> None:
+    """Run `<service> migrate` on DATABASE_URL: a service's command line calls this. Ends with status 1 on failure."""
+    settings = load_or_exit(DatabaseSettings)
+    try:
+        migrate(settings.database_url, service=service, packages=packages)
+    except MigrationError as error:
+        sys.exit(f"{service} migrate: {error}")

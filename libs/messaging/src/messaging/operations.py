@@ -1,0 +1,54 @@
+"""What people ask of deliveries, over HTTP or on the command line: look, retry one, replay many."""
+
+from typing import LiteralString
+
+OF_SUBJECT: LiteralString = """
+-- Every effect of every event about a subject, such as users/7, oldest event first.
+SELECT event_id, type AS event_type, subscription, state, attempts, crashes, last_error,
+    created_at, due_at, queued_at, started_at, finished_at
+FROM events JOIN deliveries ON event_id = events.id
+WHERE subject = %(subject)s
+ORDER BY recorded_at, event_id, subscription
+"""
+
+IN_STATE: LiteralString = """
+-- Deliveries in one state, newest first.
+SELECT event_id, type AS event_type, subject, subscription, state, attempts, crashes, last_error,
+    created_at, due_at, queued_at, started_at, finished_at
+FROM deliveries JOIN events ON event_id = events.id
+WHERE state = %(state)s
+ORDER BY created_at DESC
+LIMIT %(limit)s
+"""
+
+RETRY_BY_OPERATOR: LiteralString = """
+-- A dead letter lives again: all its attempts anew, in a new generation. Only what is failed or uncertain moves.
+WITH known AS (
+    SELECT event_id, subscription, state FROM deliveries
+    WHERE event_id = %(event_id)s AND subscription = %(subscription)s
+    FOR UPDATE
+), retried AS (
+    UPDATE deliveries
+    SET state = 'pending', due_at = now(), finished_at = NULL, generation = generation + 1, attempts = 0, crashes = 0
+    FROM known
+    WHERE deliveries.event_id = known.event_id AND deliveries.subscription = known.subscription
+        AND known.state IN ('failed', 'uncertain')
+    RETURNING pg_notify('herald_due', '')
+)
+SELECT known.state, EXISTS (SELECT FROM retried) AS retried FROM known
+"""
+
+REPLAY: LiteralString = """
+-- Deliver to a subscription every event of its type since a time that it never had or that failed for it.
+WITH replayed AS (
+    INSERT INTO deliveries (event_id, subscription, due_at)
+    SELECT id, %(subscription)s, greatest(available_at, now()) FROM events
+    WHERE type = %(event_type)s AND recorded_at >= %(since)s
+    ON CONFLICT (event_id, subscription) DO UPDATE
+    SET state = 'pending', due_at = now(), finished_at = NULL,
+        generation = deliveries.generation + 1, attempts = 0, crashes = 0
+    WHERE deliveries.state = 'failed'
+    RETURNING event_id
+)
+SELECT count(*) AS replayed, pg_notify('herald_due', '') FROM replayed
+"""

@@ -1,0 +1,126 @@
+"""Receipts: what consumers report back, and how the relay reads them.
+
+Receipts travel in a Redis stream and may be lost, doubled or late. Nothing depends on one arriving: the lease
+of the delivery runs out, it is enqueued again, and the consumer's own idempotency answers.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+from uuid import UUID
+
+import redis
+
+from messaging import transport
+
+Outcome = Literal["started", "succeeded", "retry", "failed", "uncertain"]
+
+GROUP = "relay"
+MAX_UNREAD = 1_000_000
+MAX_ERROR = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One delivery's news. `dispatch` is the fencing token: which enqueueing of the delivery this is about.
+
+    `after`: seconds until the next attempt, where the handler knows better than the retry policy.
+    """
+
+    event_id: UUID
+    subscription: str
+    dispatch: int
+    outcome: Outcome
+    error: str | None = None
+    after: float | None = None
+
+
+def describe(error: BaseException) -> str:
+    """Tell an error in one line that PostgreSQL can store, of at most 500 characters."""
+    text = f"{type(error).__name__}: {error}".replace("\x00", "")
+    return text.encode("utf-8", "replace").decode()[:MAX_ERROR]
+
+
+def report(client: redis.Redis, receipts: Sequence[Receipt]) -> None:
+    """Send receipts as one entry of the stream.
+
+    Raises:
+        redis.RedisError: Redis is not to be had. The caller may go on: receipts can be lost.
+    """
+    entry = json.dumps([asdict(receipt) | {"event_id": str(receipt.event_id)} for receipt in receipts])
+    client.xadd(transport.RECEIPTS, {"receipts": entry}, maxlen=MAX_UNREAD, approximate=True)
+
+
+class ReceiptReader:
+    """One relay's place in the stream. Several relays share the work; what one leaves unread another takes over."""
+
+    def __init__(self, client: redis.Redis, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def read(self, *, wait: float, limit: int = 500) -> tuple[list[bytes], list[Receipt]]:
+        """Wait up to `wait` seconds for receipts; return the entries' ids, to be done with, and what they hold."""
+        try:
+            found = self._client.xreadgroup(
+                GROUP, self._name, {transport.RECEIPTS: ">"}, count=limit, block=int(wait * 1000)
+            )
+        except redis.ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            self._create_group()
+            return [], []
+        return _parse(_entries(found))
+
+    def take_over(self, *, idle: float, limit: int = 500) -> tuple[list[bytes], list[Receipt]]:
+        """Claim receipts that another relay read at least `idle` seconds ago and never finished with."""
+        try:
+            found = self._client.xautoclaim(
+                transport.RECEIPTS, GROUP, self._name, min_idle_time=int(idle * 1000), count=limit
+            )
+        except redis.ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            return [], []
+        return _parse(found[1])
+
+    def done(self, entry_ids: Iterable[bytes]) -> None:
+        """Forget entries whose receipts are committed."""
+        ids = list(entry_ids)
+        if ids:
+            pipeline = self._client.pipeline(transaction=True)
+            pipeline.xack(transport.RECEIPTS, GROUP, *ids)
+            pipeline.xdel(transport.RECEIPTS, *ids)
+            pipeline.execute()
+
+    def _create_group(self) -> None:
+        try:
+            self._client.xgroup_create(transport.RECEIPTS, GROUP, id="0", mkstream=True)
+        except redis.ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+
+Entries = list[tuple[bytes, dict[bytes, bytes] | None]]
+
+
+def _entries(found: object) -> Entries:
+    """Find the one stream's entries in the answer, a list of pairs in RESP2 and a dict in RESP3."""
+    if not found:
+        return []
+    streams = list(found.values()) if isinstance(found, dict) else [entries for _, entries in found]  # type: ignore[attr-defined]  # redis-py types this as Any
+    entries = streams[0]
+    return entries[0] if entries and isinstance(entries[0], list) else entries
+
+
+def _parse(entries: Entries) -> tuple[list[bytes], list[Receipt]]:
+    ids = [entry_id for entry_id, _ in entries]
+    return ids, [receipt for _, fields in entries if fields for receipt in _receipts(fields)]
+
+
+def _receipts(fields: dict[bytes, bytes]) -> list[Receipt]:
+    """Read one entry; one that can't be read is as good as lost, so it is dropped."""
+    try:
+        return [Receipt(**{**each, "event_id": UUID(each["event_id"])}) for each in json.loads(fields[b"receipts"])]
+    except (KeyError, TypeError, ValueError):
+        return []

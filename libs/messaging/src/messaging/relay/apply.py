@@ -1,0 +1,67 @@
+"""Apply receipts to deliveries: groups of them, one statement for each kind of news, one transaction in all."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from contracts import Subscription
+from messaging import deliveries
+from messaging.database import Pool
+from messaging.receipts import Receipt
+from messaging.relay.dispatch import LEASE
+
+FINAL = ("succeeded", "failed", "uncertain")
+
+
+class Applier:
+    """Moves deliveries on as their receipts say. `subscriptions` bring the retry policies."""
+
+    def __init__(self, pool: Pool, subscriptions: Sequence[Subscription]) -> None:
+        self._pool = pool
+        self._policies = policies(subscriptions)
+
+    def apply(self, receipts: Iterable[Receipt]) -> None:
+        """Apply receipts in any order, any number of times. `synchronous_commit` is off: a lost one comes again."""
+        by_outcome = _latest(receipts)
+        started = by_outcome.get("started", [])
+        finished = [each for outcome in FINAL for each in by_outcome.get(outcome, [])]
+        retried = by_outcome.get("retry", [])
+        with self._pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = off")
+            if started:
+                cursor.execute(deliveries.STARTED, deliveries.triples(started) | {"lease": LEASE})
+            if finished:
+                cursor.execute(deliveries.FINISHED, deliveries.triples(finished) | _news(finished))
+            if retried:
+                cursor.execute(deliveries.RETRIED, deliveries.triples(retried) | _news(retried) | self._policies)
+
+
+def policies(subscriptions: Sequence[Subscription]) -> dict[str, list[Any]]:
+    """Return the retry policies as the parallel arrays that RETRIED and CRASHED join."""
+    return {
+        "names": [each.name for each in subscriptions],
+        "max_attempts": [each.retry.max_attempts for each in subscriptions],
+        "max_crashes": [each.retry.max_crashes for each in subscriptions],
+        "first_delays": [each.retry.first_delay for each in subscriptions],
+        "max_delays": [each.retry.max_delay for each in subscriptions],
+    }
+
+
+def _latest(receipts: Iterable[Receipt]) -> dict[str, list[Receipt]]:
+    """Keep one receipt for each dispatch, sorted by outcome: an outcome says all that `started` would."""
+    latest: dict[tuple[Any, str, int], Receipt] = {}
+    for receipt in receipts:
+        key = (receipt.event_id, receipt.subscription, receipt.dispatch)
+        if receipt.outcome != "started" or key not in latest:
+            latest[key] = receipt
+    by_outcome: dict[str, list[Receipt]] = {}
+    for receipt in latest.values():
+        by_outcome.setdefault(receipt.outcome, []).append(receipt)
+    return by_outcome
+
+
+def _news(receipts: list[Receipt]) -> dict[str, list[Any]]:
+    return {
+        "outcomes": [each.outcome for each in receipts],
+        "errors": [each.error for each in receipts],
+        "afters": [each.after for each in receipts],
+    }

@@ -1,0 +1,106 @@
+"""Enqueue what is due.
+
+Claim first (committed: `queued`, with a lease), then enqueue. A relay that dies in between leaves rows whose
+message Redis doesn't hold, which reconciliation enqueues again; the other order would enqueue twice. No
+transaction is open while Redis is spoken to.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+from uuid import UUID, uuid4
+
+import redis
+import structlog
+from psycopg.rows import class_row
+
+from contracts import Subscription
+from messaging import deliveries, message, transport
+from messaging.database import Pool
+
+LIMIT = 500
+LEASE = 15.0
+"""Seconds after which the relay first looks whether a message that nobody reported on is still there."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A due delivery that this relay has claimed, packed into the message `message_id`."""
+
+    event_id: UUID
+    subscription: str
+    message_id: str
+    dispatch: int
+    generation: int
+    envelope: dict[str, Any]
+
+
+class Dispatcher:
+    """Moves due deliveries of the given subscriptions into their queues."""
+
+    def __init__(self, pool: Pool, client: redis.Redis, subscriptions: Sequence[Subscription]) -> None:
+        self._pool = pool
+        self._redis = client
+        self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
+
+    def dispatch(self) -> int:
+        """Enqueue up to 500 due deliveries and return how many.
+
+        Raises:
+            redis.RedisError: Redis didn't take them; they are due again.
+        """
+        claimed = self._claim()
+        if claimed:
+            try:
+                self._enqueue(claimed)
+            except redis.RedisError:
+                self._release(claimed)
+                raise
+            log.debug("deliveries.enqueued", count=len(claimed))
+        return len(claimed)
+
+    def next_due(self) -> float | None:
+        """Return the seconds until the next delivery is due; None, if nothing waits."""
+        with self._pool.connection() as connection:
+            row = connection.execute(deliveries.NEXT_DUE).fetchone()
+        return row[0] if row else None
+
+    def _claim(self) -> list[Claimed]:
+        with self._pool.connection() as connection:
+            cursor = connection.cursor(row_factory=class_row(Claimed))
+            return cursor.execute(
+                deliveries.CLAIM,
+                {
+                    "names": list(self._subscriptions),
+                    "group_sizes": [each.group_size for each in self._subscriptions.values()],
+                    "claim": uuid4().hex,
+                    "limit": LIMIT,
+                    "lease": LEASE,
+                },
+            ).fetchall()
+
+    def _enqueue(self, claimed: list[Claimed]) -> None:
+        """Put all messages into their queues in one round trip, all or none."""
+        pipeline = self._redis.pipeline(transaction=True)
+        for message_id, group in groupby(sorted(claimed, key=_message_id), key=_message_id):
+            batch = list(group)
+            subscription = self._subscriptions[batch[0].subscription]
+            data = message.encode(message_id, subscription, map(_item, batch))
+            pipeline.hset(transport.messages_key(subscription.queue), message_id, data)
+            pipeline.rpush(transport.queue_key(subscription.queue), message_id)
+        pipeline.execute()
+
+    def _release(self, claimed: list[Claimed]) -> None:
+        with self._pool.connection() as connection:
+            connection.execute(deliveries.RELEASE, deliveries.triples(claimed))
+
+
+def _message_id(claimed: Claimed) -> str:
+    return claimed.message_id
+
+
+def _item(claimed: Claimed) -> dict[str, Any]:
+    return {"dispatch": claimed.dispatch, "generation": claimed.generation, "event": claimed.envelope}

@@ -1,0 +1,133 @@
+"""Find what got lost between PostgreSQL and a worker, and make it due again.
+
+Three ways to lose a message, three looks:
+- Redis was wiped: the epoch key is gone, so every lease is looked at now.
+- A worker died holding messages: its heart stopped; take the messages from it, and count a crash for what it
+  had begun.
+- Anything else (a relay that died between claim and enqueue, a receipt that never came): the lease runs out;
+  if Redis doesn't hold the message any more, it was lost. If it does, it just waits, and a long backlog causes
+  no storm of duplicates.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from uuid import UUID
+
+import redis
+import structlog
+from psycopg.rows import class_row
+
+from contracts import Subscription
+from messaging import deliveries, message, transport
+from messaging.database import Pool
+from messaging.relay.apply import policies
+from messaging.relay.dispatch import LEASE
+
+LIMIT = 500
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
+
+_TAKE_BACK = """
+-- Take a dead worker's messages of one queue, and forget them: PostgreSQL decides what becomes of each.
+-- Asking for the heartbeat again, here, makes it impossible to rob a worker that has just woken up.
+if redis.call('EXISTS', KEYS[1]) == 1 then return {} end
+local found = {}
+for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
+    local data = redis.call('HGET', KEYS[3], id)
+    if data then found[#found + 1] = data end
+    redis.call('HDEL', KEYS[3], id)
+end
+redis.call('DEL', KEYS[2])
+return found
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A delivery whose lease ran out, and the message that carried it."""
+
+    event_id: UUID
+    subscription: str
+    dispatch: int
+    message_id: str
+
+
+class Reconciler:
+    """Looks after the queues of the given subscriptions."""
+
+    def __init__(self, pool: Pool, client: redis.Redis, subscriptions: Sequence[Subscription]) -> None:
+        self._pool = pool
+        self._redis = client
+        self._queues = {each.name: each.queue for each in subscriptions}
+        self._policies = policies(subscriptions)
+
+    def reconcile(self) -> None:
+        """Look once, all three ways."""
+        if self._redis.set(transport.EPOCH, "1", nx=True):
+            self._expire_all()
+        for worker in self._dead_workers():
+            self._take_back(worker)
+        while self._check_leases() == LIMIT:
+            pass
+
+    def _expire_all(self) -> None:
+        with self._pool.connection() as connection:
+            expired = connection.execute(deliveries.EXPIRE_ALL).rowcount
+        if expired:
+            log.warning("redis.found_empty", deliveries_in_flight=expired)
+
+    def _dead_workers(self) -> list[str]:
+        workers = sorted(transport.members(self._redis, transport.WORKERS))
+        pipeline = self._redis.pipeline(transaction=False)
+        for worker in workers:
+            pipeline.exists(transport.heartbeat_key(worker))
+        return [worker for worker, alive in zip(workers, pipeline.execute(), strict=True) if not alive]
+
+    def _take_back(self, worker: str) -> None:
+        """Make due what a dead worker held. Dying in here loses nothing: the leases still run out."""
+        held = [each for queue in sorted(set(self._queues.values())) for each in self._taken(worker, queue)]
+        with self._pool.connection() as connection:
+            connection.execute(deliveries.CRASHED, deliveries.triples(held) | self._policies)
+            connection.execute(deliveries.WAKE)
+        self._redis.srem(transport.WORKERS, worker)
+        self._redis.zrem(f"{transport.NAMESPACE}:__heartbeats__", worker)
+        log.warning("worker.found_dead", worker=worker, deliveries_taken_back=len(held))
+
+    def _taken(self, worker: str, queue: str) -> list[message.Reference]:
+        keys = (
+            transport.heartbeat_key(worker),
+            transport.unacked_key(worker, queue),
+            transport.messages_key(queue),
+        )
+        return [
+            reference
+            for data in self._redis.eval(_TAKE_BACK, len(keys), *keys)
+            for reference in message.references(data)
+        ]
+
+    def _check_leases(self) -> int:
+        with self._pool.connection() as connection:
+            cursor = connection.cursor(row_factory=class_row(Leased))
+            expired = cursor.execute(deliveries.EXTEND, {"limit": LIMIT, "lease": LEASE}).fetchall()
+        lost = self._missing([each for each in expired if each.subscription in self._queues])
+        if lost:
+            with self._pool.connection() as connection:
+                connection.execute(deliveries.LOST, deliveries.triples(lost))
+                connection.execute(deliveries.WAKE)
+            log.warning("deliveries.found_lost", count=len(lost))
+        return len(expired)
+
+    def _missing(self, leased: Iterable[Leased]) -> list[Leased]:
+        """Return those whose message Redis doesn't hold, neither queued nor in a worker's hands."""
+        by_queue = groupby(sorted(leased, key=self._queue_of), key=self._queue_of)
+        return [each for queue, group in by_queue for each in self._absent(queue, list(group))]
+
+    def _absent(self, queue: str, leased: list[Leased]) -> list[Leased]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for each in leased:
+            pipeline.hexists(transport.messages_key(queue), each.message_id)
+        return [each for each, there in zip(leased, pipeline.execute(), strict=True) if not there]
+
+    def _queue_of(self, leased: Leased) -> str:
+        return self._queues[leased.subscription]

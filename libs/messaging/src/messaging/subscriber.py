@@ -1,0 +1,173 @@
+"""The subscriber: turns a plain function into a Dramatiq actor.
+
+The actor checks the contract, reports `started`, calls the function and reports how each event ended. It never
+raises: a transient error is the relay's to schedule, and one bad event never takes its neighbours down.
+Nothing is swallowed: each delivery of a message gets exactly one outcome.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dramatiq
+import redis
+import structlog
+from dramatiq.middleware import TimeLimitExceeded
+
+from contracts import ContractError, Subscription
+from messaging import message
+from messaging.errors import PermanentError, RetryLater, UncertainError
+from messaging.message import Delivery, Reference
+from messaging.receipts import Outcome, Receipt, describe, report
+
+Handler = Callable[[Delivery], None]
+GroupHandler = Callable[[Sequence[Delivery]], None]
+Batch = Sequence[Mapping[str, Any]]
+
+REPORT_EVERY = 0.25
+"""Seconds after which outcomes of a long batch are reported before it ends."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("subscriber")
+
+
+def subscribe(
+    broker: dramatiq.Broker,
+    subscription: Subscription,
+    handler: Handler,
+    *,
+    receipts: redis.Redis,
+) -> dramatiq.Actor[[Batch], None]:
+    """Declare the actor that calls `handler` once for each delivery. `receipts`: where to report."""
+    return _declare(broker, subscription, lambda deliveries: _one_by_one(handler, deliveries), receipts)
+
+
+def subscribe_group(
+    broker: dramatiq.Broker,
+    subscription: Subscription,
+    handler: GroupHandler,
+    *,
+    receipts: redis.Redis,
+) -> dramatiq.Actor[[Batch], None]:
+    """Declare the actor that calls `handler` with all deliveries of a message at once.
+
+    A group that raises is tried again one by one, so the handler must be idempotent and do all or nothing.
+    """
+    return _declare(broker, subscription, lambda deliveries: _as_group(handler, deliveries), receipts)
+
+
+Results = Iterator[tuple[Delivery, BaseException | None]]
+
+
+def _declare(
+    broker: dramatiq.Broker,
+    subscription: Subscription,
+    handle: Callable[[Sequence[Delivery]], Results],
+    client: redis.Redis,
+) -> dramatiq.Actor[[Batch], None]:
+    def consume(batch: Batch) -> None:
+        opened, refused = _open(subscription.name, batch)
+        _report(client, [*refused, *(_receipt(each, "started") for each in opened)])
+        outcomes: list[Receipt] = []
+        reported = time.monotonic()
+        for delivery, error in handle(opened):
+            outcomes.append(_outcome(delivery, error))
+            if time.monotonic() - reported > REPORT_EVERY:
+                _report(client, outcomes)
+                outcomes, reported = [], time.monotonic()
+        _report(client, outcomes)
+
+    declare = dramatiq.actor(
+        broker=broker,
+        actor_name=subscription.name,
+        queue_name=subscription.queue,
+        time_limit=int(subscription.time_limit * 1000),
+    )
+    return declare(consume)
+
+
+def _open(subscription: str, batch: Batch) -> tuple[list[Delivery], list[Receipt]]:
+    """Read the events; each that breaks its contract is refused at once, for good."""
+    opened, refused = [], []
+    for item in batch:
+        try:
+            opened.append(message.open_item(subscription, item))
+        except ContractError as error:
+            refused.append(_refusal(message.reference(subscription, item), error))
+    return opened, refused
+
+
+def _one_by_one(handler: Handler, deliveries: Iterable[Delivery]) -> Results:
+    for delivery in deliveries:
+        event = delivery.event
+        with structlog.contextvars.bound_contextvars(
+            event_id=str(event.id), correlation_id=event.correlationid, subscription=delivery.subscription
+        ):
+            yield delivery, _attempt(lambda one=delivery: handler(one))  # type: ignore[misc]  # mypy can't infer a lambda's default
+
+
+def _as_group(handler: GroupHandler, deliveries: Sequence[Delivery]) -> Results:
+    if len(deliveries) > 1 and _attempt(lambda: handler(deliveries)) is None:
+        yield from ((delivery, None) for delivery in deliveries)
+    else:
+        yield from _one_by_one(lambda one: handler([one]), deliveries)
+
+
+def _attempt(call: Callable[[], None]) -> BaseException | None:
+    """Call, and return what was raised. A time limit is an error like any other; shutdown and exit are not."""
+    try:
+        call()
+    except (Exception, TimeLimitExceeded) as error:  # returned, classified and reported
+        return error
+    return None
+
+
+def _outcome(delivery: Delivery, error: BaseException | None) -> Receipt:
+    outcome = _classify(error)
+    fields = {
+        "event_id": str(delivery.event.id),
+        "correlation_id": delivery.event.correlationid,
+        "subscription": delivery.subscription,
+        "dispatch": delivery.dispatch,
+    }
+    if error is None:
+        log.info("delivery.succeeded", **fields)
+        return _receipt(delivery, "succeeded")
+    log.warning(f"delivery.{outcome}", error=describe(error), exc_info=_traceback(error), **fields)
+    return _receipt(delivery, outcome, describe(error), getattr(error, "after", None))
+
+
+def _classify(error: BaseException | None) -> Outcome:
+    match error:
+        case None:
+            return "succeeded"
+        case PermanentError():
+            return "failed"
+        case UncertainError():
+            return "uncertain"
+        case _:
+            return "retry"
+
+
+def _traceback(error: BaseException) -> BaseException | None:
+    """Show where an error came from, unless the handler raised it to say how the attempt ended."""
+    expected = isinstance(error, PermanentError | UncertainError | RetryLater) or hasattr(error, "expected")
+    return None if expected else error
+
+
+def _refusal(reference: Reference, error: ContractError) -> Receipt:
+    log.error("delivery.refused", event_id=str(reference.event_id), error=describe(error))
+    return Receipt(reference.event_id, reference.subscription, reference.dispatch, "failed", describe(error))
+
+
+def _receipt(delivery: Delivery, outcome: Outcome, error: str | None = None, after: float | None = None) -> Receipt:
+    return Receipt(delivery.event.id, delivery.subscription, delivery.dispatch, outcome, error, after)
+
+
+def _report(client: redis.Redis, receipts: Sequence[Receipt]) -> None:
+    """Report, and go on if Redis is away: the lease and the handler's idempotency cover a lost receipt."""
+    if not receipts:
+        return
+    try:
+        report(client, receipts)
+    except redis.RedisError as error:
+        log.warning("receipts.lost", count=len(receipts), error=describe(error))

@@ -1,0 +1,62 @@
+"""Where messages lie in Redis: Dramatiq's layout, and the few keys that Herald adds.
+
+Dramatiq keeps each message in the hash `<namespace>:<queue>.msgs` from enqueueing until it is acknowledged,
+and its id in the list `<namespace>:<queue>` or, once a worker has fetched it, in that worker's set of
+unacknowledged ids. So the hash answers the one question that reconciliation asks: is the message still there?
+
+Redis is transport only: everything here may be wiped at any moment, and nothing is lost.
+"""
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+NAMESPACE = "dramatiq"
+
+RECEIPTS = "herald:receipts"
+"""Stream: what consumers report."""
+
+EPOCH = "herald:epoch"
+"""Present as long as Redis hasn't been wiped since a relay last looked."""
+
+WORKERS = "herald:workers"
+"""Set: ids of the worker processes that may hold messages."""
+
+HEARTBEAT_SECONDS = 8
+"""A worker process silent for so long is dead, and what it held goes to others."""
+
+
+def queue_key(queue: str) -> str:
+    """Name the list of message ids that wait in a queue."""
+    return f"{NAMESPACE}:{queue}"
+
+
+def messages_key(queue: str) -> str:
+    """Name the hash of messages, waiting or held, of a queue."""
+    return f"{NAMESPACE}:{queue}.msgs"
+
+
+def unacked_key(worker: str, queue: str) -> str:
+    """Name the set of message ids that a worker process has fetched and not acknowledged."""
+    return f"{NAMESPACE}:__acks__.{worker}.{queue}"
+
+
+def heartbeat_key(worker: str) -> str:
+    """Name the key that lives as long as the worker's heart beats: Redis' clock decides, nobody else's."""
+    return f"herald:worker:{worker}"
+
+
+def connect(redis_url: str, *, timeout: float | None = 5.0) -> redis.Redis:
+    """Make a client that never retries by itself: a command that may have run is the caller's to judge."""
+    return redis.Redis.from_url(
+        redis_url,
+        socket_timeout=timeout,
+        socket_connect_timeout=5.0,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def members(client: redis.Redis, key: str) -> set[str]:
+    """Return the members of a set of ids."""
+    return {each.decode() if isinstance(each, bytes) else each for each in client.smembers(key)}

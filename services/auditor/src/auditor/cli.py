@@ -1,0 +1,52 @@
+"""The auditor's command line."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated
+
+import psycopg
+import typer
+
+from auditor import log as audit_log
+from messaging import settings
+from messaging.migrate import migrate_command
+
+app = typer.Typer(
+    help="Keeps the audit log. The consumer itself runs as: dramatiq auditor.worker", no_args_is_help=True
+)
+
+MIGRATIONS = ("auditor.migrations",)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the auditor's database (DATABASE_URL) up to date."""
+    migrate_command("auditor", MIGRATIONS)
+
+
+@app.command()
+def log(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new entries until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with every field.")] = False,
+) -> None:
+    """Print the audit log: timestamp | action | email."""
+    url = settings.load_or_exit(settings.DatabaseSettings).database_url
+    try:
+        _print(audit_log.follow(url) if follow else audit_log.entries(url), as_json)
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+    except psycopg.errors.UndefinedTable:
+        raise SystemExit("auditor log: there is no audit_log yet. Run: auditor migrate") from None
+    except psycopg.OperationalError as error:
+        raise SystemExit(f"auditor log: {str(error).strip()}. Check DATABASE_URL.") from None
+
+
+def _print(entries: Iterator[audit_log.Entry], as_json: bool) -> None:
+    for entry in entries:
+        line = json.dumps(asdict(entry), default=str) if as_json else _line(entry)
+        typer.echo(line)
+
+
+def _line(entry: audit_log.Entry) -> str:
+    return f"{entry.occurred_at.isoformat(timespec='milliseconds')} | {entry.action} | {entry.email}"

@@ -1,0 +1,25 @@
+"""Dramatiq's entry point: `dramatiq auditor.worker`."""
+
+from collections.abc import Sequence
+
+import dramatiq
+
+from auditor import handlers
+from contracts import AUDIT_LOG
+from messaging import Delivery, HeraldBroker, logs, settings, subscribe_group, transport
+from messaging.database import open_pool
+
+config = settings.load_or_exit(settings.Settings)
+logs.configure(config.log_level, config.log_format)
+broker = HeraldBroker(config.redis_url)
+dramatiq.set_broker(broker)
+pool = open_pool(config.database_url, size=8, name="auditor")
+
+
+def audit_log(deliveries: Sequence[Delivery]) -> None:
+    """Record a group of events in one transaction."""
+    with pool.connection() as connection:
+        handlers.record(connection, [delivery.event for delivery in deliveries])
+
+
+subscribe_group(broker, AUDIT_LOG, audit_log, receipts=transport.connect(config.redis_url))

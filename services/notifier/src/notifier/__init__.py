@@ -1,0 +1,1 @@
+"""The notifier: sends the welcome email."""

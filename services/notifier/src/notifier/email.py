@@ -1,0 +1,116 @@
+"""The welcome email, from event to bytes.
+
+Invariant: the same event gives the same bytes, Message-ID and Date included, so that a mail sent twice is
+recognised as one by whoever compares. The bytes are ASCII with CRLF (but for a non-ASCII local part in `To`).
+
+Written by hand, for `email.message` takes 2 ms of CPU where this takes 0.05; the tests read every mail back with
+the standard library.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import format_datetime, getaddresses
+from functools import cache, lru_cache
+from typing import NamedTuple
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
+
+from notifier.errors import MailRefused, SenderInvalid
+from notifier.mime import header_text, mailbox, quoted_printable, wire_address
+
+_BOUNDARY = "=_herald"  # "=_" never occurs in quoted-printable
+
+_MESSAGE = """\
+From: {sender}
+To: {recipient}
+Subject: {subject}
+Date: {date}
+Message-ID: {message_id}
+MIME-Version: 1.0
+Auto-Submitted: auto-generated
+Content-Type: multipart/alternative; boundary="{boundary}"
+
+""".replace("\n", "\r\n")
+
+_PART = """\
+--{boundary}
+Content-Type: {kind}; charset=utf-8
+Content-Transfer-Encoding: quoted-printable
+
+""".replace("\n", "\r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One mail to one recipient: the envelope's two addresses, and the content with CRLF line ends."""
+
+    sender: str = field(repr=False)
+    recipient: str = field(repr=False)
+    message_id: str
+    content: bytes = field(repr=False)
+
+
+class _Sender(NamedTuple):
+    header: str
+    address: str
+    domain: str
+
+
+def compose_welcome(*, event_id: str, email: str, full_name: str, sender: str, sent: datetime) -> Mail:
+    """Write the welcome email of one registration.
+
+    `sender` is an address, or a name and an address: "Herald <hello@example.org>". `sent` is the event's own
+    time, with a time zone.
+
+    Raises:
+        MailRefused: `email` is not one plain address, or its domain has no IDNA form.
+        SenderInvalid: `sender` is not one address in ASCII.
+    """
+    recipient = wire_address(email)
+    if recipient is None:
+        raise MailRefused("the recipient's address fits in no mail: correct it, then retry")
+    origin = _parse_sender(sender)
+    message_id = f"<welcome_email.{quote(event_id, safe='')}@{origin.domain}>"
+    head = _MESSAGE.format(
+        sender=origin.header,
+        recipient=mailbox(full_name, recipient),
+        subject=header_text(f"Welcome, {full_name}"),
+        date=format_datetime(sent),
+        message_id=message_id,
+        boundary=_BOUNDARY,
+    )
+    return Mail(origin.address, recipient, message_id, head.encode() + _alternatives(full_name=full_name))
+
+
+def _alternatives(**values: str) -> bytes:
+    """Render both forms, the preferred one last (RFC 2046)."""
+    text, html = _templates()
+    parts = [("text/plain", text), ("text/html", html)]
+    body = b"".join(
+        _PART.format(boundary=_BOUNDARY, kind=kind).encode() + quoted_printable(form.render(values)) + b"\r\n"
+        for kind, form in parts
+    )
+    return body + f"--{_BOUNDARY}--\r\n".encode()
+
+
+@cache
+def _templates() -> tuple[Template, Template]:
+    """Compile both templates once for each process."""
+    environment = Environment(
+        loader=PackageLoader("notifier"),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("welcome.txt.j2"), environment.get_template("welcome.html.j2")
+
+
+@lru_cache(maxsize=8)
+def _parse_sender(sender: str) -> _Sender:
+    found = getaddresses([sender]) if sender.isprintable() else []
+    name, address = found[0] if len(found) == 1 else ("", "")
+    wire = wire_address(address)
+    if wire is None or not wire.isascii():
+        raise SenderInvalid(f"the sender {sender!r} isn't one address: write 'Herald <hello@example.org>'")
+    return _Sender(mailbox(name, wire), wire, wire.rpartition("@")[2])

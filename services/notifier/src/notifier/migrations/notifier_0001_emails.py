@@ -1,0 +1,33 @@
+"""The ledger of emails: which were sent, and which are being sent right now."""
+
+from alembic import op
+
+revision = "notifier_0001"
+down_revision = None
+branch_labels = ("notifier",)
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the ledger. A mail not in it was never begun, or certainly not accepted."""
+    op.execute(
+        """
+        CREATE TABLE emails (
+            event_id      uuid NOT NULL,
+            kind          text NOT NULL,
+            state         text NOT NULL CHECK (state IN ('sending', 'sent', 'uncertain')),
+            claim         uuid NOT NULL,
+            claimed_until timestamptz NOT NULL,
+            generation    int NOT NULL,
+            sent_at       timestamptz,
+            PRIMARY KEY (event_id, kind)
+        );
+        COMMENT ON COLUMN emails.claim IS 'Fencing token: only the attempt that holds it may record';
+        COMMENT ON COLUMN emails.generation IS 'The operator''s retry that the claim belongs to';
+        """
+    )
+
+
+def downgrade() -> None:
+    """Forget what was sent: every replayed event would be mailed again."""
+    op.execute("DROP TABLE emails")

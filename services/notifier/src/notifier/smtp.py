@@ -1,0 +1,97 @@
+"""Sending mail: one kept connection for each thread, one deadline for each mail.
+
+Invariant: `Mailer.send` returns only after the server's 250 to the content. Otherwise it raises what became of
+the mail (`notifier.errors`), and drops the connection unless the server is known to be ready for another mail.
+"""
+
+import threading
+import time
+
+from notifier.email import Mail
+from notifier.errors import MailDeferred, MailRefused
+from notifier.smtp_connection import Deadline, tls_context
+from notifier.smtp_session import Session, open_session
+from notifier.smtp_url import SmtpSettings
+
+__all__ = ["Mailer", "SmtpSettings"]
+
+
+class _Kept(threading.local):
+    session: Session | None = None
+
+
+class Mailer:
+    """Sends mails to one server; threads may share it.
+
+    `timeout`: seconds for one mail, connecting included. `idle`: seconds after which a kept connection is not
+    trusted any more, for servers and firewalls forget silent ones.
+    """
+
+    def __init__(self, settings: SmtpSettings, *, timeout: float = 10.0, idle: float = 30.0) -> None:
+        self._settings = settings
+        self._timeout = timeout
+        self._idle = idle
+        self._tls = tls_context(settings)
+        self._kept = _Kept()
+        self._open: set[Session] = set()
+        self._lock = threading.Lock()
+
+    def send(self, mail: Mail) -> None:
+        """Send one mail; on return the server has accepted it.
+
+        Raises:
+            MailRefused: the server refuses this mail for good.
+            MailDeferred: certainly not accepted; try again later.
+            MailUncertain: sent, but nobody can know whether it was accepted.
+        """
+        deadline = Deadline(self._timeout)
+        try:
+            self._begin(mail, deadline).finish(mail)
+        except BaseException as error:  # a worker's time limit interrupts with a BaseException
+            self._recover(error)
+            raise
+
+    def close(self) -> None:
+        """Close every thread's connection, once no thread sends any more."""
+        with self._lock:
+            sessions, self._open = self._open, set()
+        deadline = Deadline(1.0)
+        for session in sessions:
+            session.deadline = deadline
+            session.leave()
+
+    def _begin(self, mail: Mail, deadline: Deadline) -> Session:
+        """Begin on the kept connection; if that fails it may be stale or used up, so begin on a new one."""
+        kept = self._kept.session
+        if kept is not None and time.monotonic() - kept.idle_since < self._idle:
+            kept.deadline = deadline
+            try:
+                kept.begin(mail)
+            except (MailDeferred, MailRefused):
+                pass
+            else:
+                return kept
+        self._drop()
+        session = self._connect(deadline)
+        session.begin(mail)
+        return session
+
+    def _connect(self, deadline: Deadline) -> Session:
+        session = open_session(self._settings, self._tls, deadline)
+        self._kept.session = session
+        with self._lock:
+            self._open.add(session)
+        return session
+
+    def _recover(self, error: BaseException) -> None:
+        """Keep the connection if the server refused this one mail and is ready for another."""
+        session = self._kept.session
+        if not (isinstance(error, MailRefused) and session is not None and session.reset()):
+            self._drop()
+
+    def _drop(self) -> None:
+        session, self._kept.session = self._kept.session, None
+        if session is not None:
+            with self._lock:
+                self._open.discard(session)
+            session.close()

@@ -1,0 +1,33 @@
+"""Dramatiq's entry point: `dramatiq notifier.worker`."""
+
+from typing import cast
+
+import dramatiq
+
+from contracts import WELCOME_EMAIL, Event, UserRegistered
+from messaging import Delivery, HeraldBroker, logs, settings, subscribe, transport
+from messaging.database import open_pool
+from notifier import handlers
+from notifier.ledger import Ledger
+from notifier.settings import NotifierSettings
+from notifier.smtp import Mailer, SmtpSettings
+
+config = settings.load_or_exit(NotifierSettings)
+logs.configure(config.log_level, config.log_format)
+broker = HeraldBroker(config.redis_url)
+dramatiq.set_broker(broker)
+mailer = Mailer(SmtpSettings.parse(config.smtp_url), timeout=config.smtp_timeout)
+ledger = Ledger(
+    open_pool(config.database_url, size=8, name="notifier"),
+    uncertain=config.notifier_uncertain,
+    lease=config.smtp_timeout + 2,
+)
+
+
+def welcome_email(delivery: Delivery) -> None:
+    """Send the welcome email of one registration."""
+    event = cast(Event[UserRegistered], delivery.event)
+    handlers.send_welcome_email(event, delivery.generation, ledger=ledger, mailer=mailer, sender=config.mail_from)
+
+
+subscribe(broker, WELCOME_EMAIL, welcome_email, receipts=transport.connect(config.redis_url))

@@ -1,0 +1,1 @@
+"""users-api: registers users over HTTP and publishes user_registered."""

@@ -1,0 +1,32 @@
+"""The web application, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from messaging.migrate import heads
+from users_api import health, problems, routes
+from users_api.database import make_pool
+from users_api.limits import LimitBody
+from users_api.metrics import CountRequests
+
+MIGRATIONS = ("messaging.migrations", "users_api.migrations")
+
+
+def create_app(database_url: str) -> FastAPI:
+    """Make the application; it opens its pool when it starts, and doesn't wait for PostgreSQL."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with make_pool(database_url) as app.state.pool:
+            yield
+
+    app = FastAPI(title="Herald users-api", version="0.1.0", lifespan=lifespan)
+    app.state.heads = heads(MIGRATIONS)
+    app.include_router(routes.router, tags=["users"])
+    app.include_router(health.router)
+    problems.install(app)
+    app.add_middleware(LimitBody)
+    app.add_middleware(CountRequests)
+    return app

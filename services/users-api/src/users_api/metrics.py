@@ -1,0 +1,57 @@
+"""What Prometheus gets to see of users-api. One web process is one registry: scrape each."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REGISTRY = CollectorRegistry()
+STATES = ("pending", "queued", "running", "retrying", "failed", "uncertain")
+
+_REQUESTS = Counter("herald_http_requests", "Requests answered.", ["method", "status"], registry=REGISTRY)
+_SECONDS = Histogram("herald_http_request_seconds", "Time to answer a request.", ["method"], registry=REGISTRY)
+_DELIVERIES = Gauge("herald_deliveries", "Deliveries that are not succeeded.", ["state"], registry=REGISTRY)
+_OVERDUE = Gauge(
+    "herald_delivery_overdue_seconds", "For how long the oldest due delivery has waited.", registry=REGISTRY
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """How many deliveries are in a state; `overdue`: seconds since the oldest was due, negative if none is."""
+
+    state: str
+    count: int
+    overdue: float | None
+
+
+def show_deliveries(unfinished: Iterable[Unfinished]) -> None:
+    """Set the gauges."""
+    by_state = {each.state: each for each in unfinished}
+    for state in STATES:
+        _DELIVERIES.labels(state).set(by_state[state].count if state in by_state else 0)
+    _OVERDUE.set(max(0.0, *(each.overdue or 0.0 for each in by_state.values()), 0.0))
+
+
+class CountRequests:
+    """ASGI middleware that counts and times requests."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        method, began = scope["method"], time.perf_counter()
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _REQUESTS.labels(method, message["status"]).inc()
+                _SECONDS.labels(method).observe(time.perf_counter() - began)
+            await send(message)
+
+        await self._app(scope, receive, counted)

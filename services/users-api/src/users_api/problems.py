@@ -1,0 +1,75 @@
+"""Every error is `application/problem+json` (RFC 9457), whoever raises it."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from users_api.database import DatabaseUnavailable
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("users-api")
+
+
+class Problem(Exception):
+    """The request can't be done as it is. `detail` says why and what to do."""
+
+    def __init__(self, status: int, detail: str, **extensions: object) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.body = {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            **extensions,
+        }
+
+
+def problem_response(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Answer with a problem's body."""
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Make the application answer every error with a problem."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DatabaseUnavailable, _unavailable)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _problem(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)  # noqa: S101  # Starlette looks handlers up by class
+    return problem_response(error.status, error.body)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    """Name each field and fault; never echo the input, which may be anything."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # as above
+    faults = [{"field": ".".join(map(str, fault["loc"])), "message": fault["msg"]} for fault in error.errors()]
+    detail = "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults)
+    return problem_response(422, Problem(422, detail, errors=faults).body)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    """Answer what the framework raises: 404, 405, a body that isn't UTF-8."""
+    assert isinstance(error, HTTPException)  # noqa: S101  # as above
+    body = Problem(error.status_code, f"{request.method} {request.url.path}: {error.detail}").body
+    return problem_response(error.status_code, body, error.headers)
+
+
+async def _unavailable(request: Request, error: Exception) -> JSONResponse:
+    log.warning("database.unavailable", error=str(error))
+    body = Problem(503, "The database is not available. Try again, with the same Idempotency-Key if you sent one.").body
+    return problem_response(503, body, {"Retry-After": "2"})
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("request.crashed", path=request.url.path, exc_info=error)
+    return problem_response(500, Problem(500, "An unexpected error. It is in the log of users-api.").body)

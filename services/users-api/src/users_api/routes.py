@@ -1,0 +1,107 @@
+"""The HTTP interface of users and their deliveries. Each request is one transaction."""
+
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID, uuid4
+
+import structlog
+from fastapi import APIRouter, Header, Path, Query
+from fastapi.responses import JSONResponse
+
+from users_api import queries
+from users_api.database import Connection, Database, in_time, transaction
+from users_api.idempotency import Answer, answer_once
+from users_api.problems import Problem, problem_response
+from users_api.registration import EmailTaken, register, subject
+from users_api.schemas import Deliveries, NewUser, Registered, Retried, User, UserPage
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("users-api")
+
+router = APIRouter()
+
+
+UserId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$", description="Ask again with it after no answer."),
+]
+CorrelationId = Annotated[
+    str,
+    Header(
+        alias="X-Correlation-ID",
+        min_length=1,
+        max_length=128,
+        pattern=r"^[\x21-\x7e]+$",
+        default_factory=lambda: uuid4().hex,
+        description="Goes with the event through every service's log.",
+    ),
+]
+
+
+@router.post("/users", status_code=201, response_model=Registered)
+async def create_user(
+    new: NewUser, pool: Database, correlation_id: CorrelationId, idempotency_key: IdempotencyKey = None
+) -> JSONResponse:
+    """Register a user. The welcome email and the audit entry follow, whatever happens meanwhile."""
+
+    async def work() -> Answer:
+        async with transaction(pool) as connection:
+            create = partial(_create, connection, new, correlation_id)
+            return await answer_once(connection, idempotency_key, new.model_dump_json(), create)
+
+    return _respond(await in_time(work()), correlation_id)
+
+
+@router.get("/users")
+async def list_users(
+    pool: Database, limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: str | None = None
+) -> UserPage:
+    """List users, oldest first."""
+    after = 0 if cursor is None else queries.read_cursor(cursor)
+    if after is None:
+        raise Problem(422, "cursor: not one of ours. Take it from `next` of the page before, unchanged.")
+    return await in_time(queries.page(pool, after, limit))
+
+
+@router.get("/users/{user_id}")
+async def get_user(user_id: UserId, pool: Database) -> User:
+    """Show one user."""
+    user = await in_time(queries.user(pool, user_id))
+    if user is None:
+        raise Problem(404, f"There is no user {user_id}.")
+    return user
+
+
+@router.get("/users/{user_id}/deliveries")
+async def get_deliveries(user_id: UserId, pool: Database) -> Deliveries:
+    """Show what became of every effect of a user's events: state, attempts, times, last error."""
+    await get_user(user_id, pool)
+    return await in_time(queries.deliveries_about(pool, subject(user_id)))
+
+
+@router.post("/deliveries/{event_id}/{subscription}/retry", status_code=202)
+async def retry_delivery(event_id: UUID, subscription: str, pool: Database) -> Retried:
+    """Make a failed or uncertain delivery due again, with all its attempts."""
+    state, retried = await in_time(queries.retry(pool, event_id, subscription))
+    if state is None:
+        raise Problem(404, f"There is no delivery of event {event_id} to {subscription}.")
+    if not retried:
+        raise Problem(409, f"The delivery is {state}. Only one that is failed or uncertain can be retried.")
+    return Retried(event_id=event_id, subscription=subscription)
+
+
+async def _create(connection: Connection, new: NewUser, correlation_id: str) -> Answer:
+    try:
+        return Answer(201, (await register(connection, new, correlation_id)).model_dump())
+    except EmailTaken as error:
+        return Answer(409, Problem(409, str(error)).body)
+
+
+def _respond(answer: Answer, correlation_id: str) -> JSONResponse:
+    if answer.status != HTTPStatus.CREATED:
+        return problem_response(answer.status, answer.body)
+    user_id = answer.body["id"]
+    log.info("user.registered", user_id=user_id, correlation_id=correlation_id)
+    headers = {"Location": f"/users/{user_id}", "X-Correlation-ID": correlation_id}
+    return JSONResponse(answer.body, 201, headers)

@@ -1,0 +1,77 @@
+"""Real servers for every test run: its own, in a temporary folder, on free ports, ended with the run."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+
+from auditor.cli import MIGRATIONS as AUDITOR_MIGRATIONS
+from devstack.postgres import Postgres
+from devstack.redis_server import RedisServer
+from messaging import transport
+from messaging.database import Pool, open_pool
+from messaging.migrate import migrate
+from notifier.cli import MIGRATIONS as NOTIFIER_MIGRATIONS
+from users_api.app import MIGRATIONS as USERS_MIGRATIONS
+
+SERVICES = {"users_api": USERS_MIGRATIONS, "notifier": NOTIFIER_MIGRATIONS, "auditor": AUDITOR_MIGRATIONS}
+
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A server with one migrated template database for each service."""
+    server = Postgres(tmp_path_factory.mktemp("servers") / "postgres", durable=False)
+    server.start()
+    for service, packages in SERVICES.items():
+        server.create_database(f"template_{service}")
+        migrate(server.url(f"template_{service}"), service=service, packages=packages)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("servers") / "redis", appendonly=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def new_database(postgres: Postgres) -> Callable[[str], str]:
+    """Make a migrated database of a service and return its URL: `new_database("auditor")`."""
+
+    def new(service: str) -> str:
+        name = f"{service}_{next(_numbers)}"
+        with psycopg.connect(postgres.url(), autocommit=True) as connection:
+            made = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            connection.execute(made.format(sql.Identifier(name), sql.Identifier(f"template_{service}")))
+        return postgres.url(name)
+
+    return new
+
+
+@pytest.fixture
+def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    """An empty Redis."""
+    client = transport.connect(redis_server.url)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def users_database(new_database: Callable[[str], str]) -> str:
+    return new_database("users_api")
+
+
+@pytest.fixture
+def users_pool(users_database: str) -> Iterator[Pool]:
+    with open_pool(users_database, size=4, name="test") as pool:
+        yield pool

@@ -1,0 +1,520 @@
+"""The laptop's servers and supervisor, for real: nothing here is mocked."""
+
+import os
+import signal
+import smtplib
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from hashlib import sha1
+from importlib.resources import files
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]  # it has no types of its own
+import psycopg
+import pytest
+import redis
+
+from devstack.errors import AlreadyRunning, DevstackError
+from devstack.mailbox import Mailbox, preview
+from devstack.ports import free_port, port_is_taken
+from devstack.postgres import Postgres
+from devstack.processes import Process
+from devstack.redis_server import RedisServer, best_program
+from devstack.run import require_port
+from devstack.supervisor import Supervisor
+
+DISPATCH = files("dramatiq").joinpath("brokers/redis/dispatch.lua").read_text()
+DISPATCH_SHA = sha1(DISPATCH.encode()).hexdigest()
+
+
+def eventually(holds: Callable[[], object], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+def exists(pid: int) -> bool:
+    with suppress(OSError):
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    return False
+
+
+# PostgreSQL
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[Postgres]:
+    server = Postgres(tmp_path / "deep" / "postgres", durable=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+def count_rows(server: Postgres) -> int:
+    with psycopg.connect(server.url("things")) as connection:
+        return len(connection.execute("SELECT name FROM thing").fetchall())
+
+
+def test_postgres_keeps_committed_rows_across_kill_restart_and_stop(postgres: Postgres) -> None:
+    postgres.create_database("things")
+    postgres.create_database("things")
+    with psycopg.connect(postgres.url("things")) as connection:
+        connection.execute("CREATE TABLE thing (name text)")
+        connection.execute("INSERT INTO thing VALUES ('Żółć')")
+    with psycopg.connect(postgres.url("things")):  # a backend to be killed with its server
+        left = postgres.pids
+        assert len(left) > 3
+        postgres.kill()
+        assert not postgres.running
+    assert not any(map(exists, left))
+    postgres.start()
+    assert count_rows(postgres) == 1
+    postgres.restart()
+    assert count_rows(postgres) == 1
+
+
+def test_postgres_starts_again_at_once_when_its_process_alone_was_killed(postgres: Postgres) -> None:
+    with psycopg.connect(postgres.url()) as connection:
+        assert postgres._process is not None
+        os.kill(postgres._process.pid, signal.SIGKILL)
+        eventually(lambda: not postgres.running)
+        postgres.kill()
+        postgres.start()
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    psycopg.connect(postgres.url()).close()
+
+
+def test_a_pid_file_that_names_a_stranger_is_no_obstacle(postgres: Postgres) -> None:
+    pid_file = postgres.data_dir / "postmaster.pid"
+    lines = pid_file.read_text().splitlines()
+    postgres.kill()
+    pid_file.write_text("\n".join([str(os.getppid()), *lines[1:]]))
+    postgres.start()
+    assert postgres.running
+
+
+def test_a_server_left_behind_is_ended_and_one_in_use_is_not(postgres: Postgres) -> None:
+    second = Postgres(postgres.data_dir, durable=False)
+    with pytest.raises(AlreadyRunning, match="Stop that one first"):
+        second.start()
+    assert postgres.running
+    postgres._lock.free()  # as when the owner was killed
+    second.start()
+    try:
+        eventually(lambda: not postgres.running)
+        psycopg.connect(second.url()).close()
+    finally:
+        second.stop()
+
+
+def test_two_servers_run_side_by_side(postgres: Postgres, tmp_path: Path) -> None:
+    other = Postgres(tmp_path / "other", durable=False)
+    other.start()
+    try:
+        postgres.create_database("things")
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(other.url("things"))
+    finally:
+        other.stop()
+
+
+def test_a_failed_start_tells_the_end_of_the_log(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("9.1\n")
+    server = Postgres(tmp_path / "postgres")
+    with pytest.raises(DevstackError, match=r"(?s)The end of .*\.log:.*FATAL|The end of .*\.log:\n.+"):
+        server.start()
+
+
+# Redis, real and fake: what Herald asks of it
+
+PROGRAMS = [None, best_program()] if best_program() else [None]
+
+
+@pytest.fixture(params=PROGRAMS, ids=lambda program: "real" if program else "fake")
+def redis_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path / "redis", program=request.param)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_server.url, socket_timeout=None) as connected:
+        yield connected
+
+
+def dispatch(
+    command: str, *arguments: str, maintenance: int = 0, now: float | None = None, worker: str = "w"
+) -> list[Any]:
+    at = int((now or time.time()) * 1000)
+    return [1, "dramatiq", command, at, "q", worker, 60_000, 604_800_000, maintenance, 7_000, *arguments]
+
+
+def in_thread(function: Callable[[], object]) -> tuple[threading.Thread, SimpleNamespace]:
+    """Run a function in a thread; its value and the moment it ended are in the result."""
+    result = SimpleNamespace()
+
+    def work() -> None:
+        result.value = function()
+        result.at = time.perf_counter()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, result
+
+
+def test_a_missing_script_is_an_error_and_the_connection_lives(client: redis.Redis) -> None:
+    pipeline = client.pipeline(transaction=False)
+    pipeline.evalsha(DISPATCH_SHA, *dispatch("enqueue", "m1", "data"))
+    pipeline.ping()
+    missing, pong = pipeline.execute(raise_on_error=False)
+    assert isinstance(missing, redis.exceptions.NoScriptError)
+    assert pong
+
+
+def test_dramatiqs_script_enqueues_fetches_acknowledges_and_maintains(client: redis.Redis) -> None:
+    long_ago = time.time() - 1_000
+    client.script_load(DISPATCH)
+    client.evalsha(DISPATCH_SHA, *dispatch("enqueue", "m1", "one"))
+    client.eval(DISPATCH, *dispatch("enqueue", "m2", "two"))
+    assert client.evalsha(DISPATCH_SHA, *dispatch("fetch", "9", now=long_ago, worker="dead")) == [b"one", b"two"]
+    assert client.evalsha(DISPATCH_SHA, *dispatch("fetch", "9")) == []
+    taken_over = client.evalsha(DISPATCH_SHA, *dispatch("fetch", "9", maintenance=1))
+    assert sorted(taken_over) == [b"one", b"two"]
+    client.evalsha(DISPATCH_SHA, *dispatch("ack", "m1"))
+    client.evalsha(DISPATCH_SHA, *dispatch("nack", "m2"))
+    assert client.hkeys("dramatiq:q.msgs") == []
+    assert client.hkeys("dramatiq:q.XQ.msgs") == [b"m2"]
+
+
+def test_scripts_know_the_time_and_sorted_sets(client: redis.Redis) -> None:
+    script = """
+        local now = redis.call('TIME')
+        redis.call('ZADD', KEYS[1], now[1], 'a')
+        return {now[1], redis.call('ZRANGEBYSCORE', KEYS[1], 0, now[1])}
+    """
+    seconds, members = client.eval(script, 1, "scores")
+    assert abs(int(seconds) - time.time()) < 5
+    assert members == [b"a"]
+
+
+def test_large_values_arrive_whole(client: redis.Redis) -> None:
+    value = os.urandom(5_000_000)
+    client.hset("hash", "field", value)
+    assert client.hget("hash", "field") == value
+
+
+def test_a_waiting_fetch_wakes_at_once_and_holds_nobody_up(client: redis.Redis) -> None:
+    client.script_load(DISPATCH)
+    pipeline = client.pipeline(transaction=False)
+    pipeline.blmove("dramatiq:q", "dramatiq:q", 5, "LEFT", "LEFT")
+    pipeline.evalsha(DISPATCH_SHA, *dispatch("fetch", "9"))
+    waiting, result = in_thread(pipeline.execute)
+    time.sleep(0.2)
+    began = time.perf_counter()
+    client.ping()
+    client.evalsha(DISPATCH_SHA, *dispatch("enqueue", "m1", "one"))
+    waiting.join(5)
+    assert result.value == [b"m1", [b"one"]]
+    assert result.at - began < 0.1
+
+
+def test_many_wait_for_one_list_and_leave_it_as_it_is(redis_server: RedisServer, client: redis.Redis) -> None:
+    waiting = [in_thread(lambda: client.blmove("l", "l", 5, "LEFT", "LEFT")) for _ in range(6)]
+    time.sleep(0.2)
+    client.flushall()
+    client.rpush("l", "a", "b")
+    for thread, result in waiting:
+        thread.join(5)
+        assert result.value == b"a"
+    assert client.lrange("l", 0, -1) == [b"a", b"b"]
+
+
+def test_waiting_ends_with_the_timeout(client: redis.Redis) -> None:
+    began = time.monotonic()
+    assert client.blmove("l", "l", 1, "LEFT", "LEFT") is None
+    assert 0.9 < time.monotonic() - began < 2
+    assert not client.exists("l")
+
+
+def test_receipts_are_read_taken_over_and_forgotten(client: redis.Redis) -> None:
+    with pytest.raises(redis.ResponseError, match="NOGROUP"):
+        client.xreadgroup("g", "r1", {"s": ">"})
+    with pytest.raises(redis.ResponseError, match="NOGROUP"):
+        client.xautoclaim("s", "g", "r1", min_idle_time=0)
+    client.xgroup_create("s", "g", id="0", mkstream=True)
+    with pytest.raises(redis.ResponseError, match="BUSYGROUP"):
+        client.xgroup_create("s", "g", id="0", mkstream=True)
+    waiting, result = in_thread(lambda: client.xreadgroup("g", "r1", {"s": ">"}, count=9, block=5_000))
+    time.sleep(0.2)
+    began = time.perf_counter()
+    entry = client.xadd("s", {"receipts": "[]"}, maxlen=1_000, approximate=True)
+    waiting.join(5)
+    assert result.value
+    assert result.at - began < 0.1
+    assert not client.xreadgroup("g", "r1", {"s": ">"}, count=9, block=100)
+    assert client.xautoclaim("s", "g", "r2", min_idle_time=0)[1] == [(entry, {b"receipts": b"[]"})]
+    pipeline = client.pipeline(transaction=True)
+    pipeline.xack("s", "g", entry)
+    pipeline.xdel("s", entry)
+    assert pipeline.execute() == [1, 1]
+
+
+def test_redis_restarts_on_its_port(redis_server: RedisServer, client: redis.Redis) -> None:
+    client.set("kept", "1")
+    redis_server.kill()
+    with pytest.raises(redis.ConnectionError):
+        client.ping()
+    redis_server.start()
+    assert client.ping()
+    assert bool(client.exists("kept")) == bool(redis_server.program)
+
+
+# Mailbox
+
+
+def test_a_mail_is_kept_byte_for_byte_and_shown(tmp_path: Path) -> None:
+    seen: list[Path] = []
+    box = Mailbox(tmp_path / "mail", on_mail=seen.append)
+    box.start()
+    headers = "To: żółw@example.com\r\nSubject: Grüße\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    content = headers + "\r\nHello, Zoë!\r\n.dot\r\n"
+    try:
+        with smtplib.SMTP("127.0.0.1", box.port) as smtp:
+            for _ in range(2):
+                smtp.sendmail("a@b.c", ["../żółw@example.com"], content.encode(), mail_options=["SMTPUTF8"])
+    finally:
+        box.stop()
+    assert seen == box.mails
+    assert [mail.read_bytes() for mail in box.mails] == [content.encode()] * 2
+    assert box.mails[0].name.endswith("Z-0001-.._żółw@example.com.eml")
+    assert all(
+        part in preview(box.mails[0]) for part in ("żółw@example.com", "Grüße", "Hello, Zoë!", str(box.mails[0]))
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff\xfe", b"Content-Type: text/plain; charset=klingon\r\n\r\nx", b"To: @\r\nContent-Type: x\r\n\r\n"],
+)
+def test_no_mail_is_too_strange_to_show(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.eml"
+    path.write_bytes(content)
+    assert str(path) in preview(path)
+
+
+# Processes
+
+FAMILY = """
+import subprocess, time
+subprocess.Popen(["sleep", "600"])
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_kill_leaves_no_children_behind() -> None:
+    lines: list[str] = []
+    process = Process("family", [sys.executable, "-c", FAMILY], output=lines.append)
+    process.start()
+    eventually(lambda: lines == ["ready"])
+    pids = process.pids
+    assert len(pids) == 2
+    process.kill()
+    assert not any(map(exists, pids))
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_children_of_a_dead_parent_are_found() -> None:
+    lines: list[str] = []
+    process = Process("family", [sys.executable, "-c", FAMILY], output=lines.append)
+    process.start()
+    eventually(lambda: lines == ["ready"])
+    pids = process.pids
+    process.send(signal.SIGKILL)
+    eventually(lambda: not process.running)
+    process.kill()
+    assert not any(map(exists, pids))
+
+
+def test_a_process_that_ignores_the_request_to_end_is_killed() -> None:
+    lines: list[str] = []
+    deaf = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+    )
+    process = Process("deaf", [sys.executable, "-c", deaf], output=lines.append)
+    process.start()
+    eventually(lambda: lines == ["ready"])
+    process.stop(timeout=0.2)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_nothing_outlives_an_owner_that_was_killed() -> None:
+    tell = "lambda line: print(*child.pids, flush=True)"
+    owner = f"""
+import sys, time
+from devstack.processes import Process
+child = Process('family', [sys.executable, '-c', {FAMILY!r}], output={tell})
+child.start()
+time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", owner], stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        pids = [int(pid) for pid in killed.stdout.readline().split()]
+        assert len(pids) == 2
+        killed.kill()
+    eventually(lambda: not any(map(exists, pids)))
+
+
+def test_what_dies_is_started_again() -> None:
+    notes: list[str] = []
+    supervisor = Supervisor(notes.append)  # whoever calls look() decides how soon it notices
+    process = Process("sleeper", ["sleep", "60"])
+    supervisor.start([process])
+    try:
+        first = process.pid
+        process.send(signal.SIGKILL)
+        while process.pid == first or not process.running:
+            supervisor.look()
+            time.sleep(0.02)
+    finally:
+        supervisor.stop()
+    assert notes == ["sleeper has ended; starting it again in 1 s", "sleeper runs again"]
+    assert not process.running
+
+
+# devstack run, with stubs in the place of Herald's programs
+
+
+def test_a_taken_port_is_told_with_the_remedy(tmp_path: Path) -> None:
+    port = free_port()
+    assert not port_is_taken(port)
+    require_port("127.0.0.1", port)
+    box = Mailbox(tmp_path, port)
+    box.start()
+    try:
+        with pytest.raises(DevstackError, match=f"Port {port} is taken .* make run PORT={port + 1}"):
+            require_port("127.0.0.1", port)
+    finally:
+        box.stop()
+
+
+USERS_API = """#!{python}
+import os, sys, time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+print(sys.argv[1], os.environ["DATABASE_URL"].rpartition("/")[2], flush=True)
+class Ready(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *args):
+        pass
+if sys.argv[1] == "serve":
+    HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Ready).serve_forever()
+if sys.argv[1] == "relay":
+    time.sleep(600)
+"""
+MIGRATE = """#!/bin/sh
+echo "$@ ${{DATABASE_URL##*/}} $LOG_FORMAT"
+"""
+DRAMATIQ = """#!{python}
+import subprocess, sys, time
+subprocess.Popen(["sleep", "600"])
+print("worker", *sys.argv[1:], flush=True)
+time.sleep(600)
+"""
+STUBS = {"users-api": USERS_API, "notifier": MIGRATE, "auditor": MIGRATE, "dramatiq": DRAMATIQ}
+
+
+class Run:
+    """`devstack run` with stubs, below a directory of its own."""
+
+    def __init__(self, here: Path) -> None:
+        (here / "bin").mkdir(exist_ok=True)
+        for name, text in STUBS.items():
+            (here / "bin" / name).write_text(text.format(python=sys.executable))
+            (here / "bin" / name).chmod(0o755)
+        self.var, self.port, self.output = here / "var", free_port(), here / "output"
+        call = f"run('127.0.0.1', {self.port}, Path({str(self.var)!r}), Path({str(here / 'bin')!r}))"
+        self._argv = [sys.executable, "-c", f"from pathlib import Path; from devstack.run import run; {call}"]
+
+    def start(self) -> None:
+        with self.output.open("wb") as output:
+            # SIGINT as in a terminal: a shell in the background would have it ignored.
+            self.process = subprocess.Popen(self._argv, stdout=output, stderr=output)
+        self.eventually_says("Herald runs")
+
+    def says(self, text: str) -> bool:
+        return text in self.output.read_text()
+
+    def eventually_says(self, text: str) -> None:
+        eventually(lambda: self.says(text) or self.process.poll() is not None, 20)
+        assert self.says(text), self.output.read_text()
+
+    @property
+    def pids(self) -> set[int]:
+        return {child.pid for child in psutil.Process(self.process.pid).children(recursive=True)}
+
+    @property
+    def names(self) -> list[str]:
+        return [Path(f"/proc/{pid}/comm").read_text().strip() for pid in self.pids]
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Run]:
+    run = Run(tmp_path)
+    run.start()
+    yield run
+    run.process.kill()
+    run.process.wait()
+
+
+def test_run_starts_everything_heals_it_and_ends_it(running: Run) -> None:
+    # It says what it does, who speaks and what to do next.
+    said = running.output.read_text()
+    assert "users-api | migrate users\n" in said
+    assert "notifier  | migrate notifier console\n" in said
+    assert "auditor   | worker auditor.worker --processes 1 --threads 8\n" in said
+    assert f"curl -X POST http://127.0.0.1:{running.port}/users -H 'content-type: application/json' -d '{{" in said
+    urllib.request.urlopen(f"http://127.0.0.1:{running.port}/readyz").close()
+
+    # A second one in the same place is refused.
+    second = subprocess.run(running._argv, capture_output=True, text=True, check=False)
+    assert "Herald already runs in this checkout" in second.stderr
+    assert second.returncode == 1
+
+    # What is killed comes back, its children are gone.
+    worker = next(pid for pid in running.pids if "notifier.worker" in Path(f"/proc/{pid}/cmdline").read_text())
+    os.kill(worker, signal.SIGKILL)
+    running.eventually_says("notifier runs again")
+    eventually(lambda: running.output.read_text().count("worker notifier.worker") == 2)
+    assert running.names.count("sleep") == 2
+
+    # Ctrl-C ends all, and reports success.
+    pids = running.pids
+    assert len(pids) > 10
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(10) == 0
+    assert not any(map(exists, pids))
+
+    # The data is still there.
+    began = time.monotonic()
+    running.start()
+    assert time.monotonic() - began < 10
+    assert not running.says("making the database")
+
+    # When it is killed itself, nothing is left.
+    pids = running.pids
+    running.process.kill()
+    eventually(lambda: not any(map(exists, pids)))

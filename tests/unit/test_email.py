@@ -1,0 +1,222 @@
+"""The welcome email, read back with the standard library's parser."""
+
+import email
+import email.policy
+import re
+from datetime import UTC, datetime
+from email.header import decode_header, make_header
+from email.message import EmailMessage
+from email.utils import getaddresses
+from html import unescape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifier.email import Mail, compose_welcome
+from notifier.errors import MailRefused, SenderInvalid
+
+SENT = datetime(2025, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+EVENT = "0198c0de-0000-7000-8000-000000000001"
+
+#: Any Unicode but control characters and lone surrogates.
+NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=200)
+
+
+def compose(
+    full_name: str = "Ada Lovelace", address: str = "ada@example.org", sender: str = "Herald <hello@herald.example>"
+) -> Mail:
+    return compose_welcome(event_id=EVENT, email=address, full_name=full_name, sender=sender, sent=SENT)
+
+
+def parse(mail: Mail) -> EmailMessage:
+    message = email.message_from_bytes(mail.content, policy=email.policy.SMTP)
+    assert isinstance(message, EmailMessage)
+    assert message.defects == []
+    return message
+
+
+def bodies(message: EmailMessage) -> tuple[str, str]:
+    text, html = message.get_body(("plain",)), message.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    return text.get_content(), html.get_content()
+
+
+def test_the_headers() -> None:
+    mail = compose()
+    message = parse(mail)
+
+    assert {name: str(value) for name, value in message.items()} == {
+        "From": "Herald <hello@herald.example>",
+        "To": "Ada Lovelace <ada@example.org>",
+        "Subject": "Welcome, Ada Lovelace",
+        "Date": "Thu, 02 Jan 2025 03:04:05 +0000",
+        "Message-ID": f"<welcome_email.{EVENT}@herald.example>",
+        "MIME-Version": "1.0",
+        "Auto-Submitted": "auto-generated",
+        "Content-Type": 'multipart/alternative; boundary="=_herald"',
+    }
+    assert (mail.sender, mail.recipient) == ("hello@herald.example", "ada@example.org")
+    assert mail.message_id == message["Message-ID"]
+
+
+def test_text_first_and_html_as_the_preferred_form() -> None:
+    message = parse(compose())
+    text, html = bodies(message)
+
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+    assert text.startswith("Hello Ada Lovelace,")
+    assert "Welcome, <bdi>Ada Lovelace</bdi>!" in html
+    assert re.search(r"https?://|<img|<link|<script|url\(", html) is None
+
+
+def test_the_same_event_gives_the_same_bytes() -> None:
+    assert compose() == compose()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        'Ada "the first" Lovelace, Countess',
+        "Ada \\ Lovelace",
+        "Zoë",
+        "🎉" * 200,
+        "שלום עולם",
+        "\u202eevil",
+        "<script>alert(1)</script>",
+        "{{ 7 * 7 }}",
+        "=?utf-8?q?decoded?=",
+        "A" * 200,
+        '"' * 200,
+        ".",
+        " ",
+        "Bcc: x@example.org",
+        "evil@example.org",
+    ],
+)
+def test_every_name_arrives_whole(name: str) -> None:
+    check_name(name)
+
+
+@given(NAMES)
+def test_any_name_arrives_whole(name: str) -> None:
+    check_name(name)
+
+
+def check_name(name: str) -> None:
+    mail = compose(name)
+    message = parse(mail)
+    text, html = bodies(message)
+
+    assert len(message.items()) == 8
+    assert recipients(mail) == [(name, "ada@example.org")]
+    assert str(message["Subject"]).strip() == f"Welcome, {name}".strip()
+    assert f"Hello {name},\n" in text.replace("\r\n", "\n")
+    assert unescape(html.split("<bdi>")[1].split("</bdi>")[0]) == name
+    assert_fit_for_any_server(mail.content)
+
+
+def recipients(mail: Mail) -> list[tuple[str, str]]:
+    """Read To as RFC 2047 says; the newer policies of `email` put spaces between the words of a long name."""
+    raw = email.message_from_bytes(mail.content)["To"]
+    return [(str(make_header(decode_header(name))), address) for name, address in getaddresses([raw])]
+
+
+def assert_fit_for_any_server(content: bytes) -> None:
+    assert content.isascii()
+    assert content.endswith(b"\r\n")
+    assert content.count(b"\r") == content.count(b"\n") == content.count(b"\r\n")
+    lines = [line for line in content.split(b"\r\n") if not line.startswith(b"Message-ID: ")]
+    assert max(map(len, lines)) <= 78
+
+
+@given(st.text(max_size=40))
+def test_no_name_can_add_a_header_even_with_line_breaks(text: str) -> None:
+    name = f"Ada\r\nBcc: x@example.org\r\n\r\n{text.encode('utf-8', 'replace').decode()}"
+    mail = compose(name)
+    message = email.message_from_bytes(mail.content)
+
+    assert len(message.items()) == 8
+    assert message["Bcc"] is None
+    assert [address for _, address in recipients(mail)] == ["ada@example.org"]
+
+
+def test_markup_in_a_name_is_escaped() -> None:
+    _, html = bodies(parse(compose("<script>alert(1)</script>")))
+
+    assert "&lt;script&gt;alert(1)" in html
+    assert "<script" not in html
+
+
+@pytest.mark.parametrize(
+    ("address", "recipient"),
+    [
+        ("ada@bücher.example", "ada@xn--bcher-kva.example"),
+        ("ada@straße.example", "ada@xn--strae-oqa.example"),
+        ("ada@例え.テスト", "ada@xn--r8jz45g.xn--zckzah"),
+        ("a.d+a@Example.org", "a.d+a@Example.org"),
+    ],
+)
+def test_a_domain_in_any_script_is_written_in_ascii(address: str, recipient: str) -> None:
+    mail = compose(address=address)
+
+    assert mail.recipient == recipient
+    assert parse(mail)["To"].addresses[0].addr_spec == recipient
+    assert mail.content.isascii()
+
+
+def test_a_non_ascii_local_part_stays_as_it_is() -> None:
+    mail = compose(address="zoë@bücher.example")
+
+    assert mail.recipient == "zoë@xn--bcher-kva.example"
+    assert "<zoë@xn--bcher-kva.example>\r\n".encode() in mail.content
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "ada",
+        "ada@",
+        "ada@example.org\r\nBcc: x@example.org",
+        "ada@example.org>, <x@example.org",
+        "ada@example.org, x@example.org",
+        "ada smith@example.org",
+        "ada@-\u0301.example",
+        "ada@" + "ü" * 70 + ".example",
+    ],
+)
+def test_what_is_not_one_plain_address_is_refused_without_naming_it(address: str) -> None:
+    with pytest.raises(MailRefused) as caught:
+        compose(address=address)
+
+    assert "@" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sender", "address", "header"),
+    [
+        ("hello@herald.example", "hello@herald.example", "hello@herald.example"),
+        ("Zoë <hello@bücher.example>", "hello@xn--bcher-kva.example", "Zoë <hello@xn--bcher-kva.example>"),
+        ('"Herald, Inc." <hello@herald.example>', "hello@herald.example", '"Herald, Inc." <hello@herald.example>'),
+    ],
+)
+def test_the_sender_may_have_a_name(sender: str, address: str, header: str) -> None:
+    mail = compose(sender=sender)
+
+    assert mail.sender == address
+    assert str(parse(mail)["From"]) == header
+    assert mail.message_id.endswith("@" + address.split("@")[1] + ">")
+
+
+@pytest.mark.parametrize("sender", ["", "Herald", "a@x.org, b@x.org", "zoë@x.org", "a@x.org\r\nBcc: b@x.org"])
+def test_a_wrong_sender_says_how_to_write_it(sender: str) -> None:
+    with pytest.raises(SenderInvalid, match=r"Herald <hello@example\.org>"):
+        compose(sender=sender)
+
+
+def test_an_event_id_cannot_break_out_of_the_message_id() -> None:
+    mail = compose_welcome(event_id="a>\r\nb", email="a@x.org", full_name="A", sender="h@x.org", sent=SENT)
+
+    assert mail.message_id == "<welcome_email.a%3E%0D%0Ab@x.org>"

@@ -1,0 +1,69 @@
+"""What each SMTP_URL means, and what a wrong one says."""
+
+import pytest
+
+from notifier.errors import SmtpUrlInvalid
+from notifier.smtp_url import SmtpSettings
+
+
+@pytest.mark.parametrize(
+    ("url", "settings"),
+    [
+        ("smtp://mail", SmtpSettings("mail", 25)),
+        ("smtp://mail:2525/", SmtpSettings("mail", 2525)),
+        ("smtp://localhost:1025", SmtpSettings("localhost", 1025, starttls="never")),
+        ("smtp://127.0.0.2", SmtpSettings("127.0.0.2", 25, starttls="never")),
+        ("smtp://[::1]:1025", SmtpSettings("::1", 1025, starttls="never")),
+        ("smtp://localhost?starttls=required", SmtpSettings("localhost", 25, starttls="required")),
+        ("smtp://me:pw@mail", SmtpSettings("mail", 587, starttls="required", user="me", password="pw")),
+        ("smtp://me:pw@localhost", SmtpSettings("localhost", 587, starttls="required", user="me", password="pw")),
+        ("smtp://me:pw@mail:25?starttls=never", SmtpSettings("mail", 25, starttls="never", user="me", password="pw")),
+        (
+            "smtp://me%40x.org:p%2F%3A%3F%23%40%25@mail",
+            SmtpSettings("mail", 587, starttls="required", user="me@x.org", password="p/:?#@%"),
+        ),
+        ("smtps://mail", SmtpSettings("mail", 465, implicit_tls=True, starttls="never")),
+        (
+            "smtps://me:pw@mail:4650?verify=no",
+            SmtpSettings("mail", 4650, implicit_tls=True, starttls="never", verify=False, user="me", password="pw"),
+        ),
+    ],
+)
+def test_a_url_says_where_and_how(url: str, settings: SmtpSettings) -> None:
+    assert SmtpSettings.parse(url) == settings
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("", "begin with smtp://"),
+        ("mail:25", "begin with smtp://"),
+        ("http://mail", "begin with smtp://"),
+        ("smtp://", "no host"),
+        ("smtp://:25", "no host"),
+        ("smtp://mail:0", "no usable port"),
+        ("smtp://mail:99999", "can't be read"),
+        ("smtp://mail:port", "can't be read"),
+        ("smtp://me:se/cret@mail", "percent-encode"),
+        ("smtp://me:se#cret@mail", "percent-encode"),
+        ("smtp://me:se?cret@mail", "percent-encode"),
+        ("smtp://mail/inbox", "nothing but"),
+        ("smtp://me@mail", "both user and password"),
+        ("smtp://:secret@mail", "both user and password"),
+        ("smtp://me:s%C3%A9cret@mail", "ASCII"),
+        ("smtp://mail?starttls=maybe", "starttls=never"),
+        ("smtp://mail?verify=maybe", "verify=yes"),
+        ("smtp://mail?timeout=3", "starttls=never"),
+        ("smtps://mail?starttls=required", "leave starttls out"),
+    ],
+)
+def test_a_wrong_url_names_the_fault_and_the_remedy_but_never_itself(url: str, fault: str) -> None:
+    with pytest.raises(SmtpUrlInvalid, match=fault) as caught:
+        SmtpSettings.parse(url)
+
+    assert "Write smtp://host:port" in str(caught.value)
+    assert "cret" not in str(caught.value)
+
+
+def test_the_password_is_not_shown() -> None:
+    assert "secret" not in repr(SmtpSettings.parse("smtp://me:secret@mail"))
