@@ -1,8 +1,8 @@
 """Real servers for every test run: its own, in a temporary folder, on free ports, ended with the run."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from itertools import count
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -10,9 +10,10 @@ import redis
 from psycopg import sql
 
 from auditor.cli import MIGRATIONS as AUDITOR_MIGRATIONS
+from contracts import Event, EventData, UserRegistered
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
-from messaging import transport
+from messaging import publish, transport
 from messaging.database import Pool, open_pool
 from messaging.migrate import migrate
 from notifier.cli import MIGRATIONS as NOTIFIER_MIGRATIONS
@@ -75,3 +76,23 @@ def users_database(new_database: Callable[[str], str]) -> str:
 def users_pool(users_database: str) -> Iterator[Pool]:
     with open_pool(users_database, size=4, name="test") as pool:
         yield pool
+
+
+@pytest.fixture
+def publish_users(users_pool: Pool) -> Callable[..., list[Event[EventData]]]:
+    """Publish `user_registered` for so many users, in one transaction: `publish_users(3)`."""
+
+    def publish_them(number: int, *, available_at: datetime | None = None) -> list[Event[EventData]]:
+        events = [user_registered(index) for index in range(1, number + 1)]
+        with users_pool.connection() as connection:
+            connection.execute(*publish(events, available_at=available_at))
+        return events
+
+    return publish_them
+
+
+def user_registered(index: int) -> Event[EventData]:
+    data = UserRegistered(
+        user_id=index, email=f"user{index}@example.com", full_name=f"User {index}", registered_at=datetime.now(UTC)
+    )
+    return Event.about(data, source="users-api", subject=f"users/{index}", correlation_id="test")

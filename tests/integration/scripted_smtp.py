@@ -103,7 +103,7 @@ class ScriptedSmtpServer:
         return str(text)
 
 
-class _Over(Exception):  # noqa: N818
+class _Over(Exception):
     """The script ends this connection."""
 
 

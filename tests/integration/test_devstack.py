@@ -482,10 +482,10 @@ def running(tmp_path: Path) -> Iterator[Run]:
 
 def test_run_starts_everything_heals_it_and_ends_it(running: Run) -> None:
     # It says what it does, who speaks and what to do next.
+    running.eventually_says("auditor   | worker auditor.worker --processes 1 --threads 8\n")
     said = running.output.read_text()
     assert "users-api | migrate users\n" in said
     assert "notifier  | migrate notifier console\n" in said
-    assert "auditor   | worker auditor.worker --processes 1 --threads 8\n" in said
     assert f"curl -X POST http://127.0.0.1:{running.port}/users -H 'content-type: application/json' -d '{{" in said
     urllib.request.urlopen(f"http://127.0.0.1:{running.port}/readyz").close()
 

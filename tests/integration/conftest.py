@@ -1,0 +1,85 @@
+"""The relay's parts on real PostgreSQL and Redis, one step at a time: no clock is waited for, leases are aged."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import redis
+
+from contracts import SUBSCRIPTIONS, RetryPolicy, Subscription
+from messaging import message, transport
+from messaging.database import Pool
+from messaging.receipts import Outcome, Receipt, ReceiptReader
+from messaging.relay.apply import Applier
+from messaging.relay.dispatch import Dispatcher
+from messaging.relay.reconcile import Reconciler
+
+QUICK = RetryPolicy(max_attempts=3, first_delay=0.01, max_delay=0.05, max_crashes=2)
+QUICK_SUBSCRIPTIONS = tuple(each.model_copy(update={"retry": QUICK}) for each in SUBSCRIPTIONS)
+
+
+@dataclass
+class RelayParts:
+    """One relay, by hand."""
+
+    pool: Pool
+    redis: redis.Redis
+    dispatcher: Dispatcher
+    applier: Applier
+    reconciler: Reconciler
+    reader: ReceiptReader
+
+    def row(self, event_id: object, subscription: str = "audit_log") -> dict[str, Any]:
+        """Return a delivery as it is now, `due_in`, `lease_in`: seconds from now."""
+        query = (
+            "SELECT state, attempts, crashes, dispatch, generation, message_id, last_error, finished_at,"
+            " extract(epoch FROM due_at - now())::float8 AS due_in,"
+            " extract(epoch FROM lease_until - now())::float8 AS lease_in"
+            " FROM deliveries WHERE event_id = %s AND subscription = %s"
+        )
+        with self.pool.connection() as connection:
+            cursor = connection.execute(query, (event_id, subscription))
+            values = cursor.fetchone()
+            assert values is not None
+            return dict(zip([column.name for column in cursor.description or ()], values, strict=True))
+
+    def execute(self, statement: str, *values: object) -> None:
+        with self.pool.connection() as connection:
+            connection.execute(statement.encode(), values)
+
+    def messages(self, queue: str) -> list[list[message.Reference]]:
+        """Return what each message waiting in a queue carries, in order."""
+        ids = self.redis.lrange(transport.queue_key(queue), 0, -1)
+        stored = [self.redis.hget(transport.messages_key(queue), each) for each in ids]
+        return [message.references(data) for data in stored if isinstance(data, bytes)]
+
+    def tell(self, event_id: Any, outcome: Outcome, dispatch: int = 1, **news: Any) -> None:
+        """Apply one receipt about an audit_log delivery."""
+        self.applier.apply([Receipt(event_id, "audit_log", dispatch, outcome, **news)])
+
+    def age_leases(self) -> None:
+        """Let every lease run out now."""
+        self.execute("UPDATE deliveries SET lease_until = now() - interval '1 second' WHERE lease_until IS NOT NULL")
+
+    def age_retries(self) -> None:
+        """Let every backoff be over now."""
+        self.execute("UPDATE deliveries SET due_at = now() WHERE due_at IS NOT NULL")
+
+
+@pytest.fixture
+def subscriptions() -> tuple[Subscription, ...]:
+    return QUICK_SUBSCRIPTIONS
+
+
+@pytest.fixture
+def relay(users_pool: Pool, redis_client: redis.Redis, subscriptions: tuple[Subscription, ...]) -> RelayParts:
+    parts = RelayParts(
+        users_pool,
+        redis_client,
+        Dispatcher(users_pool, redis_client, subscriptions),
+        Applier(users_pool, subscriptions),
+        Reconciler(users_pool, redis_client, subscriptions),
+        ReceiptReader(redis_client, "test"),
+    )
+    parts.reconciler.reconcile()  # a relay that has been running for a while knows that Redis is not new
+    return parts

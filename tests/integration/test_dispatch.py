@@ -1,0 +1,148 @@
+"""Due deliveries reach their queues, once, and nothing is lost on the way."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+import redis
+from tests.conftest import user_registered
+from tests.integration.conftest import RelayParts
+
+from contracts import AUDIT_LOG, SUBSCRIPTIONS, WELCOME_EMAIL, Event, EventData
+from devstack.ports import free_port
+from messaging import publish, transport
+from messaging.database import Pool
+from messaging.relay.dispatch import Dispatcher
+
+Publish = Callable[..., list[Event[EventData]]]
+
+
+def test_an_event_reaches_every_subscription_to_its_type(relay: RelayParts, publish_users: Publish) -> None:
+    [event] = publish_users(1)
+
+    assert relay.dispatcher.dispatch() == len(SUBSCRIPTIONS)
+
+    for subscription in (WELCOME_EMAIL, AUDIT_LOG):
+        [[reference]] = relay.messages(subscription.queue)
+        assert (reference.event_id, reference.subscription, reference.dispatch) == (event.id, subscription.name, 1)
+        assert relay.row(event.id, subscription.name)["state"] == "queued"
+
+
+def test_events_travel_together_up_to_the_group_size_and_oldest_first(
+    relay: RelayParts, publish_users: Publish
+) -> None:
+    publish_users(25)
+
+    relay.dispatcher.dispatch()
+
+    assert [len(batch) for batch in relay.messages("notifier")] == [10, 10, 5]
+    assert [len(batch) for batch in relay.messages("auditor")] == [25]
+
+
+def test_nothing_is_enqueued_twice(relay: RelayParts, publish_users: Publish) -> None:
+    publish_users(3)
+    relay.dispatcher.dispatch()
+
+    assert relay.dispatcher.dispatch() == 0
+    assert len(relay.messages("auditor")) == 1
+
+
+def test_a_rolled_back_transaction_publishes_nothing(relay: RelayParts) -> None:
+    with relay.pool.connection() as connection, connection.transaction(force_rollback=True):
+        connection.execute(*publish([user_registered(1)]))
+
+    assert relay.dispatcher.dispatch() == 0
+
+
+def test_a_transaction_that_commits_late_is_not_skipped(relay: RelayParts, publish_users: Publish) -> None:
+    with relay.pool.connection() as slow, slow.transaction():
+        slow.execute(*publish([user_registered(1)]))
+        publish_users(1)
+        assert relay.dispatcher.dispatch() == 2
+
+    assert relay.dispatcher.dispatch() == 2
+
+
+def test_a_delayed_event_waits_for_its_time_however_far_ahead(relay: RelayParts, publish_users: Publish) -> None:
+    [event] = publish_users(1, available_at=datetime.now(UTC) + timedelta(days=400))
+
+    assert relay.dispatcher.dispatch() == 0
+    assert relay.row(event.id)["state"] == "pending"
+    assert relay.dispatcher.next_due() == pytest.approx(400 * 86400, abs=60)
+
+    relay.age_retries()
+    assert relay.dispatcher.dispatch() == 2
+
+
+def test_relays_share_the_work_and_none_of_it_twice(
+    relay: RelayParts, publish_users: Publish, users_pool: Pool, redis_client: redis.Redis
+) -> None:
+    publish_users(1500)
+    relays = [Dispatcher(users_pool, redis_client, SUBSCRIPTIONS) for _ in range(4)]
+
+    def drain(dispatcher: Dispatcher) -> int:
+        total = 0
+        while count := dispatcher.dispatch():
+            total += count
+        return total
+
+    with ThreadPoolExecutor(4) as threads:
+        totals = list(threads.map(drain, relays))
+
+    assert sum(totals) == 3000
+    enqueued = [reference.event_id for batch in relay.messages("auditor") for reference in batch]
+    assert len(enqueued) == len(set(enqueued)) == 1500
+
+
+def test_with_redis_away_deliveries_stay_due(relay: RelayParts, publish_users: Publish, users_pool: Pool) -> None:
+    [event] = publish_users(1)
+    nobody = transport.connect(f"redis://127.0.0.1:{free_port()}")
+
+    with pytest.raises(redis.ConnectionError):
+        Dispatcher(users_pool, nobody, SUBSCRIPTIONS).dispatch()
+
+    assert relay.row(event.id)["state"] == "pending"
+    assert relay.dispatcher.dispatch() == 2
+
+
+def test_a_relay_that_dies_between_claim_and_enqueue_loses_nothing(relay: RelayParts, publish_users: Publish) -> None:
+    [event] = publish_users(1)
+    relay.dispatcher._claim()  # ... and here it dies
+    assert relay.row(event.id)["state"] == "queued"
+
+    relay.age_leases()
+    relay.reconciler.reconcile()
+
+    assert relay.dispatcher.dispatch() == 2
+    [[reference]] = relay.messages("auditor")
+    assert reference.dispatch == 2
+
+
+def test_what_saw_its_worker_die_travels_alone(relay: RelayParts, publish_users: Publish) -> None:
+    events = publish_users(4)
+    relay.execute("UPDATE deliveries SET crashes = 1 WHERE event_id = %s", events[1].id)
+
+    relay.dispatcher.dispatch()
+
+    batches = {frozenset(reference.event_id for reference in batch) for batch in relay.messages("auditor")}
+    assert batches == {frozenset({events[1].id}), frozenset({events[0].id, events[2].id, events[3].id})}
+
+
+def test_a_subscription_this_relay_does_not_know_waits_for_one_that_does(
+    relay: RelayParts, publish_users: Publish, users_pool: Pool, redis_client: redis.Redis
+) -> None:
+    [event] = publish_users(1)
+
+    assert Dispatcher(users_pool, redis_client, [WELCOME_EMAIL]).dispatch() == 1
+
+    assert relay.row(event.id, "audit_log")["state"] == "pending"
+
+
+def test_publishing_wakes_a_listening_relay(users_database: str, publish_users: Publish) -> None:
+    with psycopg.connect(users_database, autocommit=True) as listener:
+        listener.execute("LISTEN herald_due")
+        publish_users(3)
+
+        assert len(list(listener.notifies(timeout=10, stop_after=1))) == 1

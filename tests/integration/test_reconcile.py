@@ -1,0 +1,161 @@
+"""Whatever Redis or a worker loses is found."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+import redis
+from dramatiq import Message
+from tests.integration.conftest import RelayParts
+
+from contracts import Event, EventData
+from devstack.redis_server import RedisServer
+from messaging import HeraldBroker, transport
+
+Publish = Callable[..., list[Event[EventData]]]
+
+
+@pytest.fixture
+def queued(relay: RelayParts, publish_users: Publish) -> UUID:
+    """An audit_log delivery in its first dispatch."""
+    [event] = publish_users(1)
+    relay.dispatcher.dispatch()
+    return event.id
+
+
+def fetch(redis_url: str, queue: str = "auditor") -> str:
+    """Fetch what waits in a queue, as a worker process of our own broker does, and return the worker's id."""
+    broker = HeraldBroker(redis_url)
+    consumer = broker.consume(queue, prefetch=100)
+    next(message for message in consumer if message)
+    broker.client.close()
+    return broker.broker_id
+
+
+def die(client: redis.Redis, worker: str) -> None:
+    """Let a worker's heart have stopped long enough."""
+    client.delete(transport.heartbeat_key(worker))
+
+
+def test_a_message_that_only_waits_is_left_alone(relay: RelayParts, queued: UUID) -> None:
+    relay.age_leases()
+
+    relay.reconciler.reconcile()
+
+    row = relay.row(queued)
+    assert (row["state"], row["dispatch"]) == ("queued", 1)
+    assert row["lease_in"] > 10
+    assert len(relay.messages("auditor")) == 1
+
+
+def test_a_message_in_a_live_workers_hands_is_left_alone(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer
+) -> None:
+    fetch(redis_server.url)
+    relay.age_leases()
+
+    relay.reconciler.reconcile()
+
+    assert relay.row(queued)["state"] == "queued"
+
+
+def test_a_message_that_vanished_is_enqueued_again(relay: RelayParts, queued: UUID) -> None:
+    relay.redis.delete(transport.messages_key("auditor"), transport.queue_key("auditor"))
+    relay.age_leases()
+
+    relay.reconciler.reconcile()
+
+    assert relay.row(queued)["state"] == "pending"
+    relay.dispatcher.dispatch()
+    [[reference]] = relay.messages("auditor")
+    assert (reference.event_id, reference.dispatch) == (queued, 2)
+
+
+def test_a_wiped_redis_is_noticed_without_waiting_for_leases(relay: RelayParts, publish_users: Publish) -> None:
+    events = publish_users(700)
+    while relay.dispatcher.dispatch():
+        pass
+    relay.redis.flushall()
+
+    relay.reconciler.reconcile()
+
+    while relay.dispatcher.dispatch():
+        pass
+    again = [reference.event_id for batch in relay.messages("auditor") for reference in batch]
+    assert sorted(again) == sorted(event.id for event in events)
+
+
+def test_what_a_dead_worker_had_only_fetched_is_due_at_once(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer
+) -> None:
+    die(relay.redis, fetch(redis_server.url))
+
+    relay.reconciler.reconcile()
+
+    row = relay.row(queued)
+    assert (row["state"], row["attempts"], row["crashes"]) == ("pending", 0, 0)
+    assert row["due_in"] <= 0
+    assert relay.redis.hlen(transport.messages_key("auditor")) == 0
+
+
+def test_what_a_dead_worker_had_begun_counts_as_a_crash(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer
+) -> None:
+    worker = fetch(redis_server.url)
+    relay.tell(queued, "started")
+    die(relay.redis, worker)
+
+    relay.reconciler.reconcile()
+
+    row = relay.row(queued)
+    assert (row["state"], row["attempts"], row["crashes"]) == ("retrying", 1, 1)
+    assert "died" in row["last_error"]
+
+
+def test_a_poison_event_ends_as_failed(relay: RelayParts, queued: UUID, redis_server: RedisServer) -> None:
+    for dispatch in (1, 2):
+        worker = fetch(redis_server.url)
+        relay.tell(queued, "started", dispatch)
+        die(relay.redis, worker)
+        relay.reconciler.reconcile()
+        relay.age_retries()
+        relay.dispatcher.dispatch()
+
+    row = relay.row(queued)
+    assert (row["state"], row["crashes"]) == ("failed", 2)
+    assert relay.messages("auditor") == []
+
+
+def test_a_worker_that_woke_up_in_time_is_not_robbed(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer
+) -> None:
+    worker = fetch(redis_server.url)
+    die(relay.redis, worker)
+    relay.redis.set(transport.heartbeat_key(worker), "auditor", ex=8)
+
+    relay.reconciler._take_back(worker)
+
+    assert relay.redis.hlen(transport.messages_key("auditor")) == 1
+    assert relay.row(queued)["state"] == "queued"
+
+
+def test_a_dead_worker_is_forgotten(relay: RelayParts, queued: UUID, redis_server: RedisServer) -> None:
+    die(relay.redis, fetch(redis_server.url))
+
+    relay.reconciler.reconcile()
+
+    assert relay.redis.smembers(transport.WORKERS) == set()
+    assert relay.redis.zcard("dramatiq:__heartbeats__") == 0
+
+
+def test_a_strangers_message_in_our_queue_hurts_nobody(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer
+) -> None:
+    stranger: Message[None] = Message("auditor", "nobody", (), {}, {"redis_message_id": "stranger"})
+    relay.redis.hset(transport.messages_key("auditor"), "stranger", stranger.encode())
+    relay.redis.rpush(transport.queue_key("auditor"), "stranger")
+    die(relay.redis, fetch(redis_server.url))
+
+    relay.reconciler.reconcile()
+
+    assert relay.row(queued)["state"] == "pending"

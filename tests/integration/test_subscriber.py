@@ -1,0 +1,276 @@
+"""A plain function becomes a consumer: real Dramatiq worker threads, real Redis, a real relay beside them."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+from dramatiq import Worker
+from dramatiq.middleware import TimeLimitExceeded
+from tests.integration.conftest import RelayParts
+
+from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, Subscription
+from devstack.redis_server import RedisServer
+from messaging import Delivery, HeraldBroker, PermanentError, RetryLater, UncertainError, subscribe, subscribe_group
+from messaging.relay import run
+
+Publish = Callable[..., list[Event[EventData]]]
+Consume = Callable[[Subscription, Callable[[Delivery], None]], None]
+ConsumeGroups = Callable[[Subscription, Callable[[Sequence[Delivery]], None]], None]
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for a condition; fail when it takes too long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def _quick_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("messaging.broker.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("messaging.relay.relay.IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("messaging.relay.relay.RECONCILE_SECONDS", 0.2)
+
+
+@contextmanager
+def working(broker: HeraldBroker, threads: int = 4) -> Iterator[Worker]:
+    worker = Worker(broker, worker_threads=threads, worker_timeout=100)
+    worker.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        broker.client.close()
+
+
+@pytest.fixture
+def running_relay(
+    users_database: str, redis_server: RedisServer, relay: RelayParts, subscriptions: tuple[Subscription, ...]
+) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=run, args=(users_database, redis_server.url, subscriptions, stop))
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+
+
+@pytest.fixture
+def consume(redis_server: RedisServer, redis_client: redis.Redis, running_relay: None) -> Iterator[Consume]:
+    brokers = []
+
+    def start(subscription: Subscription, handler: Callable[[Delivery], None]) -> None:
+        broker = HeraldBroker(redis_server.url)
+        subscribe(broker, subscription, handler, receipts=redis_client)
+        context = working(broker)
+        context.__enter__()
+        brokers.append(context)
+
+    yield start
+    for context in brokers:
+        context.__exit__(None, None, None)
+
+
+def states(relay: RelayParts, subscription: str = "audit_log") -> Counter[str]:
+    with relay.pool.connection() as connection:
+        found = connection.execute("SELECT state FROM deliveries WHERE subscription = %s", (subscription,))
+        return Counter(row[0] for row in found)
+
+
+def test_events_are_handled_and_reported(relay: RelayParts, publish_users: Publish, consume: Consume) -> None:
+    heard: list[Event[EventData]] = []
+    consume(AUDIT_LOG, lambda delivery: heard.append(delivery.event))
+
+    events = publish_users(50)
+
+    until(lambda: states(relay) == {"succeeded": 50})
+    assert sorted(event.id for event in heard) == sorted(event.id for event in events)
+
+
+def test_each_subscription_has_its_own_fate(relay: RelayParts, publish_users: Publish, consume: Consume) -> None:
+    def refuse(delivery: Delivery) -> None:
+        raise PermanentError("no such mailbox")
+
+    consume(WELCOME_EMAIL, refuse)
+    consume(AUDIT_LOG, lambda delivery: None)
+
+    [event] = publish_users(1)
+
+    until(lambda: states(relay) == {"succeeded": 1} and states(relay, "welcome_email") == {"failed": 1})
+    assert relay.row(event.id, "welcome_email")["last_error"] == "PermanentError: no such mailbox"
+    assert relay.row(event.id, "welcome_email")["attempts"] == 1
+
+
+def test_a_transient_error_is_tried_again_until_it_works(
+    relay: RelayParts, publish_users: Publish, consume: Consume
+) -> None:
+    attempts: Counter[int] = Counter()
+
+    def work(delivery: Delivery) -> None:
+        attempts[delivery.dispatch] += 1
+        if delivery.dispatch < 3:
+            raise ConnectionError("away")
+
+    consume(AUDIT_LOG, work)
+
+    [event] = publish_users(1)
+
+    until(lambda: states(relay) == {"succeeded": 1})
+    assert attempts == {1: 1, 2: 1, 3: 1}
+    assert relay.row(event.id)["attempts"] == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (PermanentError("never"), "failed"),
+        (UncertainError("who knows"), "uncertain"),
+        (RetryLater("not now", after=600), "retrying"),
+        (TimeLimitExceeded("too slow"), "failed"),  # three times, and its attempts are used up
+        (ValueError("a bug"), "failed"),
+    ],
+)
+def test_what_a_handler_raises_decides_and_no_exception_is_swallowed(
+    relay: RelayParts, publish_users: Publish, consume: Consume, error: BaseException, state: str
+) -> None:
+    def work(delivery: Delivery) -> None:
+        raise error
+
+    consume(AUDIT_LOG, work)
+
+    [event] = publish_users(1)
+
+    until(lambda: states(relay) == {state: 1})
+    assert str(error) in relay.row(event.id)["last_error"]
+
+
+def test_one_bad_event_in_a_batch_holds_up_none_of_the_others(
+    relay: RelayParts, publish_users: Publish, consume: Consume
+) -> None:
+    def work(delivery: Delivery) -> None:
+        if delivery.event.subject == "users/7":
+            raise PermanentError("this one")
+
+    events = publish_users(20)
+    consume(AUDIT_LOG, work)
+
+    until(lambda: states(relay) == {"succeeded": 19, "failed": 1})
+    assert relay.row(events[6].id)["state"] == "failed"
+
+
+def test_a_group_that_fails_is_tried_one_by_one(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis, running_relay: None
+) -> None:
+    sizes = []
+
+    def work(deliveries: Sequence[Delivery]) -> None:
+        sizes.append(len(deliveries))
+        if any(delivery.event.subject == "users/3" for delivery in deliveries):
+            raise PermanentError("this one")
+
+    publish_users(5)
+    until(lambda: states(relay) == {"queued": 5})
+    broker = HeraldBroker(redis_server.url)
+    subscribe_group(broker, AUDIT_LOG, work, receipts=redis_client)
+    with working(broker):
+        until(lambda: states(relay) == {"succeeded": 4, "failed": 1})
+
+    assert sizes == [5, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"),
+    [
+        ("jsonb_set(envelope::jsonb, '{dataschema}', '\"urn:herald:user_registered:99\"')", "UnknownEventVersion"),
+        ("jsonb_set(envelope::jsonb, '{data,user_id}', '\"not a number\"')", "InvalidEvent"),
+        ("envelope::jsonb - 'data'", "InvalidEvent"),
+    ],
+)
+def test_an_event_that_breaks_its_contract_is_parked_and_its_neighbours_flow(
+    relay: RelayParts, publish_users: Publish, consume: Consume, spoil: str, error: str
+) -> None:
+    events = publish_users(3, available_at=datetime.now(UTC) + timedelta(hours=1))
+    relay.execute(f"UPDATE events SET envelope = ({spoil})::json WHERE id = %s", events[1].id)
+    consume(AUDIT_LOG, lambda delivery: None)
+
+    relay.age_retries()
+
+    until(lambda: states(relay) == {"succeeded": 2, "failed": 1})
+    assert relay.row(events[1].id)["last_error"].startswith(error)
+    assert relay.row(events[1].id)["attempts"] == 1
+
+
+def test_slow_work_is_shown_as_running(relay: RelayParts, publish_users: Publish, consume: Consume) -> None:
+    finish = threading.Event()
+
+    def work(delivery: Delivery) -> None:
+        finish.wait(20)
+
+    consume(AUDIT_LOG, work)
+
+    publish_users(1)
+
+    until(lambda: states(relay) == {"running": 1})
+    finish.set()
+    until(lambda: states(relay) == {"succeeded": 1})
+
+
+def test_a_worker_that_stops_hands_back_what_it_has_not_begun(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis, running_relay: None
+) -> None:
+    began, finish = threading.Event(), threading.Event()
+    handled: list[str] = []
+
+    def work(delivery: Delivery) -> None:
+        began.set()
+        finish.wait(20)
+        handled.append(delivery.event.subject)
+
+    publish_users(30)
+    until(lambda: states(relay, "welcome_email") == {"queued": 30})
+    broker = HeraldBroker(redis_server.url)
+    subscribe(broker, WELCOME_EMAIL, work, receipts=redis_client)
+    with working(broker, threads=1) as worker:
+        began.wait(20)
+        threading.Timer(0.2, finish.set).start()
+        worker.stop()
+
+    assert len(handled) == 10, "it finishes the message in hand and begins no other"
+    assert redis_client.llen("dramatiq:notifier") == 2
+    assert redis_client.keys("dramatiq:__acks__*") == []
+
+
+def test_a_fetch_whose_reply_was_lost_is_handed_back(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    broker.do_fetch("auditor", 10)  # it was ours in Redis, and its reply never reached us
+
+    found = next(message for message in broker.consume("auditor", prefetch=10) if message)
+
+    assert found.actor_name == "audit_log"
+    broker.client.close()
+
+
+def test_with_redis_away_at_the_end_of_an_attempt_the_worker_goes_on(
+    relay: RelayParts, publish_users: Publish, consume: Consume, redis_client: redis.Redis
+) -> None:
+    handled: Counter[str] = Counter()
+
+    def work(delivery: Delivery) -> None:
+        handled[delivery.event.subject] += 1
+        if delivery.event.subject == "users/1":
+            redis_client.flushall()
+
+    consume(AUDIT_LOG, work)
+    publish_users(3)
+
+    until(lambda: states(relay) == {"succeeded": 3})
