@@ -10,24 +10,32 @@ from typing import Any
 import httpx
 import psycopg
 import uvicorn
+from psycopg import sql
 from psycopg.rows import DictRow, dict_row
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
+from devstack.postgres import Postgres
 from users_api.app import create_app
 
 MAYA = {"email": "maya@example.com", "full_name": "Maya Chen"}
 
 
 class LiveApi:
-    """A running users-api: `http` asks it, `database` looks behind it."""
+    """A running users-api: `http` asks it, `database` looks behind it, `log` is what it logged."""
 
-    def __init__(self, http: httpx.Client, database: psycopg.Connection[DictRow]) -> None:
+    def __init__(self, http: httpx.Client, database: psycopg.Connection[DictRow], log: list[EventDict]) -> None:
         self.http = http
         self.database = database
+        self.log = log
 
-    def register(self, body: object = None, **headers: str) -> httpx.Response:
-        """POST /users; Maya, if nobody is named. `idempotency_key="k"` is the header Idempotency-Key."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.http.post("/users", json=MAYA if body is None else body, headers=named)
+    def register(self, **fields: object) -> httpx.Response:
+        """POST /users for Maya, except for the fields named."""
+        return self.http.post("/users", json=MAYA | fields)
+
+    def register_once(self, key: str, **fields: object) -> httpx.Response:
+        """POST /users with an Idempotency-Key."""
+        return self.http.post("/users", json=MAYA | fields, headers={"Idempotency-Key": key})
 
     def rows(self, statement: str, *values: object) -> list[dict[str, Any]]:
         """Return the rows of a query."""
@@ -48,16 +56,36 @@ class LiveApi:
     def forget_everything(self) -> None:
         """Empty every table, and begin with user 1 again."""
         self.execute("TRUNCATE users, idempotency_keys, events, deliveries RESTART IDENTITY")
+        self.log.clear()
+
+    @contextmanager
+    def failing(self, table: str, timing: str = "BEFORE INSERT", how: str = "RAISE 'no'") -> Iterator[None]:
+        """Let every insert into a table fail until the block ends. `AFTER INSERT`: only when it is committed."""
+        kind, deferred = ("CONSTRAINT ", " DEFERRABLE INITIALLY DEFERRED") if "AFTER" in timing else ("", "")
+        self.execute(
+            f"CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {how}; RETURN NEW; END $$;"
+            f" CREATE {kind}TRIGGER fails {timing} ON {table}{deferred} FOR EACH ROW EXECUTE FUNCTION fail()"
+        )
+        try:
+            yield
+        finally:
+            self.execute(f"DROP TRIGGER fails ON {table}; DROP FUNCTION fail()")
 
 
 @contextmanager
-def live_api(database_url: str) -> Iterator[LiveApi]:
-    """Run the application on a database until the block ends."""
+def live_api(postgres: Postgres, database: str) -> Iterator[LiveApi]:
+    """Run the application on a new database until the block ends."""
+    made = sql.SQL("CREATE DATABASE {} TEMPLATE template_users_api").format(sql.Identifier(database))
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute(made)
+    url = postgres.url(database)
     with (
-        serving(database_url) as http,
-        psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as database,
+        capture_logs() as log,
+        serving(url) as http,
+        psycopg.connect(url, autocommit=True, row_factory=dict_row) as connected,
     ):
-        yield LiveApi(http, database)
+        connected.execute("SET lock_timeout = '10s'")
+        yield LiveApi(http, connected, log)
 
 
 @contextmanager
@@ -77,3 +105,13 @@ def serving(database_url: str) -> Iterator[httpx.Client]:
         server.should_exit = True
         thread.join()
         listening.close()
+
+
+def is_problem(answer: httpx.Response, status: int) -> bool:
+    """Tell whether an answer is this error, told as RFC 9457 wants it."""
+    body = answer.json()
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    assert (body["type"], body["status"]) == ("about:blank", status)
+    assert body["title"], "a problem has a title"
+    assert body["detail"], "a problem says what to do"
+    return True

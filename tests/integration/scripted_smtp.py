@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 DROP = "<drop>"  # close the connection, after whatever text comes before it
+DROP_LATE = "<drop late>"  # close it after `late` seconds
 HANG = "<hang>"  # say no more, after whatever text comes before it
 DRIBBLE = "<dribble>"  # one byte every 20 ms, for ever
 
-_ENDING = re.compile(f"(.*?)({DROP}|{HANG}|{DRIBBLE}|)", re.DOTALL)
+_ENDING = re.compile(f"(.*?)({DROP}|{DROP_LATE}|{HANG}|{DRIBBLE}|)", re.DOTALL)
 _REPLIES = {
     "connect": "220 scripted",
     "ehlo": "250-scripted\r\n250 8BITMIME",
@@ -26,6 +27,8 @@ class ScriptedSmtpServer:
     Stages: connect, ehlo, helo, starttls, auth, mail, rcpt, data, content (the reply after the final dot), rset,
     quit. `content` scripted as DROP drops after reading all of it.
     """
+
+    late = 1.5
 
     def __init__(self, **script: list[str]) -> None:
         self.script = script
@@ -96,8 +99,8 @@ class ScriptedSmtpServer:
             sock.sendall(f"{text}\r\n".encode())
         while ending == DRIBBLE and not self._stopped.wait(0.02):
             sock.sendall(b"2")
-        if ending == HANG:
-            self._stopped.wait()
+        if ending in (HANG, DROP_LATE):
+            self._stopped.wait(self.late if ending == DROP_LATE else None)
         if ending:
             raise _Over
         return str(text)

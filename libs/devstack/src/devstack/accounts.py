@@ -13,6 +13,7 @@ from pathlib import Path
 from devstack.errors import DevstackError
 
 CAPABILITY = "+dac_override"
+KEEP = "--securebits=+no_setuid_fixup"  # or access(2), which PostgreSQL asks, would disregard the capability
 
 
 @dataclass(frozen=True)
@@ -45,5 +46,5 @@ def account_for(data: Path) -> Account:
     uid = data.stat().st_uid if data.exists() else 0
     user = pwd.getpwuid(uid) if uid else pwd.getpwnam("nobody")
     rights = (f"--inh-caps={CAPABILITY}", f"--ambient-caps={CAPABILITY}")
-    become = (f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
+    become = (f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", KEEP)
     return Account(user.pw_uid, user.pw_gid, (setpriv, *become, *rights))

@@ -10,6 +10,7 @@ import typer
 from devstack.errors import DevstackError
 from devstack.mailbox import Mailbox, preview
 from devstack.run import run as run_everything
+from devstack.terminal import Terminal
 
 app = typer.Typer(no_args_is_help=True, help=__doc__, add_completion=False)
 
@@ -38,13 +39,14 @@ def mailbox(
     directory: Annotated[Path, typer.Option("--dir", help="Where each mail is kept as a file.")] = Path("var/mail"),
 ) -> None:
     """Take every mail, show how it begins, keep it as a file, and deliver none."""
+    terminal = Terminal()
     ends = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # in every thread, so that sigwait sees them
-    box = Mailbox(directory, port, on_mail=lambda path: typer.echo(preview(path)))
+    box = Mailbox(directory, port, on_mail=lambda path: terminal.show(preview(path)))
     try:
         box.start()
     except OSError as error:
         sys.exit(f"error: can't listen on port {port}: {error.strerror}. Choose another with --port.")
-    typer.echo(f"mails to {box.url} land in {directory}")
+    terminal.show(f"mails to {box.url} land in {directory}")
     signal.sigwait(ends)
     box.stop()

@@ -56,14 +56,17 @@ class Mailbox:
         content = envelope.original_content or b""
         path = self.directory / self._name(datetime.now(UTC), envelope.rcpt_tos[0])
         unfinished = path.with_suffix(".part")
-        unfinished.write_bytes(content)
-        unfinished.rename(path)
+        try:
+            unfinished.write_bytes(content)
+            unfinished.rename(path)
+        except OSError as error:
+            return f"452 can't keep the mail now: {error.strerror}"
         if self._on_mail:
             self._on_mail(path)
         return "250 OK"
 
     def _name(self, when: datetime, recipient: str) -> str:
-        safe = re.sub(r"[^\w@.+-]", "_", recipient)[:80]
+        safe = re.sub(r"[^\w@.+-]", "_", recipient)[:40]
         return f"{when:%Y%m%dT%H%M%S.%fZ}-{next(self._numbers):04}-{safe}.eml"
 
 
@@ -72,7 +75,7 @@ def preview(path: Path) -> str:
     try:
         mail = message_from_bytes(path.read_bytes(), policy=policy.default)
         lines = [f"To:      {mail['To']}", f"Subject: {mail['Subject']}", *_first_lines(mail)]
-    except (LookupError, ValueError) as error:  # an unknown charset, a malformed header
+    except Exception as error:  # malformed mails break the parser in many ways, and each mail is to be shown
         lines = [f"(a mail that can't be shown: {error})"]
     return "\n".join([*lines, f"File:    {path}"])
 

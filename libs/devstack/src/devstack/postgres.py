@@ -63,7 +63,7 @@ class Postgres:
             self._account = account_for(self.data_dir)
             if not self.data_dir.exists():
                 self._initialise()
-            _end_leftover(self.data_dir)
+            _end_leftovers(self.data_dir)
             self._process = Process(self.name, self._command(), output=self.log, cwd=self.data_dir)
             logged = self.log.stat().st_size if self.log.exists() else 0
             self._process.start()
@@ -105,11 +105,9 @@ class Postgres:
 
     def create_database(self, name: str) -> None:
         """Create a database unless it exists."""
-        with (
-            psycopg.connect(self.url(), autocommit=True) as connection,
-            suppress(psycopg.errors.DuplicateDatabase),
-        ):
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).rowcount:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
     def _initialise(self) -> None:
         """Make the data directory whole or not at all: beside its place, then moved there."""
@@ -154,17 +152,17 @@ def _binary(name: str) -> str:
     return str(Path(spec.origin).parent / "pginstall" / "bin" / name)
 
 
-def _end_leftover(data_dir: Path) -> None:
-    """End a server that a killed owner left on `data_dir`, and clear a pid file that now names a stranger."""
-    pid_file = data_dir / "postmaster.pid"
-    try:
-        process = psutil.Process(int(pid_file.read_text().split()[0]))
-        if process.status() != psutil.STATUS_ZOMBIE and str(data_dir) in process.cmdline():
-            process.send_signal(signal.SIGQUIT)
-            process.wait(timeout=10)
-        else:
-            pid_file.unlink()
-    except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
-        return
-    except (psutil.AccessDenied, psutil.TimeoutExpired, PermissionError) as error:
-        raise DevstackError(f"{data_dir} has a running PostgreSQL that can't be stopped: {error}") from None
+def _end_leftovers(data_dir: Path) -> None:
+    """End what a killed owner, or a killed server, left at work on `data_dir`. Call it with the lock held.
+
+    A server and each backend of it work in that directory, and a busy backend outlives its killed server.
+    When none is left, the pid file is stale, even if a stranger has that number now.
+    """
+    left = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.name() == "postgres" and process.cwd() == str(data_dir.resolve()):
+                process.kill()
+                left.append(process)
+    psutil.wait_procs(left, timeout=10)
+    (data_dir / "postmaster.pid").unlink(missing_ok=True)

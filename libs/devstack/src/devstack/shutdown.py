@@ -21,7 +21,8 @@ class Shutdown:
     def __init__(self) -> None:
         self._signals = 0
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._note)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                signal.signal(number, self._note)
 
     def check(self) -> None:
         """Raise Stopped when a signal has come."""

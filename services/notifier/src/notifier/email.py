@@ -108,7 +108,7 @@ def _templates() -> tuple[Template, Template]:
 
 @lru_cache(maxsize=8)
 def _parse_sender(sender: str) -> _Sender:
-    found = getaddresses([sender]) if sender.isprintable() else []
+    found = getaddresses([sender])
     name, address = found[0] if len(found) == 1 else ("", "")
     wire = wire_address(address)
     if wire is None or not wire.isascii():

@@ -1,6 +1,6 @@
 """How sending a mail ends when it doesn't end well, and what to do then.
 
-Every message is safe to log and to store: bounded, on one line, and without any email address.
+Every message is safe to log and to store: bounded, on one line, and without any recipient's address.
 """
 
 from messaging.errors import ConfigurationError, PermanentError, UncertainError

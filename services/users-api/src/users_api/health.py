@@ -50,8 +50,11 @@ async def readyz(request: Request, pool: Database) -> JSONResponse:
 
 @router.get("/metrics")
 async def show_metrics(pool: Database) -> Response:
-    """Metrics for Prometheus."""
-    metrics.show_deliveries(await in_time(_unfinished(pool)))
+    """Metrics for Prometheus. Those of the process itself are there even when PostgreSQL isn't."""
+    try:
+        metrics.show_deliveries(await in_time(_unfinished(pool)))
+    except DatabaseUnavailable:
+        metrics.hide_deliveries()
     return Response(generate_latest(metrics.REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
 

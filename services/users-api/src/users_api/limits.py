@@ -1,10 +1,13 @@
 """How large a request may be."""
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from users_api.problems import Problem, problem_response
 
 MAX_BODY = 65_536
+
+_TOO_LARGE = f"The body is larger than {MAX_BODY} bytes."
 
 
 class LimitBody:
@@ -22,12 +25,11 @@ class LimitBody:
             message = await receive()
             received += len(message.get("body", b""))
             if received > MAX_BODY:
-                raise Problem(413, f"The body is larger than {MAX_BODY} bytes.")
+                raise HTTPException(413, _TOO_LARGE)  # FastAPI would make a 400 of any other exception here
             return message
 
         if _announced(scope) > MAX_BODY:
-            problem = Problem(413, f"The body is larger than {MAX_BODY} bytes.")
-            await problem_response(413, problem.body)(scope, receive, send)
+            await problem_response(413, Problem(413, _TOO_LARGE).body)(scope, receive, send)
         else:
             await self._app(scope, limited, send)
 

@@ -1,5 +1,6 @@
 """What Prometheus gets to see of users-api. One web process is one registry: scrape each."""
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ def show_deliveries(unfinished: Iterable[Unfinished]) -> None:
     for state in STATES:
         _DELIVERIES.labels(state).set(by_state[state].count if state in by_state else 0)
     _OVERDUE.set(max(0.0, *(each.overdue or 0.0 for each in by_state.values()), 0.0))
+
+
+def hide_deliveries() -> None:
+    """Unset the gauges: PostgreSQL isn't there to ask, and the last numbers would be lies."""
+    _DELIVERIES.clear()
+    _OVERDUE.set(math.nan)
 
 
 class CountRequests:

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from users_api.database import DatabaseUnavailable
 
@@ -41,7 +42,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(DatabaseUnavailable, _unavailable)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(AnswerCrashes)
 
 
 async def _problem(request: Request, error: Exception) -> JSONResponse:
@@ -70,6 +71,30 @@ async def _unavailable(request: Request, error: Exception) -> JSONResponse:
     return problem_response(503, body, {"Retry-After": "2"})
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.error("request.crashed", path=request.url.path, exc_info=error)
-    return problem_response(500, Problem(500, "An unexpected error. It is in the log of users-api.").body)
+class AnswerCrashes:
+    """ASGI middleware: an exception that nobody expected is a 500, logged once.
+
+    As an exception handler it would sit outside of every middleware, so metrics would miss it; and Starlette would
+    raise the exception again, so uvicorn would log it twice and drop the connection.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        started = scope["type"] != "http"  # then there is no other answer to give
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception:
+            if started:
+                raise
+            log.exception("request.crashed", path=scope["path"])
+            body = Problem(500, "An unexpected error. It is in the log of users-api.").body
+            await problem_response(500, body)(scope, receive, send)

@@ -22,6 +22,7 @@ router = APIRouter()
 
 
 UserId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+SubscriptionName = Annotated[str, Path(pattern=r"^[\w.-]+$", max_length=100)]
 IdempotencyKey = Annotated[
     str | None,
     Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$", description="Ask again with it after no answer."),
@@ -81,7 +82,7 @@ async def get_deliveries(user_id: UserId, pool: Database) -> Deliveries:
 
 
 @router.post("/deliveries/{event_id}/{subscription}/retry", status_code=202)
-async def retry_delivery(event_id: UUID, subscription: str, pool: Database) -> Retried:
+async def retry_delivery(event_id: UUID, subscription: SubscriptionName, pool: Database) -> Retried:
     """Make a failed or uncertain delivery due again, with all its attempts."""
     state, retried = await in_time(queries.retry(pool, event_id, subscription))
     if state is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from contracts import Subscription
 from messaging import deliveries
@@ -10,6 +11,8 @@ from messaging.receipts import Receipt
 from messaging.relay.dispatch import LEASE
 
 FINAL = ("succeeded", "failed", "uncertain")
+WEIGHT = {outcome: weight for weight, outcome in enumerate(("started", "retry", "failed", "uncertain", "succeeded"))}
+"""Which news counts when one dispatch has several: a message that came twice may tell both of work and of waiting."""
 
 
 class Applier:
@@ -21,7 +24,7 @@ class Applier:
 
     def apply(self, receipts: Iterable[Receipt]) -> None:
         """Apply receipts in any order, any number of times. `synchronous_commit` is off: a lost one comes again."""
-        by_outcome = _latest(receipts)
+        by_outcome = _weightiest(receipts)
         started = by_outcome.get("started", [])
         finished = [each for outcome in FINAL for each in by_outcome.get(outcome, [])]
         retried = by_outcome.get("retry", [])
@@ -46,15 +49,15 @@ def policies(subscriptions: Sequence[Subscription]) -> dict[str, list[Any]]:
     }
 
 
-def _latest(receipts: Iterable[Receipt]) -> dict[str, list[Receipt]]:
-    """Keep one receipt for each dispatch, sorted by outcome: an outcome says all that `started` would."""
-    latest: dict[tuple[Any, str, int], Receipt] = {}
+def _weightiest(receipts: Iterable[Receipt]) -> dict[str, list[Receipt]]:
+    """Keep one receipt for each dispatch, by outcome: an outcome says all that `started` would."""
+    kept: dict[tuple[UUID, str, int], Receipt] = {}
     for receipt in receipts:
         key = (receipt.event_id, receipt.subscription, receipt.dispatch)
-        if receipt.outcome != "started" or key not in latest:
-            latest[key] = receipt
+        if key not in kept or WEIGHT[receipt.outcome] > WEIGHT[kept[key].outcome]:
+            kept[key] = receipt
     by_outcome: dict[str, list[Receipt]] = {}
-    for receipt in latest.values():
+    for receipt in kept.values():
         by_outcome.setdefault(receipt.outcome, []).append(receipt)
     return by_outcome
 

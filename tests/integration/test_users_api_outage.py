@@ -1,0 +1,221 @@
+"""PostgreSQL goes away under a running users-api, and comes back. Each test has a server of its own to abuse."""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from devstack.ports import free_port
+from devstack.postgres import Postgres
+from devstack.processes import Process
+from messaging.migrate import migrate
+from users_api.app import MIGRATIONS
+
+from .live_api import MAYA, is_problem, serving
+
+USERS_API = str(Path(sys.executable).with_name("users-api"))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Postgres]:
+    """A PostgreSQL with users-api's tables."""
+    postgres = Postgres(tmp_path / "postgres", durable=False)
+    postgres.start()
+    migrate(postgres.url(), service="users_api", packages=MIGRATIONS)
+    yield postgres
+    thaw(postgres)
+    postgres.stop()
+
+
+@pytest.fixture(autouse=True)
+def log() -> Iterator[list[EventDict]]:
+    """What users-api logs."""
+    with capture_logs() as lines:
+        yield lines
+
+
+def freeze(postgres: Postgres) -> None:
+    """As a hung machine: connections stay open, new ones are accepted by the kernel, nobody answers."""
+    for pid in postgres.pids:
+        os.kill(pid, signal.SIGSTOP)
+
+
+def thaw(postgres: Postgres) -> None:
+    for pid in postgres.pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def register(http: httpx.Client, name: str) -> httpx.Response:
+    return http.post("/users", json=MAYA | {"email": f"{name}@example.com"})
+
+
+def timed(ask: Callable[[], httpx.Response]) -> tuple[httpx.Response, float]:
+    began = time.monotonic()
+    return ask(), time.monotonic() - began
+
+
+def users(postgres: Postgres) -> list[str]:
+    with psycopg.connect(postgres.url()) as connection:
+        return [email for (email,) in connection.execute("SELECT email FROM users ORDER BY id")]
+
+
+def recovers(http: httpx.Client, within: float) -> bool:
+    """Tell whether users can be registered again, as a client finds out that tries again and again."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if register(http, "recovered").status_code == 201:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def assert_unavailable(http: httpx.Client, within: float) -> None:
+    """Ask everything at once, and more than there are connections."""
+    registrations = [partial(register, http, f"nobody{number}") for number in range(15)]
+    reads = [partial(http.get, path) for path in ("/users", "/users/1", "/users/1/deliveries")]
+    with ThreadPoolExecutor(20) as people:
+        readiness, metrics = people.submit(timed, lambda: http.get("/readyz")), people.submit(http.get, "/metrics")
+        for answer, seconds in people.map(timed, [*registrations, *reads]):
+            assert is_problem(answer, 503)
+            assert answer.headers["retry-after"] == "2"
+            assert "Try again" in answer.json()["detail"]
+            assert seconds < within
+    assert_says_it_is_not_ready(*readiness.result(), within)
+    assert metrics.result().status_code == 200, "metrics matter most when something is wrong"
+    assert "herald_deliveries{" not in metrics.result().text, "nobody knows"
+    answer, seconds = timed(lambda: http.get("/livez"))
+    assert answer.status_code == 200
+    assert seconds < 0.5
+
+
+def assert_says_it_is_not_ready(readiness: httpx.Response, seconds: float, within: float) -> None:
+    assert is_problem(readiness, 503)
+    assert readiness.headers["retry-after"] == "2"
+    assert readiness.json()["checks"].keys() == {"postgresql", "migrations"}
+    assert "ok" not in readiness.json()["checks"].values()
+    assert seconds < within
+
+
+def test_while_postgresql_is_down_the_answer_is_503_within_two_seconds_and_later_it_works_again(
+    server: Postgres,
+) -> None:
+    with serving(server.url()) as http:
+        assert register(http, "before").status_code == 201
+
+        server.stop()
+        assert_unavailable(http, within=2)
+
+        server.start()
+        assert recovers(http, within=4)
+        assert http.get("/readyz").status_code == 200
+    assert users(server) == ["before@example.com", "recovered@example.com"]
+
+
+def test_while_postgresql_hangs_the_answer_is_503_and_later_it_works_again(
+    server: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(server.url()) as http:
+        assert register(http, "before").status_code == 201
+
+        freeze(server)
+        assert_unavailable(http, within=2.5)
+
+        thaw(server)
+        assert recovers(http, within=4)
+        assert http.get("/readyz").status_code == 200
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+    assert users(server) == ["before@example.com", "recovered@example.com"], "what was told to fail did not happen"
+
+
+def test_it_starts_without_postgresql_and_serves_as_soon_as_that_is_there(server: Postgres) -> None:
+    server.stop()
+    with serving(server.url()) as http:
+        assert_unavailable(http, within=2)
+
+        server.start()
+
+        assert recovers(http, within=4)
+
+
+def test_a_restart_of_postgresql_costs_a_client_that_tries_again_nothing(server: Postgres) -> None:
+    with serving(server.url()) as http:
+        assert register(http, "before").status_code == 201
+
+        server.restart()
+
+        assert recovers(http, within=2)
+
+
+def test_before_the_migrations_it_is_not_ready_and_says_what_to_run(server: Postgres) -> None:
+    server.create_database("empty")
+    with serving(server.url("empty")) as http:
+        answer = http.get("/readyz")
+
+        assert is_problem(answer, 503)
+        checks = answer.json()["checks"]
+        assert checks["postgresql"] == "ok"
+        assert "users_0001" in checks["migrations"]
+        assert "Run: users-api migrate" in checks["migrations"]
+        assert http.get("/livez").status_code == 200
+        assert is_problem(register(http, "nobody"), 500)
+
+        migrate(server.url("empty"), service="users_api", packages=MIGRATIONS)
+
+        assert http.get("/readyz").status_code == 200
+        assert register(http, "maya").status_code == 201
+
+
+def test_the_real_process_serves_without_redis_and_stops_in_order(postgres: Postgres, users_database: str) -> None:
+    """No REDIS_URL in its environment, so it can't even know where Redis would be."""
+    port = free_port()
+    environment = {"DATABASE_URL": users_database, "PORT": str(port), "LOG_FORMAT": "json"}
+    lines: list[str] = []
+    process = Process("users-api", [USERS_API, "serve"], output=lines.append, env=environment)
+    process.start()
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
+            until_answers(http, process)
+            assert http.get("/readyz").json()["status"] == "ready"
+            assert register(http, "maya").status_code == 201
+            assert len(http.get("/users/1/deliveries").json()["deliveries"]) == 2
+        process.send(signal.SIGTERM)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+    assert any('"user.registered"' in line for line in lines)
+    assert not any("maya@example.com" in line for line in lines)
+    assert not any("Traceback" in line for line in lines)
+
+
+def until_answers(http: httpx.Client, process: Process) -> None:
+    deadline = time.monotonic() + 15
+    while process.running and time.monotonic() < deadline:
+        with suppress(httpx.TransportError):
+            http.get("/livez")
+            return
+        time.sleep(0.02)
+    raise AssertionError("users-api serve did not start")
+
+
+def test_serve_on_a_port_that_is_taken_ends_with_an_error(users_database: str) -> None:
+    with serving(users_database) as http:
+        environment = {"DATABASE_URL": users_database, "PORT": str(http.base_url.port)}
+        done = subprocess.run([USERS_API, "serve"], env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode != 0
+    assert "address already in use" in done.stderr
