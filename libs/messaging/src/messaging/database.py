@@ -11,10 +11,11 @@ from psycopg_pool import ConnectionPool
 Pool = ConnectionPool[Connection[TupleRow]]
 
 
-def open_pool(database_url: str, *, size: int, name: str) -> Pool:
+def open_pool(database_url: str, *, size: int, name: str, synchronous_commit: bool = True) -> Pool:
     """Open a pool of at most `size` connections; it doesn't wait for PostgreSQL to be there.
 
     A connection found dead when it is handed out is replaced, so a restart of PostgreSQL costs one error at most.
+    Without `synchronous_commit` a crash of PostgreSQL may forget the last moments: only for what is found out again.
     """
     return ConnectionPool(
         database_url,
@@ -23,7 +24,12 @@ def open_pool(database_url: str, *, size: int, name: str) -> Pool:
         timeout=10,
         reconnect_timeout=1,
         kwargs={"autocommit": True, "application_name": f"herald-{name}", "connect_timeout": 5},
+        configure=None if synchronous_commit else _commit_asynchronously,
         check=ConnectionPool.check_connection,
         name=name,
         open=True,
     )
+
+
+def _commit_asynchronously(connection: Connection[TupleRow]) -> None:
+    connection.execute("SET synchronous_commit = off")

@@ -1,4 +1,4 @@
-"""What a handler raises to say how its attempt ended. Any other exception is transient: tried again."""
+"""What a handler raises to say how its attempt ended. Any other exception is a bug or a lapse: logged, tried again."""
 
 
 class MessagingError(Exception):
@@ -13,11 +13,15 @@ class PermanentError(MessagingError):
     """Trying again can't help. The delivery is failed at once; mend the cause, then retry it."""
 
 
+class TransientError(MessagingError):
+    """The attempt failed, and another may succeed. It is made after a backoff; nothing to do unless that lasts."""
+
+
 class UncertainError(MessagingError):
     """Nobody can know whether the effect happened. Look for yourself, then retry the delivery or leave it."""
 
 
-class RetryLater(MessagingError):
+class RetryLater(TransientError):
     """The attempt can't be made now. Nothing to do: it is tried again after `after` seconds."""
 
     def __init__(self, message: str, after: float) -> None:

@@ -16,7 +16,7 @@ from dramatiq.middleware import TimeLimitExceeded
 
 from contracts import ContractError, Subscription
 from messaging import message
-from messaging.errors import PermanentError, RetryLater, UncertainError
+from messaging.errors import MessagingError, PermanentError, UncertainError
 from messaging.message import Delivery, Reference
 from messaging.receipts import Outcome, Receipt, describe, report
 
@@ -150,8 +150,7 @@ def _classify(error: BaseException | None) -> Outcome:
 
 def _traceback(error: BaseException) -> BaseException | None:
     """Show where an error came from, unless the handler raised it to say how the attempt ended."""
-    expected = isinstance(error, PermanentError | UncertainError | RetryLater) or hasattr(error, "expected")
-    return None if expected else error
+    return None if isinstance(error, MessagingError) else error
 
 
 def _refusal(reference: Reference, error: ContractError) -> Receipt:

@@ -3,7 +3,7 @@
 Every message is safe to log and to store: bounded, on one line, and without any recipient's address.
 """
 
-from messaging.errors import ConfigurationError, PermanentError, UncertainError
+from messaging.errors import ConfigurationError, PermanentError, TransientError, UncertainError
 
 
 class NotifierError(Exception):
@@ -22,7 +22,7 @@ class MailRefused(NotifierError, PermanentError):
     """The mail server refuses this mail for good. Mend what its reply names, then retry the delivery."""
 
 
-class MailDeferred(NotifierError):
+class MailDeferred(NotifierError, TransientError):
     """The mail was certainly not accepted. It is tried again; should that last, see SMTP_URL."""
 
 
@@ -34,5 +34,5 @@ class MailHeld(NotifierError, UncertainError):
     """The mail may have been sent. Look at the mail server's log; retry the delivery to send it (again)."""
 
 
-class ClaimLost(NotifierError):
+class ClaimLost(NotifierError, TransientError):
     """Another attempt has taken this mail over. Nothing to do: its outcome counts."""

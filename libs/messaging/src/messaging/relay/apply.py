@@ -23,13 +23,12 @@ class Applier:
         self._policies = policies(subscriptions)
 
     def apply(self, receipts: Iterable[Receipt]) -> None:
-        """Apply receipts in any order, any number of times. `synchronous_commit` is off: a lost one comes again."""
+        """Apply receipts in any order, any number of times."""
         by_outcome = _weightiest(receipts)
         started = by_outcome.get("started", [])
         finished = [each for outcome in FINAL for each in by_outcome.get(outcome, [])]
         retried = by_outcome.get("retry", [])
         with self._pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL synchronous_commit = off")
             if started:
                 cursor.execute(deliveries.STARTED, deliveries.triples(started) | {"lease": LEASE})
             if finished:

@@ -30,7 +30,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 def run(database_url: str, redis_url: str, subscriptions: Sequence[Subscription], stop: threading.Event) -> None:
     """Run a relay until `stop` is set, then finish the round in hand."""
-    pool = open_pool(database_url, size=4, name="relay")
+    # Whatever a crash of PostgreSQL makes it forget of routing and receipts is found by the leases.
+    pool = open_pool(database_url, size=4, name="relay", synchronous_commit=False)
     client = transport.connect(redis_url)
     dispatcher = Dispatcher(pool, client, subscriptions)
     reader = ReceiptReader(client, f"{socket.gethostname()}.{os.getpid()}")

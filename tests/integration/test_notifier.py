@@ -1,0 +1,200 @@
+"""The welcome email, as a plain function on a real ledger: sent once, and honest where nobody can know."""
+
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import pytest
+from tests.conftest import user_registered
+
+from contracts import Event, UserRegistered
+from messaging import PermanentError, RetryLater
+from messaging.database import Pool, open_pool
+from notifier.email import Mail
+from notifier.errors import ClaimLost, MailDeferred, MailHeld, MailRefused, MailUncertain
+from notifier.handlers import WELCOME, send_welcome_email
+from notifier.ledger import Ledger, Uncertain
+from notifier.smtp import Mailer, SmtpSettings
+
+
+class Postman(Mailer):
+    """Takes mails, or raises what a mail server would have come to (tests/integration/test_smtp.py shows when)."""
+
+    def __init__(self) -> None:
+        super().__init__(SmtpSettings.parse("smtp://localhost"))
+        self.sent: list[Mail] = []
+        self.trouble: Exception | None = None
+
+    def send(self, mail: Mail) -> None:
+        if self.trouble:
+            raise self.trouble
+        self.sent.append(mail)
+
+
+@pytest.fixture
+def pool(new_database: Callable[[str], str]) -> Iterator[Pool]:
+    with open_pool(new_database("notifier"), size=4, name="test") as opened:
+        yield opened
+
+
+@pytest.fixture
+def postman() -> Postman:
+    return Postman()
+
+
+@pytest.fixture
+def event() -> Event[UserRegistered]:
+    return cast(Event[UserRegistered], user_registered(1))
+
+
+Send = Callable[..., None]
+
+
+@pytest.fixture
+def send(pool: Pool, postman: Postman, event: Event[UserRegistered]) -> Send:
+    """Make one attempt: `send("hold", generation=1)`."""
+
+    def attempt(uncertain: Uncertain = "resend", generation: int = 0) -> None:
+        ledger = Ledger(pool, uncertain=uncertain, lease=60)
+        send_welcome_email(event, generation, ledger=ledger, mailer=postman, sender="Herald <hello@example.com>")
+
+    return attempt
+
+
+@pytest.fixture
+def crashed(pool: Pool, event: Event[UserRegistered]) -> Callable[[], None]:
+    """An attempt has claimed the mail and died; call it to let the claim run out."""
+    Ledger(pool, uncertain="resend", lease=60).claim(event.id, WELCOME, 0)
+
+    def expire() -> None:
+        with pool.connection() as connection:
+            connection.execute("UPDATE emails SET claimed_until = now()")
+
+    return expire
+
+
+def ledger_states(pool: Pool) -> list[str]:
+    with pool.connection() as connection:
+        return [row[0] for row in connection.execute("SELECT state FROM emails")]
+
+
+def test_a_mail_is_sent_once_however_often_its_event_comes(send: Send, postman: Postman, pool: Pool) -> None:
+    for generation in (0, 0, 1):
+        send(generation=generation)
+
+    assert [mail.recipient for mail in postman.sent] == ["user1@example.com"]
+    assert ledger_states(pool) == ["sent"]
+
+
+def test_a_mail_certainly_not_accepted_can_be_sent_at_once(send: Send, postman: Postman, pool: Pool) -> None:
+    for trouble in (MailDeferred("450 later"), MailRefused("550 never")):
+        postman.trouble = trouble
+        with pytest.raises(type(trouble)):
+            send()
+        assert ledger_states(pool) == []
+
+    postman.trouble = None
+    send()
+    assert len(postman.sent) == 1
+
+
+def test_a_refusal_is_permanent_and_a_deferral_is_not() -> None:
+    assert issubclass(MailRefused, PermanentError)
+    assert not issubclass(MailDeferred, PermanentError)
+
+
+def test_while_one_attempt_sends_another_waits_for_it(crashed: object, send: Send, postman: Postman) -> None:
+    with pytest.raises(RetryLater) as caught:
+        send()
+
+    assert 50 < caught.value.after <= 61
+    assert postman.sent == []
+
+
+def test_after_a_crash_resend_sends_again(crashed: Callable[[], None], send: Send, postman: Postman) -> None:
+    crashed()
+
+    send("resend")
+
+    assert len(postman.sent) == 1
+
+
+def test_after_a_crash_hold_asks_an_operator(
+    crashed: Callable[[], None], send: Send, postman: Postman, pool: Pool
+) -> None:
+    crashed()
+
+    for _ in range(2):  # also when the same delivery comes again because its receipt was lost
+        with pytest.raises(MailHeld):
+            send("hold")
+    assert (postman.sent, ledger_states(pool)) == ([], ["uncertain"])
+
+    send("hold", generation=1)
+    assert (len(postman.sent), ledger_states(pool)) == (1, ["sent"])
+
+
+def test_an_operators_switch_to_resend_frees_held_mails(
+    crashed: Callable[[], None], send: Send, postman: Postman
+) -> None:
+    crashed()
+    with pytest.raises(MailHeld):
+        send("hold")
+
+    send("resend")
+
+    assert len(postman.sent) == 1
+
+
+def test_no_answer_after_the_content_is_uncertain_under_hold(send: Send, postman: Postman, pool: Pool) -> None:
+    postman.trouble = MailUncertain("no answer")
+
+    with pytest.raises(MailUncertain):
+        send("hold")
+
+    assert ledger_states(pool) == ["uncertain"]
+
+
+def test_no_answer_after_the_content_is_sent_again_under_resend(send: Send, postman: Postman) -> None:
+    postman.trouble = MailUncertain("no answer")
+    with pytest.raises(MailDeferred, match="NOTIFIER_UNCERTAIN=resend"):
+        send("resend")
+
+    postman.trouble = None
+    send("resend")
+
+    assert len(postman.sent) == 1
+
+
+def test_an_attempt_that_slept_past_its_claim_cannot_record(
+    pool: Pool, event: Event[UserRegistered], crashed: Callable[[], None]
+) -> None:
+    ledger = Ledger(pool, uncertain="resend", lease=60)
+    crashed()
+    slow = ledger.claim(event.id, WELCOME, 0)
+    assert slow is not None
+    crashed()
+    quick = ledger.claim(event.id, WELCOME, 0)
+    assert quick is not None
+
+    with pytest.raises(ClaimLost):
+        ledger.record(slow)
+    ledger.release(slow)
+    assert ledger_states(pool) == ["sending"]
+    ledger.record(quick)
+    assert ledger_states(pool) == ["sent"]
+
+
+def test_a_lapse_of_postgresql_does_not_repeat_a_mail_that_is_sent(
+    pool: Pool, event: Event[UserRegistered], new_database: Callable[[str], str]
+) -> None:
+    ledger = Ledger(pool, uncertain="resend", lease=60)
+    claim = ledger.claim(event.id, WELCOME, 0)
+    assert claim is not None
+    with pool.connection() as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    ledger.record(claim)
+
+    assert ledger_states(pool) == ["sent"]
