@@ -59,14 +59,20 @@ async def transaction(pool: Pool) -> AsyncIterator[Connection]:
 
 
 async def _get_alive(pool: Pool) -> Connection:
-    """Take a connection that the server hasn't closed, so that its restart costs no request.
-
-    An idle connection has nothing to read but its end: no need to ask the server, as the pool's own `check` does.
-    """
-    while select.select([connection := await pool.getconn()], [], [], 0)[0]:
+    """Take a connection that the server hasn't closed, so that its restart costs no request."""
+    while _has_ended(connection := await pool.getconn()):
         await connection.close()
         await pool.putconn(connection)
     return connection
+
+
+def _has_ended(connection: Connection) -> bool:
+    """Tell whether the server hung up: an idle connection has nothing else to read. Asking it would take longer."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 async def in_time(work: Coroutine[Any, Any, T]) -> T:

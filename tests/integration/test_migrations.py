@@ -1,0 +1,126 @@
+"""`<service> migrate`, as processes: from nothing, again, at the same time, in a schema, side by side."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from devstack.ports import free_port
+from devstack.postgres import Postgres
+
+PROGRAMS = ("users-api", "notifier", "auditor")
+TABLES = {
+    "users-api": {"users", "idempotency_keys", "events", "deliveries", "users_api_revision"},
+    "notifier": {"emails", "notifier_revision"},
+    "auditor": {"audit_log", "auditor_revision"},
+}
+REVISIONS = {"users_0001", "messaging_0001"}
+
+Run = subprocess.CompletedProcess[str]
+_numbers = count()
+
+
+@pytest.fixture
+def empty(postgres: Postgres) -> str:
+    """The URL of a database without any table."""
+    name = f"empty_{next(_numbers)}"
+    postgres.create_database(name)
+    return postgres.url(name)
+
+
+def migrate(url: str, program: str = "users-api") -> Run:
+    command = [str(Path(sys.executable).with_name(program)), "migrate"]
+    environment = {"PATH": os.environ["PATH"], "DATABASE_URL": url}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+def succeeded(run: Run) -> bool:
+    assert (run.returncode, run.stderr) == (0, "")
+    return True
+
+
+def column(url: str, query: str) -> set[str]:
+    with psycopg.connect(url) as connection:
+        return {value for (value,) in connection.execute(query.encode())}
+
+
+def tables(url: str, schema: str = "public") -> set[str]:
+    return column(url, f"SELECT tablename::text FROM pg_tables WHERE schemaname = '{schema}'")
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_service_makes_its_tables_and_a_second_run_changes_nothing(empty: str, program: str) -> None:
+    assert succeeded(migrate(empty, program))
+    assert tables(empty) == TABLES[program]
+    made = column(empty, "SELECT oid::text FROM pg_class")
+
+    assert succeeded(migrate(empty, program))
+
+    assert column(empty, "SELECT oid::text FROM pg_class") == made
+
+
+def test_runs_at_the_same_time_wait_for_each_other(empty: str) -> None:
+    with ThreadPoolExecutor(4) as operators:
+        runs = list(operators.map(migrate, 4 * [empty]))
+
+    assert all(succeeded(run) for run in runs)
+    assert tables(empty) == TABLES["users-api"]
+    assert column(empty, "SELECT version_num FROM users_api_revision") == REVISIONS
+
+
+def test_all_services_share_a_database_and_schema_if_they_must(empty: str) -> None:
+    with ThreadPoolExecutor(len(PROGRAMS)) as operators:
+        runs = list(operators.map(migrate, len(PROGRAMS) * [empty], PROGRAMS))
+
+    assert all(succeeded(run) for run in runs)
+    assert tables(empty) == set().union(*TABLES.values())
+    assert all(succeeded(migrate(empty, program)) for program in PROGRAMS)
+
+
+def test_tables_go_where_the_search_path_says_and_nowhere_else(empty: str) -> None:
+    with psycopg.connect(empty) as connection:
+        connection.execute("CREATE SCHEMA foo")
+    in_foo = f"{empty}?options=-csearch_path%3Dfoo"
+
+    assert succeeded(migrate(in_foo))
+    assert succeeded(migrate(in_foo)), "again"
+
+    assert tables(empty, "foo") == TABLES["users-api"]
+    assert tables(empty) == set()
+    assert succeeded(migrate(empty)), "beside it"
+    assert tables(empty) == TABLES["users-api"]
+
+
+def test_a_failed_migration_leaves_nothing_behind(empty: str) -> None:
+    with psycopg.connect(empty) as connection:
+        connection.execute("CREATE TABLE deliveries (in_the_way int)")
+
+    run = migrate(empty)
+
+    assert run.returncode == 1
+    assert "deliveries" in run.stderr.splitlines()[-1] or "deliveries" in run.stderr
+    assert tables(empty) == {"deliveries"}
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        (lambda server: server.url("nowhere"), 'database "nowhere" does not exist'),
+        (lambda _: f"postgresql://postgres@127.0.0.1:{free_port()}/users", "Connection refused"),
+    ],
+)
+def test_without_the_database_it_ends_with_one_clear_message(
+    postgres: Postgres, url: Callable[[Postgres], str], says: str
+) -> None:
+    run = migrate(url(postgres))
+
+    assert run.returncode == 1
+    assert says in run.stderr
+    assert "Check DATABASE_URL" in run.stderr
+    assert "Traceback" not in run.stderr
