@@ -32,19 +32,23 @@ RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
 USER herald
 ENV HOST=0.0.0.0 PORT=8000
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --start-interval=1s CMD ["python", "-c", "import http.client, os, sys; web = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=5); web.request('GET', '/readyz'); sys.exit(web.getresponse().status != 200)"]
+HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --start-interval=1s \
+    CMD ["python", "-c", "import http.client, os, sys; web = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=5); web.request('GET', '/readyz'); sys.exit(web.getresponse().status != 200)"]
 CMD ["users-api", "serve"]
 
+# --skip-logging: Dramatiq's main process has a format of its own; the worker logs as LOG_FORMAT says either way.
 FROM messaging AS notifier
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
     pip install --quiet --no-index --find-links /wheels herald-notifier
 USER herald
-HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --start-interval=1s CMD ["python", "-m", "messaging.health", "worker"]
-CMD ["dramatiq", "notifier.worker", "--processes", "1", "--threads", "8"]
+HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --start-interval=1s \
+    CMD ["python", "-m", "messaging.health", "worker"]
+CMD ["dramatiq", "notifier.worker", "--processes", "1", "--threads", "8", "--skip-logging"]
 
 FROM messaging AS auditor
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
     pip install --quiet --no-index --find-links /wheels herald-auditor
 USER herald
-HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --start-interval=1s CMD ["python", "-m", "messaging.health", "worker"]
-CMD ["dramatiq", "auditor.worker", "--processes", "1", "--threads", "8"]
+HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --start-interval=1s \
+    CMD ["python", "-m", "messaging.health", "worker"]
+CMD ["dramatiq", "auditor.worker", "--processes", "1", "--threads", "8", "--skip-logging"]

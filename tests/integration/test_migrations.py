@@ -54,13 +54,12 @@ def tables(url: str, schema: str = "public") -> set[str]:
     return column(url, f"SELECT tablename::text FROM pg_tables WHERE schemaname = '{schema}'")
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_a_service_makes_its_tables_and_a_second_run_changes_nothing(empty: str, program: str) -> None:
-    assert succeeded(migrate(empty, program))
-    assert tables(empty) == TABLES[program]
+def test_the_tables_are_made_and_a_second_run_changes_nothing(empty: str) -> None:
+    assert succeeded(migrate(empty))
+    assert tables(empty) == TABLES["users-api"]
     made = column(empty, "SELECT oid::text FROM pg_class")
 
-    assert succeeded(migrate(empty, program))
+    assert succeeded(migrate(empty))
 
     assert column(empty, "SELECT oid::text FROM pg_class") == made
 
@@ -75,12 +74,13 @@ def test_runs_at_the_same_time_wait_for_each_other(empty: str) -> None:
 
 
 def test_all_services_share_a_database_and_schema_if_they_must(empty: str) -> None:
-    with ThreadPoolExecutor(len(PROGRAMS)) as operators:
-        runs = list(operators.map(migrate, len(PROGRAMS) * [empty], PROGRAMS))
+    everyone_twice = 2 * PROGRAMS
+
+    with ThreadPoolExecutor(len(everyone_twice)) as operators:
+        runs = list(operators.map(migrate, len(everyone_twice) * [empty], everyone_twice))
 
     assert all(succeeded(run) for run in runs)
     assert tables(empty) == set().union(*TABLES.values())
-    assert all(succeeded(migrate(empty, program)) for program in PROGRAMS)
 
 
 def test_tables_go_where_the_search_path_says_and_nowhere_else(empty: str) -> None:
@@ -104,7 +104,7 @@ def test_a_failed_migration_leaves_nothing_behind(empty: str) -> None:
     run = migrate(empty)
 
     assert run.returncode == 1
-    assert "deliveries" in run.stderr.splitlines()[-1] or "deliveries" in run.stderr
+    assert "deliveries" in run.stderr
     assert tables(empty) == {"deliveries"}
 
 

@@ -23,6 +23,11 @@ def queued(relay: RelayParts, publish_users: Publish) -> UUID:
     return event.id
 
 
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("messaging.relay.reconcile.SILENCE", 0.0)
+
+
 def fetch(redis_url: str, queue: str = "auditor") -> str:
     """Fetch what waits in a queue, as a worker process of our own broker does, and return the worker's id."""
     broker = HeraldBroker(redis_url)
@@ -137,6 +142,22 @@ def test_a_worker_that_woke_up_in_time_is_not_robbed(
 
     assert relay.redis.hlen(transport.messages_key("auditor")) == 1
     assert relay.row(queued)["state"] == "queued"
+
+
+def test_a_worker_is_not_dead_before_it_was_watched_to_be_silent(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = fetch(redis_server.url)
+    relay.tell(queued, "started")
+    die(relay.redis, worker)  # as after an outage of Redis, when nobody could beat
+    monkeypatch.setattr("messaging.relay.reconcile.SILENCE", 60.0)
+
+    relay.reconciler.reconcile()
+    relay.redis.set(transport.heartbeat_key(worker), "auditor", ex=8)
+    monkeypatch.setattr("messaging.relay.reconcile.SILENCE", 0.0)
+    relay.reconciler.reconcile()
+
+    assert relay.row(queued)["state"] == "running"
 
 
 def test_a_dead_worker_is_forgotten(relay: RelayParts, queued: UUID, redis_server: RedisServer) -> None:

@@ -22,8 +22,8 @@ EPOCH = "herald:epoch"
 WORKERS = "herald:workers"
 """Set: ids of the worker processes that may hold messages."""
 
-HEARTBEAT_SECONDS = 8
-"""A worker process silent for so long is dead, and what it held goes to others."""
+HEARTBEAT_SECONDS = 5
+"""How long one heartbeat shows that a worker process lives. It beats at least every two seconds."""
 
 
 def queue_key(queue: str) -> str:

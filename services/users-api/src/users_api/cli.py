@@ -18,7 +18,6 @@ from rich.text import Text
 
 from contracts import SUBSCRIPTIONS
 from messaging import logs, operations
-from messaging.migrate import migrate_command
 from messaging.settings import DatabaseSettings, Settings, load_or_exit
 
 TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
@@ -79,6 +78,7 @@ def relay() -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database of users-api (DATABASE_URL) up to date."""
+    from messaging.migrate import migrate_command
     from users_api.app import MIGRATIONS
 
     migrate_command("users_api", MIGRATIONS)
@@ -130,8 +130,8 @@ def _execute(statement: LiteralString, given: dict[str, Any]) -> list[dict[str, 
             return connection.execute(statement, given).fetchall()
     except psycopg.errors.UndefinedTable:
         sys.exit("The database has no deliveries yet. Run: users-api migrate")
-    except psycopg.OperationalError as error:
-        sys.exit(f"{str(error).strip()}. Check DATABASE_URL and that PostgreSQL answers.")
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
+        sys.exit(f"{str(error).splitlines()[0]}. Check DATABASE_URL and that PostgreSQL answers.")
 
 
 def _print_table(state: State, rows: list[dict[str, Any]]) -> None:
@@ -147,4 +147,5 @@ def _print_table(state: State, rows: list[dict[str, Any]]) -> None:
             row["last_error"] or "",
         )
         table.add_row(*(Text(str(cell)) for cell in cells))
-    Console().print(table if rows else f"No delivery is {state.value}.")
+    # In a narrow terminal the lines break, but the ids stay whole, to be pasted into `deliveries retry`.
+    Console(width=max(Console().width, 200)).print(table if rows else f"No delivery is {state.value}.")

@@ -2,13 +2,14 @@
 
 Three ways to lose a message, three looks:
 - Redis was wiped: the epoch key is gone, so every lease is looked at now.
-- A worker died holding messages: its heart stopped; take the messages from it, and count a crash for what it
-  had begun.
+- A worker died holding messages: no heartbeat for as long as this relay has watched it; take the messages from
+  it, and count a crash for what it had begun. (Watched, because no heart beats while Redis itself is away.)
 - Anything else (a relay that died between claim and enqueue, a receipt that never came): the lease runs out;
   if Redis doesn't hold the message any more, it was lost. If it does, it just waits, and a long backlog causes
   no storm of duplicates.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -25,6 +26,8 @@ from messaging.relay.apply import policies
 from messaging.relay.dispatch import LEASE
 
 LIMIT = 500
+SILENCE = 5.0
+"""Seconds without a heartbeat, seen by this relay, after which a worker is dead; a live one beats every two."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
@@ -61,6 +64,7 @@ class Reconciler:
         self._redis = client
         self._queues = {each.name: each.queue for each in subscriptions}
         self._policies = policies(subscriptions)
+        self._silent_since: dict[str, float] = {}
 
     def reconcile(self) -> None:
         """Look once, all three ways."""
@@ -82,7 +86,10 @@ class Reconciler:
         pipeline = self._redis.pipeline(transaction=False)
         for worker in workers:
             pipeline.exists(transport.heartbeat_key(worker))
-        return [worker for worker, alive in zip(workers, pipeline.execute(), strict=True) if not alive]
+        now = time.monotonic()
+        silent = {worker for worker, alive in zip(workers, pipeline.execute(), strict=True) if not alive}
+        self._silent_since = {worker: self._silent_since.get(worker, now) for worker in silent}
+        return [worker for worker, since in self._silent_since.items() if now - since >= SILENCE]
 
     def _take_back(self, worker: str) -> None:
         """Make due what a dead worker held. Dying in here loses nothing: the leases still run out."""

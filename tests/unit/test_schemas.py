@@ -1,0 +1,105 @@
+"""What a registration may look like, and that whatever is accepted can be stored, published and answered."""
+
+import unicodedata
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from users_api.queries import read_cursor
+from users_api.schemas import NewUser
+
+EVERYTHING = st.text(st.characters(codec=None, categories=None), max_size=250)  # lone surrogates and all
+PATIENTLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
+REFUSED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+
+
+def name(full_name: object) -> str:
+    return NewUser.model_validate({"email": "maya@example.com", "full_name": full_name}).full_name
+
+
+def email(address: object) -> str:
+    return NewUser.model_validate({"email": address, "full_name": "Maya Chen"}).email
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("Maya Chen", "Maya Chen"),
+        ("\t Maya  Chen \n", "Maya  Chen"),
+        ("\u2028Maya\x85", "Maya"),
+        ("X", "X"),
+        ("M" * 200, "M" * 200),
+        (" " + "M" * 200 + " ", "M" * 200),
+        ("😀" * 200, "😀" * 200),
+        ("👩\u200d👩\u200d👧", "👩\u200d👩\u200d👧"),
+        ("<b>Maya</b>", "<b>Maya</b>"),
+    ],
+)
+def test_a_name_is_kept_as_it_is_without_the_white_space_around_it(sent: str, kept: str) -> None:
+    assert name(sent) == kept
+
+
+@pytest.mark.parametrize("sent", ["", " ", "\t\n", "\u2003", "M" * 201, "😀" * 201])
+def test_a_name_has_1_to_200_characters(sent: str) -> None:
+    with pytest.raises(ValidationError, match="must have 1 to 200 characters"):
+        name(sent)
+
+
+@pytest.mark.parametrize("bad", [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u2028", "\u2029", "\ud800"])
+def test_a_name_has_no_character_that_would_break_a_line_or_a_terminal(bad: str) -> None:
+    with pytest.raises(ValidationError, match="must not contain"):
+        name(f"Maya{bad}Chen")
+
+
+@pytest.mark.parametrize("sent", [None, 5, 1.5, True, ["Maya"], {"first": "Maya"}])
+def test_a_name_is_text(sent: object) -> None:
+    with pytest.raises(ValidationError):
+        name(sent)
+
+
+@pytest.mark.parametrize("sent", [None, 5, True, ["maya@example.com"], "", "maya", "maya@", "@example.com", "a@b@c.de"])
+def test_an_email_address_is_one(sent: object) -> None:
+    with pytest.raises(ValidationError):
+        email(sent)
+
+
+def test_a_refusal_does_not_quote_the_name() -> None:
+    with pytest.raises(ValidationError) as refused:
+        name("secret\0")
+    assert "secret" not in refused.value.errors()[0]["msg"]
+
+
+@PATIENTLY
+@given(EVERYTHING)
+def test_whatever_name_is_accepted_can_be_stored_and_shown(sent: str) -> None:
+    try:
+        kept = name(sent)
+    except ValidationError:
+        return
+    assert 1 <= len(kept) <= 200
+    assert kept == kept.strip()
+    assert not REFUSED_CATEGORIES & set(map(unicodedata.category, kept))
+    assert kept.encode().decode() == kept
+    assert name(kept) == kept
+
+
+@PATIENTLY
+@given(st.one_of(st.emails(), EVERYTHING.map(lambda local: f"{local}@example.com"), EVERYTHING))
+def test_whatever_address_is_accepted_can_be_stored_and_is_normal_already(sent: str) -> None:
+    try:
+        kept = email(sent)
+    except ValidationError:
+        return
+    assert len(kept) <= 254
+    assert not REFUSED_CATEGORIES & set(map(unicodedata.category, kept))
+    assert unicodedata.is_normalized("NFC", kept)
+    assert email(kept) == kept
+
+
+@PATIENTLY
+@given(st.text())
+def test_any_text_is_a_cursor_or_is_not(cursor: str) -> None:
+    after = read_cursor(cursor)
+    assert after is None or 0 <= after < 2**63
