@@ -11,11 +11,8 @@ import sys
 import redis
 
 from messaging import transport
-from messaging.receipts import GROUP, describe
+from messaging.receipts import describe
 from messaging.settings import Settings, load_or_exit
-
-SILENT_SECONDS = 15
-"""A relay looks for receipts every second; one that hasn't for so long hangs."""
 
 
 def worker_fault(client: redis.Redis, host: str) -> str | None:
@@ -27,15 +24,10 @@ def worker_fault(client: redis.Redis, host: str) -> str | None:
 
 
 def relay_fault(client: redis.Redis, host: str) -> str | None:
-    """Return why no relay of this host is alive; None if one asked for receipts lately, were there any or not."""
-    try:
-        consumers = client.xinfo_consumers(transport.RECEIPTS, GROUP)
-    except redis.ResponseError as error:
-        return f"no relay has read receipts yet: {error}"
-    idle = [each["idle"] for each in consumers if each["name"].decode().rsplit(".", 1)[0] == host]
-    if idle and min(idle) < SILENT_SECONDS * 1000:
+    """Return why no relay of this host is alive; None if one has lately done a round of reconciliation."""
+    if client.exists(transport.relay_key(host)):
         return None
-    return f"no relay on {host} has read receipts for {SILENT_SECONDS} s"
+    return f"no relay on {host} has done a round for {transport.HEARTBEAT_SECONDS} s"
 
 
 FAULTS = {"worker": worker_fault, "relay": relay_fault}

@@ -46,6 +46,11 @@ def heartbeat_key(worker: str) -> str:
     return f"herald:worker:{worker}"
 
 
+def relay_key(host: str) -> str:
+    """Name the key that lives as long as a relay of this host does its rounds."""
+    return f"herald:relay:{host}"
+
+
 def connect(redis_url: str, *, timeout: float | None = 5.0) -> redis.Redis:
     """Make a client that never retries by itself: a command that may have run is the caller's to judge."""
     return redis.Redis.from_url(

@@ -9,6 +9,7 @@ Three ways to lose a message, three looks:
   no storm of duplicates.
 """
 
+import socket
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -68,12 +69,19 @@ class Reconciler:
 
     def reconcile(self) -> None:
         """Look once, all three ways."""
-        if self._redis.set(transport.EPOCH, "1", nx=True):
+        if self._beat_and_mark_epoch():
             self._expire_all()
         for worker in self._dead_workers():
             self._take_back(worker)
         while self._check_leases() == LIMIT:
             pass
+
+    def _beat_and_mark_epoch(self) -> bool:
+        """Show that this relay lives, for its health check, and return whether Redis was empty."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.set(transport.relay_key(socket.gethostname()), "1", ex=transport.HEARTBEAT_SECONDS)
+        pipeline.set(transport.EPOCH, "1", nx=True)
+        return bool(pipeline.execute()[1])
 
     def _expire_all(self) -> None:
         with self._pool.connection() as connection:
