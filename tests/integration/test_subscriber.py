@@ -274,3 +274,28 @@ def test_with_redis_away_at_the_end_of_an_attempt_the_worker_goes_on(
     publish_users(3)
 
     until(lambda: states(relay) == {"succeeded": 3})
+
+
+def test_a_message_that_cannot_be_read_holds_up_no_other(
+    relay: RelayParts, publish_users: Publish, consume: Consume, redis_client: redis.Redis
+) -> None:
+    redis_client.hset("dramatiq:auditor.msgs", "garbage", "not a message")
+    redis_client.rpush("dramatiq:auditor", "garbage")
+    consume(AUDIT_LOG, lambda delivery: None)
+
+    publish_users(5)
+
+    until(lambda: states(relay) == {"succeeded": 5})
+
+
+def test_a_message_for_an_actor_this_worker_lacks_is_let_go_and_its_delivery_stays_due(
+    relay: RelayParts, publish_users: Publish, consume: Consume, redis_client: redis.Redis
+) -> None:
+    consume(WELCOME_EMAIL.model_copy(update={"queue": "auditor"}), lambda delivery: None)  # not audit_log's actor
+
+    [event] = publish_users(1)
+
+    until(lambda: relay.row(event.id)["dispatch"] == 1 and not redis_client.hlen("dramatiq:auditor.msgs"))
+    assert redis_client.keys("dramatiq:auditor.XQ*") == []
+    relay.age_leases()
+    until(lambda: relay.row(event.id)["dispatch"] >= 2)

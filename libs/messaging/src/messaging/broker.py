@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 import redis
-from dramatiq import Broker, ConnectionClosed, Message, MessageProxy, Middleware, Worker
+from dramatiq import Broker, ConnectionClosed, DecodeError, Message, MessageProxy, Middleware, Worker
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.common import current_millis
 from dramatiq.middleware import TimeLimit
@@ -80,7 +80,11 @@ class _Consumer(_RedisConsumer):
             raise ConnectionClosed(error) from None
         if not self.message_cache:
             return None
-        message = Message.decode(self.message_cache.pop(0))
+        try:
+            message = Message.decode(self.message_cache.pop(0))
+        except DecodeError:
+            self.logger.error("Leaving out a message that can't be read: it is none of ours.")  # noqa: TRY400  # says all
+            return None
         self.queued_message_ids.add(message.message_id)
         self.broker.held.add(message.options["redis_message_id"])
         return MessageProxy(message)
@@ -90,8 +94,8 @@ class _Consumer(_RedisConsumer):
         self._let_go(message)
 
     def nack(self, message: MessageProxy) -> None:
-        super().nack(message)
-        self._let_go(message)
+        """Let go of a message that no actor here is for: leases will tell. Redis keeps no dead letters."""
+        self.ack(message)
 
     def close(self) -> None:
         """Hand back what was fetched and never given to a thread."""

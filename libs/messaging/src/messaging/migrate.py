@@ -6,6 +6,7 @@ for each other. The database's `search_path` decides where tables go.
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 
 import psycopg
@@ -44,9 +45,22 @@ def version_table(service: str) -> str:
     return f"{service}_revision"
 
 
-def heads(packages: Sequence[str]) -> set[str]:
-    """Return the newest revisions, which an up-to-date database has in its version table."""
-    return set(ScriptDirectory.from_config(_config(packages)).get_heads())
+@dataclass(frozen=True)
+class Revisions:
+    """What the code knows: every revision, and the newest ones, which an up-to-date database has."""
+
+    known: frozenset[str]
+    heads: frozenset[str]
+
+    def missing(self, applied: set[str]) -> set[str]:
+        """Return what a database lacks. One that is newer than the code, as in a rolling upgrade, lacks nothing."""
+        return set() if applied - self.known else set(self.heads - applied)
+
+
+def revisions(packages: Sequence[str]) -> Revisions:
+    """Read which revisions the packages hold."""
+    script = ScriptDirectory.from_config(_config(packages))
+    return Revisions(frozenset(each.revision for each in script.walk_revisions()), frozenset(script.get_heads()))
 
 
 def _connect(database_url: str) -> psycopg.Connection[tuple[object, ...]]:
@@ -71,3 +85,4 @@ def migrate_command(service: str, packages: Sequence[str]) -> None:
         migrate(settings.database_url, service=service, packages=packages)
     except MigrationError as error:
         sys.exit(f"{service} migrate: {error}")
+    sys.stdout.write(f"{service}: the database is up to date\n")

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from messaging.migrate import heads
+from messaging.migrate import revisions
 from users_api import health, problems, routes
 from users_api.database import make_pool
 from users_api.limits import LimitBody
@@ -23,7 +23,7 @@ def create_app(database_url: str) -> FastAPI:
             yield
 
     app = FastAPI(title="Herald users-api", version="0.1.0", lifespan=lifespan)
-    app.state.heads = heads(MIGRATIONS)
+    app.state.revisions = revisions(MIGRATIONS)
     app.include_router(routes.router, tags=["users"])
     app.include_router(health.router)
     problems.install(app)

@@ -37,7 +37,7 @@ async def readyz(request: Request, pool: Database) -> JSONResponse:
     """Can users be registered? That takes PostgreSQL and its tables; Redis being away changes nothing."""
     checks = {"postgresql": "ok", "migrations": "ok"}
     try:
-        missing = request.app.state.heads - await in_time(_revisions(pool))
+        missing = request.app.state.revisions.missing(await in_time(_revisions(pool)))
     except DatabaseUnavailable as error:
         checks = {"postgresql": str(error), "migrations": "unknown"}
     else:

@@ -1,0 +1,22 @@
+"""A rolling upgrade: the database may be newer than the code that still serves."""
+
+from messaging.migrate import Revisions, revisions
+from users_api.app import MIGRATIONS
+
+
+def test_what_an_old_database_lacks_is_named() -> None:
+    code = Revisions(known=frozenset({"a1", "a2", "b1"}), heads=frozenset({"a2", "b1"}))
+
+    assert code.missing(set()) == {"a2", "b1"}
+    assert code.missing({"a1", "b1"}) == {"a2"}
+    assert code.missing({"a2", "b1"}) == set()
+
+
+def test_a_newer_database_lacks_nothing() -> None:
+    code = Revisions(known=frozenset({"a1"}), heads=frozenset({"a1"}))
+
+    assert code.missing({"a2"}) == set()
+
+
+def test_users_api_has_the_outbox_and_its_own() -> None:
+    assert revisions(MIGRATIONS).heads == {"messaging_0001", "users_0001"}
