@@ -484,3 +484,12 @@ def test_the_api_describes_itself(api: LiveApi, path: str, says: str) -> None:
 def test_it_is_alive_and_ready(api: LiveApi) -> None:
     assert api.http.get("/livez").json() == {"status": "alive"}
     assert api.http.get("/readyz").json()["checks"] == {"postgresql": "ok", "migrations": "ok"}
+
+
+def test_it_is_ready_on_a_database_that_is_newer_than_itself_as_in_a_rolling_upgrade(api: LiveApi) -> None:
+    rename = "UPDATE users_api_revision SET version_num = %s WHERE version_num = %s"
+    api.execute(rename, "users_9999", "users_0001")
+    try:
+        assert api.http.get("/readyz").status_code == 200
+    finally:
+        api.execute(rename, "users_0001", "users_9999")

@@ -42,4 +42,8 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
 def _render(style: Literal["json", "console"]) -> list[structlog.typing.Processor]:
     if style == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)]
+    # Plain tracebacks: the pretty ones show local variables, addresses among them, and take seconds to draw.
+    pretty = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), pad_event_to=28, exception_formatter=structlog.dev.plain_traceback
+    )
+    return [pretty]

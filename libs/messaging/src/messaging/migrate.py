@@ -14,6 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from messaging.errors import MessagingError
@@ -30,14 +31,17 @@ def migrate(database_url: str, *, service: str, packages: Sequence[str]) -> None
     """Bring the database up to the newest revision found in `packages`, such as `users_api.migrations`.
 
     Raises:
-        MigrationError: PostgreSQL is not to be had.
+        MigrationError: PostgreSQL is not to be had, or refuses; nothing was changed.
     """
     engine = create_engine("postgresql+psycopg://", creator=lambda: _connect(database_url), poolclass=NullPool)
-    with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        config = _config(packages)
-        config.attributes.update(connection=connection, version_table=version_table(service))
-        command.upgrade(config, "heads")
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            config = _config(packages)
+            config.attributes.update(connection=connection, version_table=version_table(service))
+            command.upgrade(config, "heads")
+    except DBAPIError as error:
+        raise MigrationError(f"{_first_line(error.orig)}. Nothing was changed.") from None
 
 
 def version_table(service: str) -> str:
@@ -66,8 +70,12 @@ def revisions(packages: Sequence[str]) -> Revisions:
 def _connect(database_url: str) -> psycopg.Connection[tuple[object, ...]]:
     try:
         return psycopg.connect(database_url, connect_timeout=10)
-    except psycopg.OperationalError as error:
-        raise MigrationError(f"{str(error).strip()}. Check DATABASE_URL and that PostgreSQL answers.") from None
+    except psycopg.Error as error:
+        raise MigrationError(f"{_first_line(error)}. Check DATABASE_URL and that PostgreSQL answers.") from None
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".?")
 
 
 def _config(packages: Sequence[str]) -> Config:
@@ -84,5 +92,5 @@ def migrate_command(service: str, packages: Sequence[str]) -> None:
     try:
         migrate(settings.database_url, service=service, packages=packages)
     except MigrationError as error:
-        sys.exit(f"{service} migrate: {error}")
+        sys.exit(f"{service.replace('_', '-')} migrate: {error}")
     sys.stdout.write(f"{service}: the database is up to date\n")

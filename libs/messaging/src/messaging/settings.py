@@ -78,4 +78,5 @@ def load_or_exit(settings: type[SettingsT]) -> SettingsT:
     try:
         return load(settings)
     except ConfigurationError as error:
-        sys.exit(f"configuration: {error}")
+        sys.stderr.write(f"configuration: {error}\n")
+        sys.exit(2)

@@ -19,6 +19,9 @@ T = TypeVar("T")
 WAIT_SECONDS = 1.5
 """A request waits for PostgreSQL no longer than this, connection and commit included."""
 
+KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 5000}
+"""A server that vanished without a word is noticed within seconds, not in the kernel's two hours."""
+
 
 class DatabaseUnavailable(Exception):
     """PostgreSQL didn't answer in time. The request may be sent again, with its Idempotency-Key."""
@@ -33,7 +36,7 @@ def make_pool(database_url: str) -> Pool:
         max_size=10,
         timeout=WAIT_SECONDS,
         reconnect_timeout=1,
-        kwargs={"row_factory": dict_row, "application_name": "herald-api", "connect_timeout": 2},
+        kwargs={"row_factory": dict_row, "application_name": "herald-api", "connect_timeout": 2, **KEEPALIVE},
         open=False,
     )
 
@@ -89,7 +92,7 @@ async def in_time(work: Coroutine[Any, Any, T]) -> T:
         done, _ = await asyncio.wait({task}, timeout=WAIT_SECONDS)
         if done:
             return task.result()
-    except (psycopg.OperationalError, PoolTimeout) as error:
+    except (psycopg.OperationalError, psycopg.errors.UndefinedTable, PoolTimeout) as error:
         raise DatabaseUnavailable(str(error).strip()) from error
     finally:
         task.cancel()

@@ -1,40 +1,22 @@
 """What goes in and out over HTTP."""
 
-import unicodedata
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, EmailStr, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel
 
-_REFUSED = {"Cc": "control characters", "Cs": "surrogates", "Zl": "line separators", "Zp": "paragraph separators"}
-
-MAX_NAME = 200
-
-
-def _clean_name(value: str) -> str:
-    name = value.strip()
-    for character in name:
-        if refused := _REFUSED.get(unicodedata.category(character)):
-            raise PydanticCustomError("characters", "must not contain {refused}", {"refused": refused})
-    if not 1 <= len(name) <= MAX_NAME:
-        raise PydanticCustomError("length", "must have 1 to 200 characters, not counting white space around it")
-    return name
-
-
-FullName = Annotated[str, AfterValidator(_clean_name)]
+from users_api.fields import EmailAddress, FullName
 
 
 class NewUser(BaseModel):
     """A registration as a client sends it."""
 
-    email: EmailStr = Field(examples=["maya@example.com"])
-    full_name: FullName = Field(examples=["Maya Chen"], json_schema_extra={"minLength": 1, "maxLength": MAX_NAME})
+    email: EmailAddress
+    full_name: FullName
 
 
 class User(BaseModel):
-    """A registered user. Not an EmailStr here: what was validated once is not validated again."""
+    """A registered user. Plain strings: what was validated once is not validated again."""
 
     id: int
     email: str
