@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from contracts import SUBSCRIPTIONS, RetryPolicy, Subscription
+from contracts import AUDIT_LOG, WELCOME_EMAIL, RetryPolicy, Subscription
 from messaging import message, transport
 from messaging.database import Pool
 from messaging.receipts import Outcome, Receipt, ReceiptReader
@@ -15,7 +15,7 @@ from messaging.relay.dispatch import Dispatcher
 from messaging.relay.reconcile import Reconciler
 
 QUICK = RetryPolicy(max_attempts=3, first_delay=0.01, max_delay=0.05, max_crashes=2)
-QUICK_SUBSCRIPTIONS = tuple(each.model_copy(update={"retry": QUICK}) for each in SUBSCRIPTIONS)
+QUICK_SUBSCRIPTIONS = tuple(each.model_copy(update={"retry": QUICK}) for each in (WELCOME_EMAIL, AUDIT_LOG))
 
 
 @dataclass

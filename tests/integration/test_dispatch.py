@@ -10,11 +10,13 @@ import redis
 from tests.conftest import user_registered
 from tests.integration.conftest import RelayParts
 
-from contracts import AUDIT_LOG, SUBSCRIPTIONS, WELCOME_EMAIL, Event, EventData
+from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData
 from devstack.ports import free_port
 from messaging import publish, transport
 from messaging.database import Pool
 from messaging.relay.dispatch import Dispatcher
+
+SUBSCRIPTIONS = (WELCOME_EMAIL, AUDIT_LOG)
 
 Publish = Callable[..., list[Event[EventData]]]
 
@@ -138,6 +140,7 @@ def test_a_subscription_this_relay_does_not_know_waits_for_one_that_does(
     assert Dispatcher(users_pool, redis_client, [WELCOME_EMAIL]).dispatch() == 1
 
     assert relay.row(event.id, "audit_log")["state"] == "pending"
+    assert Dispatcher(users_pool, redis_client, [WELCOME_EMAIL]).next_due() is None, "or it would look again at once"
 
 
 def test_publishing_wakes_a_listening_relay(users_database: str, publish_users: Publish) -> None:

@@ -11,6 +11,7 @@ import httpx
 import psycopg
 import pytest
 
+from contracts import SUBSCRIPTIONS
 from devstack.postgres import Postgres
 
 from .live_api import MAYA, LiveApi, is_problem, live_api
@@ -58,7 +59,7 @@ def test_a_registration_is_one_user_one_event_and_a_pending_delivery_for_each_su
     assert event["envelope"]["data"].items() >= {"user_id": 1, **MAYA}.items()
     assert api.rows("SELECT event_id, subscription, state, attempts FROM deliveries ORDER BY subscription") == [
         {"event_id": event["id"], "subscription": name, "state": "pending", "attempts": 0}
-        for name in ("audit_log", "welcome_email")
+        for name in sorted(subscription.name for subscription in SUBSCRIPTIONS)
     ]
 
 

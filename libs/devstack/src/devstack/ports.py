@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from pathlib import Path
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -10,6 +11,20 @@ def free_port(host: str = "127.0.0.1") -> int:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def kept_port(note: Path) -> int:
+    """Return the port that `note` names, so that addresses stay the same from run to run; a free one if it can't be."""
+    try:
+        port = int(note.read_text())
+        if not port_is_taken(port):
+            return port
+    except (OSError, ValueError):
+        pass
+    port = free_port()
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(str(port))
+    return port
 
 
 def port_is_taken(port: int, host: str = "127.0.0.1") -> bool:

@@ -3,8 +3,11 @@
 import os
 from pathlib import Path
 
+import redis
+
+from devstack.errors import DevstackError
 from devstack.herald import SERVICES, Herald
-from devstack.ports import free_port
+from devstack.ports import kept_port
 from devstack.postgres import Postgres
 from devstack.processes import Process
 from devstack.programs import program
@@ -28,7 +31,7 @@ class Stack:
         given = os.environ.get
         return Herald(
             databases=self._databases(given("DATABASE_URL")),
-            redis_url=given("REDIS_URL") or self._redis(),
+            redis_url=self._given_redis(given("REDIS_URL")) or self._redis(),
             smtp_url=given("SMTP_URL") or self._mailbox(),
             host=host,
             port=port,
@@ -38,7 +41,7 @@ class Stack:
     def _databases(self, given: str | None) -> dict[str, str]:
         if given:  # one for all: their tables don't collide
             return dict.fromkeys(SERVICES, given)
-        postgres = Postgres(self._var / "postgres")
+        postgres = Postgres(self._var / "postgres", self._port("postgres"))
         if not postgres.data_dir.exists():
             self._terminal.progress("making the database (once) ...")
         self._supervisor.start([postgres])
@@ -47,16 +50,30 @@ class Stack:
         self._terminal.progress(f"PostgreSQL answers on port {postgres.port}")
         return {name: postgres.url(name) for name in SERVICES}
 
+    def _given_redis(self, url: str | None) -> str | None:
+        """Say at once what is wrong with a Redis that the environment names; being away is no obstacle."""
+        try:
+            if url:
+                redis.Redis.from_url(url, socket_connect_timeout=2).ping()
+        except ValueError as error:
+            raise DevstackError(f"REDIS_URL can't be used: {error}") from None
+        except redis.RedisError as error:
+            self._terminal.progress(f"Redis doesn't answer ({error}); effects wait in PostgreSQL until it does")
+        return url
+
+    def _port(self, name: str) -> int:
+        return kept_port(self._var / "ports" / name)
+
     def _redis(self) -> str:
-        redis = RedisServer(self._var / "redis")
-        self._supervisor.start([redis])
-        self._terminal.progress(f"Redis answers on port {redis.port} ({redis.program or 'fake'})")
-        if redis.note:
-            self._terminal.progress(redis.note)
-        return redis.url
+        server = RedisServer(self._var / "redis", self._port("redis"))
+        self._supervisor.start([server])
+        self._terminal.progress(f"Redis answers on port {server.port}")
+        if server.note:
+            self._terminal.progress(server.note)
+        return server.url
 
     def _mailbox(self) -> str:
-        port, self.mail = free_port(), self._var / "mail"
+        port, self.mail = self._port("mailbox"), self._var / "mail"
         argv = [program("devstack"), "mailbox", "--port", str(port), "--dir", str(self.mail)]
         self._supervisor.start([Process("mailbox", argv, output=self._terminal.speaker("mailbox"))])
         return f"smtp://127.0.0.1:{port}"

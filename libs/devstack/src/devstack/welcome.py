@@ -1,6 +1,7 @@
 """What `make run` shows when everything runs."""
 
 import re
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
@@ -18,15 +19,29 @@ def welcome(herald: Herald, mail: Path | None) -> str:
     rows.add_row("Try it", f"{herald.local_url}/docs")
     rows.add_row("Mail", f"{mail}/*.eml" if mail else _without_password(herald.smtp_url))
     for name, url in herald.databases.items():
-        rows.add_row(f"Database {name}", f"psql {_without_password(url)}")
+        rows.add_row(f"Database {name}", _without_password(url))
     rows.add_row("Redis", _without_password(herald.redis_url))
     rows.add_row("Stop", "Ctrl-C")
-    return f"{_render(Panel(rows, title='Herald runs', expand=False))}Register someone:\n\n{_curl(herald)}\n"
+    box = _render(Panel(rows, title="Herald runs", expand=False))
+    return f"{box}Register someone:\n\n{_curl(herald)}\n\n{_commands(herald)}"
 
 
 def _curl(herald: Herald) -> str:
     body = '{"email":"maya@example.com","full_name":"Maya Chen"}'
     return f"curl -X POST {herald.local_url}/users -H 'content-type: application/json' -d '{body}'"
+
+
+def _commands(herald: Herald) -> str:
+    """Return ready commands for those who want to look behind the scenes."""
+    url, programs = {name: _without_password(each) for name, each in herald.databases.items()}, herald.programs
+    with suppress(ValueError):
+        programs = programs.relative_to(Path.cwd())
+    return (
+        "See what became of it:\n\n"
+        f"curl {herald.local_url}/users/1/deliveries\n"
+        f"DATABASE_URL={url['auditor']} {programs}/auditor log --follow\n"
+        f"DATABASE_URL={url['users']} {programs}/users-api deliveries list --state succeeded\n"
+    )
 
 
 def _without_password(url: str) -> str:

@@ -12,6 +12,7 @@ What differs from Dramatiq's own:
 import os
 import socket
 import threading
+from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +23,8 @@ from dramatiq.common import current_millis
 from dramatiq.middleware import TimeLimit
 
 from messaging import transport
+from messaging.message import contents
+from messaging.receipts import Receipt, report
 
 WAIT_SECONDS = 2
 """An idle consumer blocks for so long before it beats again; shutting down takes no longer than this."""
@@ -33,7 +36,7 @@ class HeraldBroker(RedisBroker):
     def __init__(self, redis_url: str) -> None:
         super().__init__(
             client=transport.connect(redis_url, timeout=None),
-            middleware=[TimeLimit(), _StopFetching()],
+            middleware=[TimeLimit(), _Leave()],
             namespace=transport.NAMESPACE,
             maintenance_chance=0,
         )
@@ -53,13 +56,28 @@ class HeraldBroker(RedisBroker):
             self.queues.add(queue_name)
             self.emit_after("declare_queue", queue_name)
 
+    def leave(self) -> None:
+        """Stop being looked after by the relay, unless it has something to take back."""
+        unacked = [transport.unacked_key(self.broker_id, queue) for queue in self.queues]
+        if not self.client.exists(*unacked):
+            self.client.srem(transport.WORKERS, self.broker_id)
+            self.client.delete(transport.heartbeat_key(self.broker_id))
+            self.client.zrem(transport.DRAMATIQ_HEARTBEATS, self.broker_id)
 
-class _StopFetching(Middleware):
-    """A worker that is shutting down takes no more messages."""
+
+class _Leave(Middleware):
+    """A worker that shuts down takes no more messages, and when it has none left nobody need look for it."""
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
-        assert isinstance(broker, HeraldBroker)  # noqa: S101  # this middleware is HeraldBroker's own
-        broker.stopping.set()
+        _ours(broker).stopping.set()
+
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        _ours(broker).leave()
+
+
+def _ours(broker: Broker) -> "HeraldBroker":
+    assert isinstance(broker, HeraldBroker)  # noqa: S101  # the middleware is HeraldBroker's own
+    return broker
 
 
 class _Consumer(_RedisConsumer):
@@ -94,7 +112,10 @@ class _Consumer(_RedisConsumer):
         self._let_go(message)
 
     def nack(self, message: MessageProxy) -> None:
-        """Let go of a message that no actor here is for: leases will tell. Redis keeps no dead letters."""
+        """Tell the relay of a message that no actor here is for. Redis keeps no dead letters: PostgreSQL does."""
+        error = f"no actor {message.actor_name} in this worker: deploy one that has it"
+        carried = contents(message._message)
+        report(self.broker.client, [Receipt(**asdict(each), outcome="retry", error=error) for each in carried])
         self.ack(message)
 
     def close(self) -> None:

@@ -45,8 +45,9 @@ RETURNING deliveries.event_id, deliveries.subscription, deliveries.message_id, d
 """
 
 NEXT_DUE: LiteralString = """
--- Seconds until the next delivery is due; none, if nothing waits.
-SELECT extract(epoch FROM min(due_at) - now())::float8 FROM deliveries WHERE state IN ('pending', 'retrying')
+-- Seconds until the next delivery is due that CLAIM would take; none, if nothing waits.
+SELECT extract(epoch FROM min(due_at) - now())::float8 FROM deliveries
+WHERE state IN ('pending', 'retrying') AND subscription = ANY (%(names)s)
 """
 
 RELEASE: LiteralString = """
@@ -109,6 +110,7 @@ SET attempts = news.attempts, last_error = news.error, message_id = NULL, lease_
     started_at = CASE WHEN state = 'running' THEN started_at ELSE now() END
 FROM news
 WHERE deliveries.event_id = news.event_id AND deliveries.subscription = news.subscription
+RETURNING deliveries.event_id, deliveries.subscription, state, last_error
 """
 
 CRASHED: LiteralString = """
@@ -130,6 +132,7 @@ FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::in
         AS policy (subscription, max_attempts, max_crashes) USING (subscription)
 WHERE deliveries.event_id = held.event_id AND deliveries.subscription = held.subscription
     AND deliveries.dispatch = held.dispatch AND state IN ('queued', 'running')
+RETURNING deliveries.event_id, deliveries.subscription, state, last_error
 """
 
 EXTEND: LiteralString = """

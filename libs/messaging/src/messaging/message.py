@@ -51,10 +51,14 @@ def encode(message_id: str, subscription: Subscription, batch: Iterable[Mapping[
 def references(data: bytes) -> list[Reference]:
     """List what an encoded message carries; a message that isn't ours carries nothing."""
     try:
-        message = Message.decode(data)
-        return [reference(message.actor_name, item) for item in message.args[0]]
+        return contents(Message.decode(data))
     except Exception:  # whatever a stranger put into Redis
         return []
+
+
+def contents(message: Message[Any]) -> list[Reference]:
+    """List what a message carries."""
+    return [reference(message.actor_name, item) for item in message.args[0]]
 
 
 def reference(subscription: str, item: Mapping[str, Any]) -> Reference:

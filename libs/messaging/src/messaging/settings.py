@@ -3,10 +3,11 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from messaging.errors import ConfigurationError
@@ -29,12 +30,21 @@ class _FileSource(PydanticBaseSettingsSource):
         return {name: value for name, value in found.items() if value is not None}
 
 
+def _begins_with(*schemes: str) -> AfterValidator:
+    def check(url: str) -> str:
+        if not url.startswith(schemes):
+            raise PydanticCustomError("url", "must begin with {schemes}", {"schemes": " or ".join(schemes)})
+        return url
+
+    return AfterValidator(check)
+
+
 class DatabaseSettings(BaseSettings):
     """What a command needs that only speaks to the service's database."""
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 
-    database_url: str = Field(pattern=r"^postgres(ql)?://")
+    database_url: Annotated[str, _begins_with("postgresql://", "postgres://")]
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "console"
 
@@ -54,7 +64,7 @@ class DatabaseSettings(BaseSettings):
 class Settings(DatabaseSettings):
     """What every process needs that speaks to Redis too. Services subclass it for their own."""
 
-    redis_url: str = Field(pattern=r"^(rediss?|unix)://")
+    redis_url: Annotated[str, _begins_with("redis://", "rediss://", "unix://")]
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)

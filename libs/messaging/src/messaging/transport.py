@@ -22,6 +22,9 @@ EPOCH = "herald:epoch"
 WORKERS = "herald:workers"
 """Set: ids of the worker processes that may hold messages."""
 
+DRAMATIQ_HEARTBEATS = f"{NAMESPACE}:__heartbeats__"
+"""Sorted set: Dramatiq's own note of workers. We only keep it from growing."""
+
 HEARTBEAT_SECONDS = 5
 """How long one heartbeat shows that a worker process lives. It beats at least every two seconds."""
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated
 
 import psycopg
@@ -37,15 +38,21 @@ def log(
     except KeyboardInterrupt:
         raise typer.Exit from None
     except psycopg.errors.UndefinedTable:
-        raise SystemExit("auditor log: there is no audit_log yet. Run: auditor migrate") from None
+        raise SystemExit(
+            "auditor log: no audit_log in this database. If DATABASE_URL is the auditor's, run: auditor migrate"
+        ) from None
     except psycopg.OperationalError as error:
         raise SystemExit(f"auditor log: {str(error).strip()}. Check DATABASE_URL.") from None
 
 
 def _print(entries: Iterator[audit_log.Entry], as_json: bool) -> None:
     for entry in entries:
-        line = json.dumps(asdict(entry), default=str) if as_json else _line(entry)
+        line = json.dumps(asdict(entry), default=_as_text) if as_json else _line(entry)
         typer.echo(line)
+
+
+def _as_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _line(entry: audit_log.Entry) -> str:

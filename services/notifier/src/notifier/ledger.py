@@ -94,7 +94,10 @@ class Ledger:
         if state == "sent":
             return None
         if state == "released" or seconds > 0:
-            raise RetryLater("another attempt is sending this mail right now", after=max(0.0, seconds) + 0.1)
+            raise RetryLater(
+                "another attempt has claimed this mail, and is sending it or died with it",
+                after=max(0.0, seconds) + 0.1,
+            )
         self.hold(claim)
         raise MailHeld("an earlier attempt ended without a word: it may have been sent")
 

@@ -94,7 +94,7 @@ def list_deliveries(
     rows = _execute(operations.IN_STATE, {"state": state.value, "limit": limit})
     if as_json:
         for row in rows:
-            typer.echo(json.dumps(row, default=str))
+            typer.echo(json.dumps(row, default=_as_text))
     else:
         _print_table(state, rows)
 
@@ -132,6 +132,10 @@ def _execute(statement: LiteralString, given: dict[str, Any]) -> list[dict[str, 
         sys.exit("The database has no deliveries yet. Run: users-api migrate")
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
         sys.exit(f"{str(error).splitlines()[0]}. Check DATABASE_URL and that PostgreSQL answers.")
+
+
+def _as_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _print_table(state: State, rows: list[dict[str, Any]]) -> None:

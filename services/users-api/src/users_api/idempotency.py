@@ -28,10 +28,11 @@ INSERT INTO idempotency_keys (key, fingerprint, status, body) VALUES (%(key)s, %
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status and a JSON body, as sent and as stored."""
+    """A status and a JSON body, as sent and as stored; `repeated`, if an earlier request got it first."""
 
     status: int
     body: dict[str, Any]
+    repeated: bool = False
 
 
 async def answer_once(
@@ -53,7 +54,7 @@ async def answer_once(
         return new
     if earlier["fingerprint"] != given["fingerprint"]:
         raise Problem(422, "This Idempotency-Key was used for another request. Use a new key for a new request.")
-    return Answer(earlier["status"], earlier["body"])
+    return Answer(earlier["status"], earlier["body"], repeated=True)
 
 
 async def _lock(connection: Connection, given: dict[str, str]) -> None:

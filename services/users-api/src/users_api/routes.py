@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from users_api import queries
 from users_api.database import Connection, Database, in_time, transaction
 from users_api.idempotency import Answer, answer_once
-from users_api.problems import Problem, problem_response
+from users_api.problems import Problem, documented, problem_response
 from users_api.registration import EmailTaken, register, subject
 from users_api.schemas import Deliveries, NewUser, Registered, Retried, User, UserPage
 
@@ -25,7 +25,12 @@ UserId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 SubscriptionName = Annotated[str, Path(pattern=r"^[\w.-]+$", max_length=100)]
 IdempotencyKey = Annotated[
     str | None,
-    Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$", description="Ask again with it after no answer."),
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Send the same key when you repeat a request: you get the first answer, and no second user.",
+    ),
 ]
 CorrelationId = Annotated[
     str,
@@ -40,7 +45,7 @@ CorrelationId = Annotated[
 ]
 
 
-@router.post("/users", status_code=201, response_model=Registered)
+@router.post("/users", status_code=201, response_model=Registered, responses=documented(409, 422, 503))
 async def create_user(
     new: NewUser, pool: Database, correlation_id: CorrelationId, idempotency_key: IdempotencyKey = None
 ) -> JSONResponse:
@@ -54,7 +59,7 @@ async def create_user(
     return _respond(await in_time(work()), correlation_id)
 
 
-@router.get("/users")
+@router.get("/users", responses=documented(422, 503))
 async def list_users(
     pool: Database, limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: str | None = None
 ) -> UserPage:
@@ -65,7 +70,7 @@ async def list_users(
     return await in_time(queries.page(pool, after, limit))
 
 
-@router.get("/users/{user_id}")
+@router.get("/users/{user_id}", responses=documented(404, 422, 503))
 async def get_user(user_id: UserId, pool: Database) -> User:
     """Show one user."""
     user = await in_time(queries.user(pool, user_id))
@@ -74,14 +79,14 @@ async def get_user(user_id: UserId, pool: Database) -> User:
     return user
 
 
-@router.get("/users/{user_id}/deliveries")
+@router.get("/users/{user_id}/deliveries", responses=documented(404, 422, 503))
 async def get_deliveries(user_id: UserId, pool: Database) -> Deliveries:
     """Show what became of every effect of a user's events: state, attempts, times, last error."""
     await get_user(user_id, pool)
     return await in_time(queries.deliveries_about(pool, subject(user_id)))
 
 
-@router.post("/deliveries/{event_id}/{subscription}/retry", status_code=202)
+@router.post("/deliveries/{event_id}/{subscription}/retry", status_code=202, responses=documented(404, 409, 422, 503))
 async def retry_delivery(event_id: UUID, subscription: SubscriptionName, pool: Database) -> Retried:
     """Make a failed or uncertain delivery due again, with all its attempts."""
     state, retried = await in_time(queries.retry(pool, event_id, subscription))
@@ -103,6 +108,8 @@ def _respond(answer: Answer, correlation_id: str) -> JSONResponse:
     if answer.status != HTTPStatus.CREATED:
         return problem_response(answer.status, answer.body)
     user_id = answer.body["id"]
-    log.info("user.registered", user_id=user_id, correlation_id=correlation_id)
+    log.info(
+        "answer.repeated" if answer.repeated else "user.registered", user_id=user_id, correlation_id=correlation_id
+    )
     headers = {"Location": f"/users/{user_id}", "X-Correlation-ID": correlation_id}
     return JSONResponse(answer.body, 201, headers)

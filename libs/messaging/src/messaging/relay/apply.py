@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from contracts import Subscription
 from messaging import deliveries
 from messaging.database import Pool
@@ -13,6 +15,8 @@ from messaging.relay.dispatch import LEASE
 FINAL = ("succeeded", "failed", "uncertain")
 WEIGHT = {outcome: weight for weight, outcome in enumerate(("started", "retry", "failed", "uncertain", "succeeded"))}
 """Which news counts when one dispatch has several: a message that came twice may tell both of work and of waiting."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 
 class Applier:
@@ -35,6 +39,14 @@ class Applier:
                 cursor.execute(deliveries.FINISHED, deliveries.triples(finished) | _news(finished))
             if retried:
                 cursor.execute(deliveries.RETRIED, deliveries.triples(retried) | _news(retried) | self._policies)
+                log_dead(cursor.fetchall())
+
+
+def log_dead(moved: Iterable[tuple[Any, ...]]) -> None:
+    """Say which of the deliveries that RETRIED or CRASHED moved are dead letters now."""
+    for event_id, subscription, state, last_error in moved:
+        if state == "failed":
+            log.error("delivery.gave_up", event_id=str(event_id), subscription=subscription, error=last_error)
 
 
 def policies(subscriptions: Sequence[Subscription]) -> dict[str, list[Any]]:

@@ -65,7 +65,7 @@ class Dispatcher:
     def next_due(self) -> float | None:
         """Return the seconds until the next delivery is due; None, if nothing waits."""
         with self._pool.connection() as connection:
-            row = connection.execute(deliveries.NEXT_DUE).fetchone()
+            row = connection.execute(deliveries.NEXT_DUE, {"names": list(self._subscriptions)}).fetchone()
         return row[0] if row else None
 
     def _claim(self) -> list[Claimed]:

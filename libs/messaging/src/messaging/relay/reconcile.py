@@ -23,7 +23,7 @@ from psycopg.rows import class_row
 from contracts import Subscription
 from messaging import deliveries, message, transport
 from messaging.database import Pool
-from messaging.relay.apply import policies
+from messaging.relay.apply import log_dead, policies
 from messaging.relay.dispatch import LEASE
 
 LIMIT = 500
@@ -103,10 +103,10 @@ class Reconciler:
         """Make due what a dead worker held. Dying in here loses nothing: the leases still run out."""
         held = [each for queue in sorted(set(self._queues.values())) for each in self._taken(worker, queue)]
         with self._pool.connection() as connection:
-            connection.execute(deliveries.CRASHED, deliveries.triples(held) | self._policies)
+            log_dead(connection.execute(deliveries.CRASHED, deliveries.triples(held) | self._policies).fetchall())
             connection.execute(deliveries.WAKE)
         self._redis.srem(transport.WORKERS, worker)
-        self._redis.zrem(f"{transport.NAMESPACE}:__heartbeats__", worker)
+        self._redis.zrem(transport.DRAMATIQ_HEARTBEATS, worker)
         log.warning("worker.found_dead", worker=worker, deliveries_taken_back=len(held))
 
     def _taken(self, worker: str, queue: str) -> list[message.Reference]:
