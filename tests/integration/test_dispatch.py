@@ -149,3 +149,38 @@ def test_publishing_wakes_a_listening_relay(users_database: str, publish_users: 
         publish_users(3)
 
         assert len(list(listener.notifies(timeout=10, stop_after=1))) == 1
+
+
+def test_a_backlog_stays_in_postgresql_and_holds_up_no_other_subscription(
+    relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.relay.dispatch.ROOM", 1)
+    [first] = publish_users(1)
+    relay.dispatcher.dispatch()
+    relay.redis.delete(transport.queue_key("auditor"), transport.messages_key("auditor"))  # the auditor is up to date
+    [second] = publish_users(1)
+
+    assert relay.dispatcher.dispatch() == 1
+
+    assert relay.row(second.id, "audit_log")["state"] == "queued"
+    assert relay.row(second.id, "welcome_email")["state"] == "pending"
+    assert relay.dispatcher.next_due() is None, "or it would look again at once"
+    relay.redis.delete(transport.queue_key("notifier"), transport.messages_key("notifier"))
+    assert relay.dispatcher.dispatch() == 1
+
+
+def test_what_saw_its_worker_die_twice_goes_one_at_a_time(relay: RelayParts, publish_users: Publish) -> None:
+    events = publish_users(4)
+    relay.execute("UPDATE deliveries SET crashes = 2 WHERE subscription = 'audit_log'")
+    relay.execute("UPDATE deliveries SET crashes = 0 WHERE event_id = %s", events[3].id)
+
+    relay.dispatcher.dispatch()
+    relay.dispatcher.dispatch()
+
+    queued = {event.id for event in events if relay.row(event.id)["state"] == "queued"}
+    assert events[3].id in queued, "what is not suspected doesn't wait"
+    assert len(queued) == 2
+    [suspect] = queued - {events[3].id}
+    relay.tell(suspect, "succeeded")
+    relay.dispatcher.dispatch()
+    assert sum(relay.row(event.id)["state"] == "queued" for event in events[:3]) == 1

@@ -1,5 +1,6 @@
 """The welcome email, as a plain function on a real ledger: sent once, and honest where nobody can know."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -24,7 +25,7 @@ class Postman(Mailer):
         self.sent: list[Mail] = []
         self.trouble: Exception | None = None
 
-    def send(self, mail: Mail) -> None:
+    def send(self, mail: Mail, *, within: float = math.inf) -> None:
         if self.trouble:
             raise self.trouble
         self.sent.append(mail)
@@ -155,12 +156,29 @@ def test_no_answer_after_the_content_is_uncertain_under_hold(send: Send, postman
 
 def test_no_answer_after_the_content_is_sent_again_under_resend(send: Send, postman: Postman) -> None:
     postman.trouble = MailUncertain("no answer")
-    with pytest.raises(MailDeferred, match="NOTIFIER_UNCERTAIN=resend"):
+    with pytest.raises(RetryLater, match="NOTIFIER_UNCERTAIN=resend"):
         send("resend")
 
     postman.trouble = None
     send("resend")
 
+    assert len(postman.sent) == 1
+
+
+def test_a_server_that_never_answers_in_time_is_not_sent_copies_for_ever(send: Send, postman: Postman) -> None:
+    postman.trouble = MailUncertain("no answer")
+    for _ in range(2):
+        with pytest.raises(RetryLater):
+            send("resend")
+    with pytest.raises(MailUncertain):
+        send("resend")
+
+    postman.trouble = None
+    with pytest.raises(MailHeld):
+        send("resend")
+    assert postman.sent == []
+
+    send("resend", generation=1)
     assert len(postman.sent) == 1
 
 

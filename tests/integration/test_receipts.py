@@ -1,5 +1,6 @@
 """Receipts move deliveries forward, never backward; lost, doubled, late and out of order."""
 
+import json
 from collections.abc import Callable
 from uuid import UUID
 
@@ -158,6 +159,28 @@ def test_an_entry_that_is_no_receipt_is_dropped(redis_client: redis.Redis) -> No
     entry_ids, receipts = reader.read(wait=1)
 
     assert (len(entry_ids), receipts) == (2, [])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"outcome": "exploded"},
+        {"after": float("inf")},
+        {"after": -1},
+        {"dispatch": 2**40},
+        {"event_id": 7},
+        {"more": 1},
+    ],
+)
+def test_a_bad_receipt_spoils_none_of_its_neighbours(redis_client: redis.Redis, bad: dict[str, object]) -> None:
+    reader = ReceiptReader(redis_client, "one")
+    reader.read(wait=0.001)
+    good = {"event_id": str(UUID(int=1)), "subscription": "audit_log", "dispatch": 1, "outcome": "succeeded"}
+    redis_client.xadd("herald:receipts", {"receipts": json.dumps([good | bad, good])})
+
+    _, receipts = reader.read(wait=1)
+
+    assert receipts == [Receipt(UUID(int=1), "audit_log", 1, "succeeded")]
 
 
 def test_reading_goes_on_after_redis_was_wiped(redis_client: redis.Redis) -> None:

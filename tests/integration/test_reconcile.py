@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from uuid import UUID
 
+import psycopg
 import pytest
 import redis
 from dramatiq import Message
@@ -176,6 +177,24 @@ def test_a_strangers_message_in_our_queue_hurts_nobody(
     relay.redis.hset(transport.messages_key("auditor"), "stranger", stranger.encode())
     relay.redis.rpush(transport.queue_key("auditor"), "stranger")
     die(relay.redis, fetch(redis_server.url))
+
+    relay.reconciler.reconcile()
+
+    assert relay.row(queued)["state"] == "pending"
+
+
+def test_a_wiped_redis_is_noticed_even_if_postgresql_was_away_at_first(
+    relay: RelayParts, queued: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay.redis.flushall()
+
+    def away() -> None:
+        raise psycopg.OperationalError("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(relay.reconciler, "_expire_all", away)
+        with pytest.raises(psycopg.OperationalError):
+            relay.reconciler.reconcile()
 
     relay.reconciler.reconcile()
 

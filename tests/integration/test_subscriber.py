@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import psycopg
 import pytest
 import redis
 from dramatiq import Worker
@@ -25,7 +27,9 @@ from messaging import (
     subscribe_group,
     transport,
 )
+from messaging.database import Pool
 from messaging.relay import run
+from messaging.relay.dispatch import Dispatcher
 
 Publish = Callable[..., list[Event[EventData]]]
 Consume = Callable[[Subscription, Callable[[Delivery], None]], None]
@@ -42,7 +46,9 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 @pytest.fixture(autouse=True)
 def _quick_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("messaging.broker.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("dramatiq.worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS", 0.2)
+    monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", 0.2)
+    monkeypatch.setattr("messaging.consumer.WAIT_SECONDS", 0.2)
     monkeypatch.setattr("messaging.relay.relay.IDLE_SECONDS", 0.2)
     monkeypatch.setattr("messaging.relay.relay.RECONCILE_SECONDS", 0.2)
 
@@ -143,6 +149,8 @@ def test_a_transient_error_is_tried_again_until_it_works(
         (RetryLater("not now", after=600), "retrying"),
         (TimeLimitExceeded("too slow"), "failed"),  # three times, and its attempts are used up
         (ValueError("a bug"), "failed"),
+        (SystemExit("a bug too"), "failed"),
+        (RetryLater("never, it seems", after=float("inf")), "retrying"),
     ],
 )
 def test_what_a_handler_raises_decides_and_no_exception_is_swallowed(
@@ -250,7 +258,7 @@ def test_a_worker_that_stops_hands_back_what_it_has_not_begun(
         threading.Timer(0.2, finish.set).start()
         worker.stop()
 
-    assert len(handled) == 10, "it finishes the message in hand and begins no other"
+    assert len(handled) == 1, "it finishes the event in hand and begins no other"
     assert redis_client.llen("dramatiq:notifier") == 2
     assert redis_client.keys("dramatiq:__acks__*") == []
     assert redis_client.smembers(transport.WORKERS) == set(), "nobody need look for it"
@@ -307,3 +315,81 @@ def test_a_message_for_an_actor_this_worker_lacks_is_told_to_the_relay(
 
     until(lambda: "no actor audit_log" in str(relay.row(event.id)["last_error"]))
     assert redis_client.keys("dramatiq:auditor.XQ*") == []
+
+
+def test_a_group_is_not_taken_apart_when_the_world_is_out_of_order(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis, running_relay: None
+) -> None:
+    sizes: list[int] = []
+
+    def work(deliveries: Sequence[Delivery]) -> None:
+        sizes.append(len(deliveries))
+        if len(sizes) == 1:
+            raise psycopg.OperationalError("the database is away")
+
+    publish_users(5)
+    until(lambda: states(relay) == {"queued": 5})
+    broker = HeraldBroker(redis_server.url)
+    subscribe_group(broker, AUDIT_LOG, work, receipts=redis_client)
+    with working(broker):
+        until(lambda: states(relay) == {"succeeded": 5})
+
+    assert sizes[0] == 5
+    assert sum(sizes) == 10, "each once more, not each at once alone and then again"
+
+
+def test_a_worker_recovers_when_redis_refused_everything_for_a_while(
+    relay: RelayParts,
+    publish_users: Publish,
+    consume: Consume,
+    redis_client: redis.Redis,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refused = threading.Event()
+
+    def work(delivery: Delivery) -> None:
+        if not refused.is_set():
+            redis_client.config_set("maxmemory", 1)  # full: acknowledgements and receipts are refused
+            refused.set()
+
+    consume(AUDIT_LOG, work)
+    publish_users(1)
+    try:
+        refused.wait(20)
+        until(lambda: "Failed to post_process" in caplog.text)
+    finally:
+        redis_client.config_set("maxmemory", 0)
+
+    until(lambda: not redis_client.hlen("dramatiq:auditor.msgs"))
+    relay.age_leases()
+    until(lambda: states(relay) == {"succeeded": 1})
+    assert "example.com" not in caplog.text, "Dramatiq's lines quote no event"
+
+
+def test_a_worker_that_is_told_to_stop_stops_even_with_redis_away(
+    publish_users: Publish, relay: RelayParts, tmp_path: Path, users_pool: Pool
+) -> None:
+    server = RedisServer(tmp_path / "redis", appendonly=False)
+    server.start()
+    client = transport.connect(server.url)
+    publish_users(1)
+    Dispatcher(users_pool, client, (AUDIT_LOG,)).dispatch()
+    began, finish = threading.Event(), threading.Event()
+
+    def work(delivery: Delivery) -> None:
+        began.set()
+        finish.wait(20)
+
+    broker = HeraldBroker(server.url)
+    subscribe(broker, AUDIT_LOG, work, receipts=client)
+    worker = Worker(broker, worker_threads=1, worker_timeout=100)
+    worker.start()
+    began.wait(20)
+    server.stop()
+    threading.Timer(0.2, finish.set).start()
+
+    worker.stop(timeout=20_000)
+
+    assert not any(thread.is_alive() for thread in worker.workers)
+    client.close()
+    broker.client.close()

@@ -19,22 +19,27 @@ from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
 CLAIM: LiteralString = """
--- Take due deliveries and pack them into messages: up to group_size of one subscription in each, and one that
--- has seen its worker die alone, so that a poison event takes no neighbour down.
+-- Take due deliveries and pack them into messages: up to group_size of one subscription in each. What has seen its
+-- worker die travels alone, so that a poison event takes no neighbour down; what has seen it twice, one at a time
+-- too, so that no bystander is taken for the culprit again and again.
 WITH due AS MATERIALIZED (
     SELECT event_id, subscription, crashes, due_at
     FROM deliveries
     WHERE state IN ('pending', 'retrying') AND due_at <= now() AND subscription = ANY (%(names)s)
+        AND (crashes < 2 OR NOT EXISTS (SELECT FROM deliveries AS suspect
+            WHERE suspect.subscription = deliveries.subscription AND suspect.crashes >= 2
+                AND suspect.state IN ('queued', 'running')))
     ORDER BY due_at
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), packed AS (
     SELECT event_id, subscription, concat_ws('.', %(claim)s::text, subscription,
-        CASE WHEN crashes > 0 THEN event_id::text ELSE
-            ((row_number() OVER (PARTITION BY subscription, crashes > 0 ORDER BY due_at) - 1) / group_size)::text
-        END) AS message_id
-    FROM due JOIN unnest(%(names)s::text[], %(group_sizes)s::int[]) AS known (name, group_size)
+        CASE WHEN crashes > 0 THEN event_id::text ELSE ((place - 1) / group_size)::text END) AS message_id
+    FROM (
+        SELECT *, row_number() OVER (PARTITION BY subscription, least(crashes, 2) ORDER BY due_at) AS place FROM due
+    ) AS placed JOIN unnest(%(names)s::text[], %(group_sizes)s::int[]) AS known (name, group_size)
         ON name = subscription
+    WHERE crashes < 2 OR place = 1
 )
 UPDATE deliveries
 SET state = 'queued', dispatch = dispatch + 1, message_id = packed.message_id,
@@ -145,7 +150,7 @@ WITH expired AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE deliveries
-SET lease_until = now() + least(greatest(now() - queued_at, make_interval(secs => %(lease)s)), interval '10 min')
+SET lease_until = now() + least(greatest(now() - queued_at, make_interval(secs => %(lease)s)), interval '2 min')
 FROM expired
 WHERE deliveries.event_id = expired.event_id AND deliveries.subscription = expired.subscription
 RETURNING deliveries.event_id, deliveries.subscription, dispatch, message_id

@@ -1,5 +1,8 @@
 """What a handler raises to say how its attempt ended. Any other exception is a bug or a lapse: logged, tried again."""
 
+MAX_AFTER = 30 * 86_400.0
+"""Seconds: the longest delay that a handler may ask for."""
+
 
 class MessagingError(Exception):
     """Herald's messaging can't go on. The message says what to do."""
@@ -22,8 +25,8 @@ class UncertainError(MessagingError):
 
 
 class RetryLater(TransientError):
-    """The attempt can't be made now. Nothing to do: it is tried again after `after` seconds."""
+    """The attempt can't be made now. Nothing to do: it is tried again after `after` seconds, at most 30 days."""
 
     def __init__(self, message: str, after: float) -> None:
         super().__init__(message)
-        self.after = after
+        self.after = min(after, MAX_AFTER) if after > 0 else 0.0

@@ -36,6 +36,14 @@ class Reference:
     dispatch: int
 
 
+class QuietMessage(Message[Any]):
+    """A message that doesn't quote its events where Dramatiq logs it: there are addresses in them."""
+
+    def __str__(self) -> str:
+        """Name the actor and the message."""
+        return f"{self.actor_name}({self.message_id})"
+
+
 def encode(message_id: str, subscription: Subscription, batch: Iterable[Mapping[str, Any]]) -> bytes:
     """Make the Dramatiq message for the subscription's actor, as its Redis broker stores it."""
     return Message(

@@ -5,27 +5,32 @@ of the delivery runs out, it is enqueued again, and the consumer's own idempoten
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 import redis
 
 from messaging import transport
+from messaging.errors import MAX_AFTER
 
 Outcome = Literal["started", "succeeded", "retry", "failed", "uncertain"]
+OUTCOMES = get_args(Outcome)
 
 GROUP = "relay"
 MAX_UNREAD = 1_000_000
 MAX_ERROR = 500
+MAX_DISPATCH = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """One delivery's news. `dispatch` is the fencing token: which enqueueing of the delivery this is about.
 
-    `after`: seconds until the next attempt, where the handler knows better than the retry policy.
+    `after`: seconds until the next attempt, where the handler knows better than the retry policy; up to 30 days.
+    Whatever isn't so is a ValueError, so that one bad receipt never spoils the statement that applies many.
     """
 
     event_id: UUID
@@ -34,6 +39,13 @@ class Receipt:
     outcome: Outcome
     error: str | None = None
     after: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what PostgreSQL would refuse."""
+        if self.outcome not in OUTCOMES or not 0 <= self.dispatch <= MAX_DISPATCH:
+            raise ValueError(f"not a receipt: outcome {self.outcome!r}, dispatch {self.dispatch!r}")
+        if self.after is not None and not 0 <= self.after <= MAX_AFTER:
+            raise ValueError(f"not a receipt: after {self.after!r}")
 
 
 def describe(error: BaseException) -> str:
@@ -118,9 +130,12 @@ def _parse(entries: Entries) -> tuple[list[bytes], list[Receipt]]:
     return ids, [receipt for _, fields in entries if fields for receipt in _receipts(fields)]
 
 
-def _receipts(fields: dict[bytes, bytes]) -> list[Receipt]:
-    """Read one entry; one that can't be read is as good as lost, so it is dropped."""
+def _receipts(fields: dict[bytes, bytes]) -> Iterator[Receipt]:
+    """Read one entry; what can't be read is as good as lost, so it is dropped."""
     try:
-        return [Receipt(**{**each, "event_id": UUID(each["event_id"])}) for each in json.loads(fields[b"receipts"])]
-    except (KeyError, TypeError, ValueError):
-        return []
+        news = json.loads(fields[b"receipts"])
+    except (KeyError, ValueError):
+        return
+    for each in news:
+        with suppress(KeyError, TypeError, ValueError):
+            yield Receipt(**{**each, "event_id": UUID(each["event_id"])})

@@ -5,18 +5,22 @@ raises: a transient error is the relay's to schedule, and one bad event never ta
 Nothing is swallowed: each delivery of a message gets exactly one outcome.
 """
 
+import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import dramatiq
+import psycopg
 import redis
 import structlog
-from dramatiq.middleware import TimeLimitExceeded
 
 from contracts import ContractError, Subscription
 from messaging import message
-from messaging.errors import MessagingError, PermanentError, UncertainError
+from messaging.broker import HeraldBroker
+from messaging.errors import MessagingError, PermanentError, RetryLater, TransientError, UncertainError
 from messaging.message import Delivery, Reference
 from messaging.receipts import Outcome, Receipt, describe, report
 
@@ -27,22 +31,29 @@ Batch = Sequence[Mapping[str, Any]]
 REPORT_EVERY = 0.25
 """Seconds after which outcomes of a long batch are reported before it ends."""
 
+OUT_OF_ORDER = (TransientError, psycopg.OperationalError, redis.RedisError, OSError)
+"""What is no single event's fault."""
+
+HANDED_BACK = RetryLater("the worker was stopped before it came to this", after=0)
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger("subscriber")
 
 
 def subscribe(
-    broker: dramatiq.Broker,
+    broker: HeraldBroker,
     subscription: Subscription,
     handler: Handler,
     *,
     receipts: redis.Redis,
 ) -> dramatiq.Actor[[Batch], None]:
     """Declare the actor that calls `handler` once for each delivery. `receipts`: where to report."""
-    return _declare(broker, subscription, lambda deliveries: _one_by_one(handler, deliveries), receipts)
+    return _declare(
+        broker, subscription, lambda deliveries: _one_by_one(handler, deliveries, broker.stopping), receipts
+    )
 
 
 def subscribe_group(
-    broker: dramatiq.Broker,
+    broker: HeraldBroker,
     subscription: Subscription,
     handler: GroupHandler,
     *,
@@ -52,14 +63,14 @@ def subscribe_group(
 
     A group that raises is tried again one by one, so the handler must be idempotent and do all or nothing.
     """
-    return _declare(broker, subscription, lambda deliveries: _as_group(handler, deliveries), receipts)
+    return _declare(broker, subscription, lambda deliveries: _as_group(handler, deliveries, broker.stopping), receipts)
 
 
 Results = Iterator[tuple[Delivery, BaseException | None]]
 
 
 def _declare(
-    broker: dramatiq.Broker,
+    broker: HeraldBroker,
     subscription: Subscription,
     handle: Callable[[Sequence[Delivery]], Results],
     client: redis.Redis,
@@ -96,27 +107,29 @@ def _open(subscription: str, batch: Batch) -> tuple[list[Delivery], list[Receipt
     return opened, refused
 
 
-def _one_by_one(handler: Handler, deliveries: Iterable[Delivery]) -> Results:
+def _one_by_one(handler: Handler, deliveries: Iterable[Delivery], stopping: threading.Event) -> Results:
     for delivery in deliveries:
         event = delivery.event
         with structlog.contextvars.bound_contextvars(
             event_id=str(event.id), correlation_id=event.correlationid, subscription=delivery.subscription
         ):
-            yield delivery, _attempt(lambda one=delivery: handler(one))  # type: ignore[misc]  # mypy can't infer a lambda's default
+            yield delivery, HANDED_BACK if stopping.is_set() else _attempt(partial(handler, delivery))
 
 
-def _as_group(handler: GroupHandler, deliveries: Sequence[Delivery]) -> Results:
-    if len(deliveries) > 1 and _attempt(lambda: handler(deliveries)) is None:
-        yield from ((delivery, None) for delivery in deliveries)
+def _as_group(handler: GroupHandler, deliveries: Sequence[Delivery], stopping: threading.Event) -> Results:
+    """Handle all at once; if one of them spoils it, one by one, but not if the world is out of order for all."""
+    error = _attempt(partial(handler, deliveries))
+    if error is None or len(deliveries) == 1 or isinstance(error, OUT_OF_ORDER):
+        yield from ((delivery, error) for delivery in deliveries)
     else:
-        yield from _one_by_one(lambda one: handler([one]), deliveries)
+        yield from _one_by_one(lambda one: handler([one]), deliveries, stopping)
 
 
 def _attempt(call: Callable[[], None]) -> BaseException | None:
-    """Call, and return what was raised. A time limit is an error like any other; shutdown and exit are not."""
+    """Call, and return what was raised, a time limit or SystemExit like anything else: nobody else would act on it."""
     try:
         call()
-    except (Exception, TimeLimitExceeded) as error:  # returned, classified and reported
+    except BaseException as error:  # returned, classified and reported
         return error
     return None
 
@@ -132,7 +145,8 @@ def _outcome(delivery: Delivery, error: BaseException | None) -> Receipt:
     if error is None:
         log.info("delivery.succeeded", **fields)
         return _receipt(delivery, "succeeded")
-    log.warning(f"delivery.{outcome}", error=describe(error), exc_info=_traceback(error), **fields)
+    level = logging.INFO if isinstance(error, RetryLater) else logging.WARNING
+    log.log(level, f"delivery.{outcome}", error=describe(error), exc_info=_traceback(error), **fields)
     return _receipt(delivery, outcome, describe(error), getattr(error, "after", None))
 
 

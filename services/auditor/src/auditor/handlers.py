@@ -6,6 +6,7 @@ from typing import LiteralString
 from psycopg import Connection
 
 from contracts import Event, EventData, UserRegistered
+from messaging import PermanentError
 
 _RECORD: LiteralString = """
 -- One row for each event; an event that is already in the log stays as it is. `event_id` is unique: that, and no
@@ -19,8 +20,12 @@ ON CONFLICT (event_id) DO NOTHING
 
 
 def record(connection: Connection[tuple[object, ...]], events: Sequence[Event[EventData]]) -> None:
-    """Write events into the audit log, all of them or none, in one statement of the caller's transaction."""
-    registered = [(event, event.data) for event in events if isinstance(event.data, UserRegistered)]
+    """Write events into the audit log, all of them or none, in one statement of the caller's transaction.
+
+    Raises:
+        PermanentError: one is of a kind that the log has no entry for; upgrade the auditor, then retry.
+    """
+    registered = [(event, _user(event)) for event in events]
     connection.execute(
         _RECORD,
         {
@@ -32,3 +37,9 @@ def record(connection: Connection[tuple[object, ...]], events: Sequence[Event[Ev
             "times": [event.time for event, _ in registered],
         },
     )
+
+
+def _user(event: Event[EventData]) -> UserRegistered:
+    if not isinstance(event.data, UserRegistered):
+        raise PermanentError(f"the audit log has no entry for {event.dataschema}: upgrade the auditor, then retry")
+    return event.data

@@ -1,12 +1,16 @@
 """What the notifier does with events. Plain functions: no Dramatiq here, and no connection held while mailing."""
 
 from contracts import Event, UserRegistered
+from messaging import RetryLater
 from notifier.email import compose_welcome
 from notifier.errors import MailDeferred, MailRefused, MailUncertain
 from notifier.ledger import Ledger
 from notifier.smtp import Mailer
 
 WELCOME = "welcome_email"
+
+MARGIN = 1.0
+"""Seconds between the end of sending and the end of the claim."""
 
 
 def send_welcome_email(
@@ -25,14 +29,12 @@ def send_welcome_email(
     if claim is None:
         return
     try:
-        mailer.send(mail)
+        mailer.send(mail, within=claim.seconds_left - MARGIN)
     except (MailDeferred, MailRefused):
         ledger.release(claim)
         raise
     except MailUncertain as error:
-        if ledger.holds:
-            ledger.hold(claim)
+        if not ledger.doubt(claim):
             raise
-        ledger.release(claim)
-        raise MailDeferred(f"{error} (sent again: NOTIFIER_UNCERTAIN=resend)") from error
+        raise RetryLater(f"{error} (sent again in a minute: NOTIFIER_UNCERTAIN=resend)", after=60) from error
     ledger.record(claim)

@@ -2,8 +2,9 @@
 
 Between the server's 250 and `record` is the one window in which nobody can know whether a mail went out. A claim
 that its attempt never settled ran into it, or died before; when it expires the operator's choice decides:
-`resend` sends again (at least once), `hold` reports it as uncertain (at most once) until somebody asks for it.
-Claims expire by the database's clock, later than any conversation with the mail server can last.
+`resend` sends again (at least once), `hold` reports it as uncertain (at most once) until somebody asks for it. Even
+`resend` asks somebody after three times without an answer: a server that is only slow would go on for ever.
+Claims expire by the database's clock; whoever holds one sends within the time that was left when it asked for it.
 """
 
 import time
@@ -19,15 +20,20 @@ from notifier.errors import ClaimLost, MailHeld
 
 Uncertain = Literal["resend", "hold"]
 
+MAX_DOUBTS = 3
+"""Sent so often without an answer, a mail waits for an operator even under `resend`."""
+
 _CLAIM: LiteralString = """
--- Claim a mail nobody has begun, or one whose claim has run out: at once in `resend`, and in `hold` only when an
--- operator has asked for it again, which makes a new generation. A mail that is sent is never claimed.
+-- Claim a mail nobody has begun, or one whose claim has run out: in `resend` until there have been three doubts, and in
+-- `hold` only when an operator has asked for it again, which makes a new generation. What is sent is never claimed.
 INSERT INTO emails (event_id, kind, state, claim, claimed_until, generation)
-VALUES (%(event_id)s, %(kind)s, 'sending', %(claim)s, now() + make_interval(secs => %(lease)s), %(generation)s)
+VALUES (%(event_id)s, %(kind)s, 'sending', %(token)s, now() + make_interval(secs => %(lease)s), %(generation)s)
 ON CONFLICT (event_id, kind) DO UPDATE
-SET state = 'sending', claim = excluded.claim, claimed_until = excluded.claimed_until, generation = excluded.generation
+SET state = 'sending', claim = excluded.claim, claimed_until = excluded.claimed_until,
+    doubts = CASE WHEN emails.generation < excluded.generation THEN 0 ELSE emails.doubts END,
+    generation = excluded.generation
 WHERE emails.state <> 'sent' AND emails.claimed_until <= now()
-    AND (%(resend)s OR emails.generation < excluded.generation)
+    AND (emails.generation < excluded.generation OR %(resend)s AND emails.doubts < %(max_doubts)s)
 RETURNING claim
 """
 
@@ -43,11 +49,12 @@ UPDATE emails SET state = 'sent', sent_at = now()
 WHERE event_id = %(event_id)s AND kind = %(kind)s AND claim = %(token)s
 """
 
-_HOLD: LiteralString = """
--- Nobody can know. The claim is over, so that an operator's retry can have it.
-UPDATE emails SET state = 'uncertain', claimed_until = now()
+_DOUBT: LiteralString = """
+-- Nobody can know. The claim is over, so that another attempt can have it, or an operator's retry.
+UPDATE emails SET state = 'uncertain', doubts = doubts + 1, claimed_until = now()
 WHERE event_id = %(event_id)s AND kind = %(kind)s AND state = 'sending'
     AND (claim = %(token)s OR claimed_until <= now())
+RETURNING doubts
 """
 
 _RELEASE: LiteralString = """
@@ -58,11 +65,17 @@ DELETE FROM emails WHERE event_id = %(event_id)s AND kind = %(kind)s AND claim =
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to send one mail, until it expires."""
+    """The right to send one mail, until it expires: `until`, on this process' monotonic clock, at the latest."""
 
     event_id: UUID
     kind: str
     token: UUID
+    until: float
+
+    @property
+    def seconds_left(self) -> float:
+        """How long it lasts from now."""
+        return self.until - time.monotonic()
 
 
 class Ledger:
@@ -73,11 +86,6 @@ class Ledger:
         self._uncertain = uncertain
         self._lease = lease
 
-    @property
-    def holds(self) -> bool:
-        """Whether an uncertain mail waits for an operator."""
-        return self._uncertain == "hold"
-
     def claim(self, event_id: UUID, kind: str, generation: int) -> Claim | None:
         """Claim a mail; None, if it is sent already.
 
@@ -85,8 +93,9 @@ class Ledger:
             RetryLater: another attempt has it right now.
             MailHeld: it may have been sent, and an operator decides.
         """
-        claim = Claim(event_id, kind, uuid4())
-        given = {"claim": claim.token, "generation": generation, "lease": self._lease, "resend": not self.holds}
+        claim = Claim(event_id, kind, uuid4(), time.monotonic() + self._lease)
+        resend = self._uncertain == "resend"
+        given = {"generation": generation, "lease": self._lease, "resend": resend, "max_doubts": MAX_DOUBTS}
         with self._pool.connection() as connection:
             if connection.execute(_CLAIM, _key(claim) | given).fetchone():
                 return claim
@@ -98,11 +107,13 @@ class Ledger:
                 "another attempt has claimed this mail, and is sending it or died with it",
                 after=max(0.0, seconds) + 0.1,
             )
-        self.hold(claim)
+        self._execute(_DOUBT, claim)
         raise MailHeld("an earlier attempt ended without a word: it may have been sent")
 
-    def record(self, claim: Claim, *, patience: float = 5.0) -> None:
-        """Write down that the mail is sent, trying for `patience` seconds: a lapse of PostgreSQL mustn't repeat it.
+    def record(self, claim: Claim, *, patience: float = 300.0) -> None:
+        """Write down that the mail is sent, trying for `patience` seconds: PostgreSQL away mustn't repeat it.
+
+        Nobody else tries meanwhile: the message stays in this worker's hands, and its heart beats.
 
         Raises:
             ClaimLost: this attempt was stopped for so long that another has taken over.
@@ -119,9 +130,11 @@ class Ledger:
         if not recorded:
             raise ClaimLost("the mail was sent after its claim had run out; another attempt has it now")
 
-    def hold(self, claim: Claim) -> None:
-        """Leave it to an operator: the mail may have been sent."""
-        self._execute(_HOLD, claim)
+    def doubt(self, claim: Claim) -> bool:
+        """Note that the mail may have been sent, and return whether to send it again later without asking anyone."""
+        with self._pool.connection() as connection:
+            row = connection.execute(_DOUBT, _key(claim)).fetchone()
+        return self._uncertain == "resend" and row is not None and row[0] < MAX_DOUBTS
 
     def release(self, claim: Claim) -> None:
         """Give the claim back: the mail was certainly not sent."""

@@ -4,6 +4,7 @@ Invariant: `Mailer.send` returns only after the server's 250 to the content. Oth
 the mail (`notifier.errors`), and drops the connection unless the server is known to be ready for another mail.
 """
 
+import math
 import threading
 import time
 
@@ -36,15 +37,15 @@ class Mailer:
         self._open: set[Session] = set()
         self._lock = threading.Lock()
 
-    def send(self, mail: Mail) -> None:
-        """Send one mail; on return the server has accepted it.
+    def send(self, mail: Mail, *, within: float = math.inf) -> None:
+        """Send one mail, `within` so many seconds at most; on return the server has accepted it.
 
         Raises:
             MailRefused: the server refuses this mail for good.
             MailDeferred: certainly not accepted; try again later.
             MailUncertain: sent, but nobody can know whether it was accepted.
         """
-        deadline = Deadline(self._timeout)
+        deadline = Deadline(min(self._timeout, within))
         try:
             self._begin(mail, deadline).finish(mail)
         except BaseException as error:  # a worker's time limit interrupts with a BaseException

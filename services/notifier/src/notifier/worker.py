@@ -20,7 +20,7 @@ mailer = Mailer(SmtpSettings.parse(config.smtp_url), timeout=config.smtp_timeout
 ledger = Ledger(
     open_pool(config.database_url, size=8, name="notifier"),
     uncertain=config.notifier_uncertain,
-    lease=config.smtp_timeout + 2,
+    lease=config.smtp_timeout + 3,
 )
 
 

@@ -20,6 +20,10 @@ from messaging import deliveries, message, transport
 from messaging.database import Pool
 
 LIMIT = 500
+ROOM = 1000
+"""A queue with so many messages gets no more for now: a backlog belongs in PostgreSQL, and a Redis that is full
+of one consumer's would stop every other."""
+
 LEASE = 15.0
 """Seconds after which the relay first looks whether a message that nobody reported on is still there."""
 
@@ -45,14 +49,16 @@ class Dispatcher:
         self._pool = pool
         self._redis = client
         self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
+        self._open = list(subscriptions)
 
     def dispatch(self) -> int:
-        """Enqueue up to 500 due deliveries and return how many.
+        """Enqueue up to 500 due deliveries and return how many. A queue that is full enough gets no more.
 
         Raises:
             redis.RedisError: Redis didn't take them; they are due again.
         """
-        claimed = self._claim()
+        self._open = self._with_room()
+        claimed = self._claim() if self._open else []
         if claimed:
             try:
                 self._enqueue(claimed)
@@ -63,10 +69,18 @@ class Dispatcher:
         return len(claimed)
 
     def next_due(self) -> float | None:
-        """Return the seconds until the next delivery is due; None, if nothing waits."""
+        """Return the seconds until the next delivery is due that could be enqueued; None, if nothing waits."""
         with self._pool.connection() as connection:
-            row = connection.execute(deliveries.NEXT_DUE, {"names": list(self._subscriptions)}).fetchone()
+            row = connection.execute(deliveries.NEXT_DUE, {"names": [each.name for each in self._open]}).fetchone()
         return row[0] if row else None
+
+    def _with_room(self) -> list[Subscription]:
+        """Return the subscriptions whose queue has room; that Redis is away shows here, before anything is claimed."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for each in self._subscriptions.values():
+            pipeline.hlen(transport.messages_key(each.queue))
+        lengths = zip(self._subscriptions.values(), pipeline.execute(), strict=True)
+        return [subscription for subscription, length in lengths if length < ROOM]
 
     def _claim(self) -> list[Claimed]:
         with self._pool.connection() as connection:
@@ -74,8 +88,8 @@ class Dispatcher:
             return cursor.execute(
                 deliveries.CLAIM,
                 {
-                    "names": list(self._subscriptions),
-                    "group_sizes": [each.group_size for each in self._subscriptions.values()],
+                    "names": [each.name for each in self._open],
+                    "group_sizes": [each.group_size for each in self._open],
                     "claim": uuid4().hex,
                     "limit": LIMIT,
                     "lease": LEASE,

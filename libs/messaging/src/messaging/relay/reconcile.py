@@ -33,16 +33,21 @@ SILENCE = 5.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 _TAKE_BACK = """
--- Take a dead worker's messages of one queue, and forget them: PostgreSQL decides what becomes of each.
+-- Take a dead worker's messages, and forget them and the worker: PostgreSQL decides what becomes of each.
+-- KEYS: its heartbeat, the workers, Dramatiq's heartbeats, then for each queue its unacknowledged ids and the messages.
 -- Asking for the heartbeat again, here, makes it impossible to rob a worker that has just woken up.
 if redis.call('EXISTS', KEYS[1]) == 1 then return {} end
 local found = {}
-for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-    local data = redis.call('HGET', KEYS[3], id)
-    if data then found[#found + 1] = data end
-    redis.call('HDEL', KEYS[3], id)
+for k = 4, #KEYS, 2 do
+    for _, id in ipairs(redis.call('SMEMBERS', KEYS[k])) do
+        local data = redis.call('HGET', KEYS[k + 1], id)
+        if data then found[#found + 1] = data end
+        redis.call('HDEL', KEYS[k + 1], id)
+    end
+    redis.call('DEL', KEYS[k])
 end
-redis.call('DEL', KEYS[2])
+redis.call('SREM', KEYS[2], ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[1])
 return found
 """
 
@@ -69,19 +74,20 @@ class Reconciler:
 
     def reconcile(self) -> None:
         """Look once, all three ways."""
-        if self._beat_and_mark_epoch():
+        if self._beat_and_see_empty():
             self._expire_all()
+            self._redis.set(transport.EPOCH, "1")
         for worker in self._dead_workers():
             self._take_back(worker)
         while self._check_leases() == LIMIT:
             pass
 
-    def _beat_and_mark_epoch(self) -> bool:
-        """Show that this relay lives, for its health check, and return whether Redis was empty."""
+    def _beat_and_see_empty(self) -> bool:
+        """Show that this relay lives, for its health check, and return whether Redis was wiped."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.set(transport.relay_key(socket.gethostname()), "1", ex=transport.HEARTBEAT_SECONDS)
-        pipeline.set(transport.EPOCH, "1", nx=True)
-        return bool(pipeline.execute()[1])
+        pipeline.exists(transport.EPOCH)
+        return not pipeline.execute()[1]
 
     def _expire_all(self) -> None:
         with self._pool.connection() as connection:
@@ -101,25 +107,18 @@ class Reconciler:
 
     def _take_back(self, worker: str) -> None:
         """Make due what a dead worker held. Dying in here loses nothing: the leases still run out."""
-        held = [each for queue in sorted(set(self._queues.values())) for each in self._taken(worker, queue)]
+        held = self._taken(worker)
         with self._pool.connection() as connection:
             log_dead(connection.execute(deliveries.CRASHED, deliveries.triples(held) | self._policies).fetchall())
             connection.execute(deliveries.WAKE)
-        self._redis.srem(transport.WORKERS, worker)
-        self._redis.zrem(transport.DRAMATIQ_HEARTBEATS, worker)
         log.warning("worker.found_dead", worker=worker, deliveries_taken_back=len(held))
 
-    def _taken(self, worker: str, queue: str) -> list[message.Reference]:
-        keys = (
-            transport.heartbeat_key(worker),
-            transport.unacked_key(worker, queue),
-            transport.messages_key(queue),
-        )
-        return [
-            reference
-            for data in self._redis.eval(_TAKE_BACK, len(keys), *keys)
-            for reference in message.references(data)
-        ]
+    def _taken(self, worker: str) -> list[message.Reference]:
+        keys = [transport.heartbeat_key(worker), transport.WORKERS, transport.DRAMATIQ_HEARTBEATS]
+        for queue in sorted(set(self._queues.values())):
+            keys += [transport.unacked_key(worker, queue), transport.messages_key(queue)]
+        taken = self._redis.eval(_TAKE_BACK, len(keys), *keys, worker)
+        return [reference for data in taken for reference in message.references(data)]
 
     def _check_leases(self) -> int:
         with self._pool.connection() as connection:

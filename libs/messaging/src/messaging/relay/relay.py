@@ -21,6 +21,9 @@ from messaging.relay.reconcile import Reconciler
 IDLE_SECONDS = 1.0
 """How long a loop waits for a wake-up before it looks by itself."""
 
+BUSY_SECONDS = 0.05
+"""How long it waits when something is due that it couldn't have: another relay has it, or a suspect goes first."""
+
 RECONCILE_SECONDS = 1.0
 TAKE_OVER_SECONDS = 10.0
 MAX_BACKOFF = 2.0
@@ -102,7 +105,7 @@ def _dispatch_forever(database_url: str, dispatcher: Dispatcher, stop: threading
         if dispatcher.dispatch() == LIMIT:
             return
         due = dispatcher.next_due()
-        timeout = IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(0.0, due))
+        timeout = IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(BUSY_SECONDS, due))
         for _ in listener.notifies(timeout=timeout, stop_after=1):
             pass
 

@@ -1,0 +1,155 @@
+"""How a worker process gets messages out of Redis and lets go of them again.
+
+- An idle consumer blocks (`BLMOVE queue queue LEFT LEFT`: a no-op that waits for the list to have an element) and
+  fetches in the same round trip, so a message starts within a millisecond.
+- Any trouble with Redis is a lost connection to Dramatiq, which then tries again; anything else it gives up on, and
+  the message would stay in this worker's hands for ever.
+- Messages fetched in a reply that never arrived are found and put back.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from threading import Event
+from typing import TYPE_CHECKING
+
+import redis
+from dramatiq import ConnectionClosed, DecodeError, MessageProxy
+from dramatiq.brokers.redis import _RedisConsumer
+from dramatiq.common import current_millis
+
+from messaging import transport
+from messaging.message import QuietMessage, contents
+from messaging.receipts import Receipt, describe, report
+
+if TYPE_CHECKING:
+    from messaging.broker import HeraldBroker
+
+WAIT_SECONDS = 2
+"""An idle consumer blocks for so long before it beats again; shutting down takes no longer than this."""
+
+
+class Consumer(_RedisConsumer):
+    """Fetches for all threads of a process."""
+
+    broker: "HeraldBroker"
+
+    def __init__(self, broker: "HeraldBroker", queue_name: str, prefetch: int, timeout: int) -> None:
+        super().__init__(broker, queue_name, prefetch, timeout)
+        self._acked = Event()
+        self._handed_back = False
+
+    def __next__(self) -> MessageProxy | None:
+        """Return a message, or None after a while without one."""
+        if not self.message_cache:
+            with _trouble_is_a_lost_connection():
+                self._wait_and_fetch()
+        if not self.message_cache:
+            return None
+        try:
+            message = QuietMessage.decode(self.message_cache.pop(0))
+        except DecodeError:
+            self.logger.error("Leaving out a message that can't be read: it is none of ours.")  # noqa: TRY400  # says all
+            return None
+        self.queued_message_ids.add(message.message_id)
+        self.broker.held.add(message.options["redis_message_id"])
+        return MessageProxy(message)
+
+    def ack(self, message: MessageProxy) -> None:
+        """Let go of a message that is done. A worker that is stopping tries once: its lease and heartbeat tell."""
+        try:
+            with _trouble_is_a_lost_connection():
+                super().ack(message)
+        except ConnectionClosed as error:
+            if not self.broker.stopping.is_set():
+                raise
+            self.logger.warning("Leaving a message unacknowledged: %s", describe(error))
+        self._let_go(message)
+
+    def nack(self, message: MessageProxy) -> None:
+        """Tell the relay of a message that no actor here is for. Redis keeps no dead letters: PostgreSQL does."""
+        error = f"no actor {message.actor_name} in this worker: deploy one that has it"
+        carried = contents(message._message)
+        with suppress(redis.RedisError):
+            report(self.broker.client, [Receipt(**asdict(each), outcome="retry", error=error) for each in carried])
+        self.ack(message)
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        """Hand back messages that nobody began."""
+        handed_back = list(messages)
+        with _trouble_is_a_lost_connection():
+            super().requeue(handed_back)
+        for message in handed_back:
+            self._let_go(message)
+
+    def close(self) -> None:
+        """Hand back what was fetched and never given to a thread; what can't be read is left to the relay."""
+        cached, self.message_cache = self.message_cache, []
+        self.requeue(_readable(cached))
+
+    def _let_go(self, message: MessageProxy) -> None:
+        self.broker.held.discard(message.options["redis_message_id"])
+        self._acked.set()
+
+    def _wait_and_fetch(self) -> None:
+        self._acked.clear()
+        room = self.prefetch - self.outstanding_message_count
+        if room <= 0 or self.broker.stopping.is_set():
+            self.broker.beat(self.broker.client)
+            self._acked.wait(WAIT_SECONDS if room <= 0 else 0.1)
+            return
+        if not self._handed_back:
+            self._hand_back_lost_fetch()
+        self.message_cache = [data for data in self._fetch(room) if data is not None]
+
+    def _fetch(self, room: int) -> list[bytes | None]:
+        """Beat, wait for a message and fetch up to `room`, in one round trip."""
+        dispatch = self.broker.scripts["dispatch"]
+        queue = transport.queue_key(self.queue_name)
+        pipeline = self.broker.client.pipeline(transaction=False)
+        self.broker.beat(pipeline)
+        pipeline.blmove(queue, queue, WAIT_SECONDS, "LEFT", "LEFT")
+        pipeline.evalsha(dispatch.sha, 1, self.broker.namespace, *self._fetch_arguments(room))
+        try:
+            fetched: list[bytes | None] = pipeline.execute()[-1]
+        except redis.exceptions.NoScriptError:
+            self.broker.client.script_load(dispatch.script)
+            return []
+        return fetched
+
+    def _fetch_arguments(self, room: int) -> tuple[str | int, ...]:
+        broker = self.broker
+        return (
+            "fetch",
+            current_millis(),
+            self.queue_name,
+            broker.broker_id,
+            broker.heartbeat_timeout,
+            broker.dead_message_ttl,
+            0,
+            broker._max_unpack_size(),
+            room,
+        )
+
+    def _hand_back_lost_fetch(self) -> None:
+        """Put back messages that Redis counts as ours but no thread of ours has: their fetch was cut off."""
+        unacked = transport.members(self.broker.client, transport.unacked_key(self.broker.broker_id, self.queue_name))
+        lost = unacked - self.broker.held
+        if lost:
+            self.logger.warning("Handing back %d messages whose fetch was cut off.", len(lost))
+            self.broker.do_requeue(self.queue_name, *lost)
+        self._handed_back = True
+
+
+@contextmanager
+def _trouble_is_a_lost_connection() -> Iterator[None]:
+    try:
+        yield
+    except redis.RedisError as error:
+        raise ConnectionClosed(error) from None
+
+
+def _readable(cached: Iterable[bytes]) -> Iterator[MessageProxy]:
+    for data in cached:
+        with suppress(DecodeError):
+            yield MessageProxy(QuietMessage.decode(data))
