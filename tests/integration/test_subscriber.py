@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
-from dramatiq import Worker
+from dramatiq import Message, Worker
 from dramatiq.middleware import TimeLimitExceeded
 from tests.integration.conftest import RelayParts
 
@@ -297,8 +297,21 @@ def test_with_redis_away_at_the_end_of_an_attempt_the_worker_goes_on(
 def test_a_message_that_cannot_be_read_holds_up_no_other(
     relay: RelayParts, publish_users: Publish, consume: Consume, redis_client: redis.Redis
 ) -> None:
-    redis_client.hset("dramatiq:auditor.msgs", "garbage", "not a message")
-    redis_client.rpush("dramatiq:auditor", "garbage")
+    forged: list[tuple[object, ...]] = [
+        (),
+        ([7],),
+        ([{"event": {}}],),
+        ([{"event": {"id": "x"}, "dispatch": "y"}],),
+        (None,),
+    ]
+    garbage = [
+        b"not a message",
+        *(Message("auditor", "audit_log", each, {}, {"redis_message_id": str(each)}).encode() for each in forged),
+    ]
+    for number, data in enumerate(garbage):
+        message_id = "garbage" if not number else str(forged[number - 1])
+        redis_client.hset("dramatiq:auditor.msgs", message_id, data)
+        redis_client.rpush("dramatiq:auditor", message_id)
     consume(AUDIT_LOG, lambda delivery: None)
 
     publish_users(5)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from dramatiq import Message
+from dramatiq import DecodeError, Message
 
 from contracts import Event, EventData, Subscription, decode
 
@@ -60,13 +60,20 @@ def references(data: bytes) -> list[Reference]:
     """List what an encoded message carries; a message that isn't ours carries nothing."""
     try:
         return contents(Message.decode(data))
-    except Exception:  # whatever a stranger put into Redis
+    except DecodeError:
         return []
 
 
 def contents(message: Message[Any]) -> list[Reference]:
-    """List what a message carries."""
-    return [reference(message.actor_name, item) for item in message.args[0]]
+    """List what a message carries; one that isn't ours carries nothing."""
+    try:
+        return [reference(message.actor_name, item) for item in message.args[0]]
+    except MALFORMED:
+        return []
+
+
+MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What reading an item raises that no relay of ours has made."""
 
 
 def reference(subscription: str, item: Mapping[str, Any]) -> Reference:

@@ -138,4 +138,4 @@ def _receipts(fields: dict[bytes, bytes]) -> Iterator[Receipt]:
         return
     for each in news:
         with suppress(KeyError, TypeError, ValueError):
-            yield Receipt(**{**each, "event_id": UUID(each["event_id"])})
+            yield Receipt(**{**each, "event_id": UUID(str(each["event_id"]))})

@@ -101,9 +101,12 @@ def _open(subscription: str, batch: Batch) -> tuple[list[Delivery], list[Receipt
     opened, refused = [], []
     for item in batch:
         try:
+            reference = message.reference(subscription, item)
             opened.append(message.open_item(subscription, item))
         except ContractError as error:
-            refused.append(_refusal(message.reference(subscription, item), error))
+            refused.append(_refusal(reference, error))
+        except message.MALFORMED as error:
+            log.warning("message.not_ours", subscription=subscription, error=describe(error))
     return opened, refused
 
 
