@@ -31,8 +31,8 @@ Batch = Sequence[Mapping[str, Any]]
 REPORT_EVERY = 0.25
 """Seconds after which outcomes of a long batch are reported before it ends."""
 
-OUT_OF_ORDER = (TransientError, psycopg.OperationalError, redis.RedisError, OSError)
-"""What is no single event's fault."""
+AWAY = {"08", "53", "57"}
+"""SQLSTATE classes that are PostgreSQL's state and no statement's fault: connection, resources, operator."""
 
 HANDED_BACK = RetryLater("the worker was stopped before it came to this", after=0)
 
@@ -122,10 +122,17 @@ def _one_by_one(handler: Handler, deliveries: Iterable[Delivery], stopping: thre
 def _as_group(handler: GroupHandler, deliveries: Sequence[Delivery], stopping: threading.Event) -> Results:
     """Handle all at once; if one of them spoils it, one by one, but not if the world is out of order for all."""
     error = _attempt(partial(handler, deliveries))
-    if error is None or len(deliveries) == 1 or isinstance(error, OUT_OF_ORDER):
+    if error is None or len(deliveries) == 1 or _is_outage(error):
         yield from ((delivery, error) for delivery in deliveries)
     else:
         yield from _one_by_one(lambda one: handler([one]), deliveries, stopping)
+
+
+def _is_outage(error: BaseException) -> bool:
+    """Tell whether an error is no single event's fault, so that trying each alone would only wait as many times."""
+    if isinstance(error, psycopg.OperationalError):
+        return error.sqlstate is None or error.sqlstate[:2] in AWAY
+    return isinstance(error, TransientError | redis.RedisError | OSError)
 
 
 def _attempt(call: Callable[[], None]) -> BaseException | None:
@@ -150,7 +157,7 @@ def _outcome(delivery: Delivery, error: BaseException | None) -> Receipt:
         return _receipt(delivery, "succeeded")
     level = logging.INFO if isinstance(error, RetryLater) else logging.WARNING
     log.log(level, f"delivery.{outcome}", error=describe(error), exc_info=_traceback(error), **fields)
-    return _receipt(delivery, outcome, describe(error), getattr(error, "after", None))
+    return _receipt(delivery, outcome, describe(error), error.after if isinstance(error, RetryLater) else None)
 
 
 def _classify(error: BaseException | None) -> Outcome:
