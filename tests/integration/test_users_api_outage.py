@@ -174,7 +174,7 @@ def test_before_the_migrations_it_is_not_ready_and_says_what_to_run(server: Post
         assert "users_0001" in checks["migrations"]
         assert "Run: users-api migrate" in checks["migrations"]
         assert http.get("/livez").status_code == 200
-        assert is_problem(register(http, "nobody"), 500)
+        assert is_problem(register(http, "nobody"), 503)
 
         migrate(server.url("empty"), service="users_api", packages=MIGRATIONS)
 
