@@ -1,18 +1,23 @@
 """The relay's parts on real PostgreSQL and Redis, one step at a time: no clock is waited for, leases are aged."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import pytest
 import redis
 
-from contracts import AUDIT_LOG, WELCOME_EMAIL, RetryPolicy, Subscription
+from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, RetryPolicy, Subscription
+from devstack.postgres import Postgres
 from messaging import message, transport
 from messaging.database import Pool
 from messaging.receipts import Outcome, Receipt, ReceiptReader
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.reconcile import Reconciler
+
+from .live_api import LiveApi, live_api
 
 QUICK = RetryPolicy(max_attempts=3, first_delay=0.01, max_delay=0.05, max_crashes=2)
 QUICK_SUBSCRIPTIONS = tuple(each.model_copy(update={"retry": QUICK}) for each in (WELCOME_EMAIL, AUDIT_LOG))
@@ -83,3 +88,25 @@ def relay(users_pool: Pool, redis_client: redis.Redis, subscriptions: tuple[Subs
     )
     parts.reconciler.reconcile()  # a relay that has been running for a while knows that Redis is not new
     return parts
+
+
+@pytest.fixture
+def queued(relay: RelayParts, publish_users: Callable[..., list[Event[EventData]]]) -> UUID:
+    """An audit_log delivery in its first dispatch."""
+    [event] = publish_users(1)
+    relay.dispatcher.dispatch()
+    return event.id
+
+
+@pytest.fixture(scope="module")
+def running_api(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[LiveApi]:
+    """users-api on a database of the module's own."""
+    with live_api(postgres, request.module.__name__.rpartition(".")[2]) as running:
+        yield running
+
+
+@pytest.fixture
+def api(running_api: LiveApi) -> LiveApi:
+    """users-api with no users yet."""
+    running_api.forget_everything()
+    return running_api

@@ -9,21 +9,7 @@ import httpx
 import psycopg
 import pytest
 
-from devstack.postgres import Postgres
-
-from .live_api import MAYA, LiveApi, is_problem, live_api
-
-
-@pytest.fixture(scope="module")
-def running(postgres: Postgres) -> Iterator[LiveApi]:
-    with live_api(postgres, "test_idempotency") as api:
-        yield api
-
-
-@pytest.fixture
-def api(running: LiveApi) -> LiveApi:
-    running.forget_everything()
-    return running
+from .live_api import MAYA, LiveApi, is_problem
 
 
 def eventually(holds: Callable[[], object], seconds: float = 5) -> None:

@@ -14,14 +14,6 @@ from messaging.receipts import Receipt, ReceiptReader, describe, report
 Publish = Callable[..., list[Event[EventData]]]
 
 
-@pytest.fixture
-def queued(relay: RelayParts, publish_users: Publish) -> UUID:
-    """An audit_log delivery in its first dispatch."""
-    [event] = publish_users(1)
-    relay.dispatcher.dispatch()
-    return event.id
-
-
 def test_started_shows_it_running_and_counts_the_attempt(relay: RelayParts, queued: UUID) -> None:
     relay.tell(queued, "started")
 

@@ -16,14 +16,6 @@ from messaging import HeraldBroker, transport
 Publish = Callable[..., list[Event[EventData]]]
 
 
-@pytest.fixture
-def queued(relay: RelayParts, publish_users: Publish) -> UUID:
-    """An audit_log delivery in its first dispatch."""
-    [event] = publish_users(1)
-    relay.dispatcher.dispatch()
-    return event.id
-
-
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("messaging.relay.reconcile.SILENCE", 0.0)

@@ -12,22 +12,8 @@ import psycopg
 import pytest
 
 from contracts import SUBSCRIPTIONS
-from devstack.postgres import Postgres
 
-from .live_api import MAYA, LiveApi, is_problem, live_api
-
-
-@pytest.fixture(scope="module")
-def running(postgres: Postgres) -> Iterator[LiveApi]:
-    with live_api(postgres, "test_users_api") as api:
-        yield api
-
-
-@pytest.fixture
-def api(running: LiveApi) -> LiveApi:
-    running.forget_everything()
-    return running
-
+from .live_api import MAYA, LiveApi, is_problem
 
 # Registering
 
