@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Callable, Iterator
+from threading import Event as Flag
 from typing import cast
 
 import pytest
 from tests.conftest import user_registered
 
 from contracts import Event, UserRegistered
+from devstack.postgres import Postgres
 from messaging import PermanentError, RetryLater
 from messaging.database import Pool, open_pool
 from notifier.email import Mail
 from notifier.errors import ClaimLost, MailDeferred, MailHeld, MailRefused, MailUncertain
 from notifier.handlers import WELCOME, send_welcome_email
-from notifier.ledger import Ledger, Uncertain
+from notifier.ledger import Claim, Ledger, Uncertain
 from notifier.smtp import Mailer, SmtpSettings
 
 
@@ -55,7 +57,7 @@ def send(pool: Pool, postman: Postman, event: Event[UserRegistered]) -> Send:
     """Make one attempt: `send("hold", generation=1)`."""
 
     def attempt(uncertain: Uncertain = "resend", generation: int = 0) -> None:
-        ledger = Ledger(pool, uncertain=uncertain, lease=60)
+        ledger = Ledger(pool, uncertain=uncertain, lease=60, stopping=Flag())
         send_welcome_email(event, generation, ledger=ledger, mailer=postman, sender="Herald <hello@example.com>")
 
     return attempt
@@ -64,7 +66,7 @@ def send(pool: Pool, postman: Postman, event: Event[UserRegistered]) -> Send:
 @pytest.fixture
 def crashed(pool: Pool, event: Event[UserRegistered]) -> Callable[[], None]:
     """An attempt has claimed the mail and died; call it to let the claim run out."""
-    Ledger(pool, uncertain="resend", lease=60).claim(event.id, WELCOME, 0)
+    Ledger(pool, uncertain="resend", lease=60, stopping=Flag()).claim(event.id, WELCOME, 0)
 
     def expire() -> None:
         with pool.connection() as connection:
@@ -185,7 +187,7 @@ def test_a_server_that_never_answers_in_time_is_not_sent_copies_for_ever(send: S
 def test_an_attempt_that_slept_past_its_claim_cannot_record(
     pool: Pool, event: Event[UserRegistered], crashed: Callable[[], None]
 ) -> None:
-    ledger = Ledger(pool, uncertain="resend", lease=60)
+    ledger = Ledger(pool, uncertain="resend", lease=60, stopping=Flag())
     crashed()
     slow = ledger.claim(event.id, WELCOME, 0)
     assert slow is not None
@@ -204,7 +206,7 @@ def test_an_attempt_that_slept_past_its_claim_cannot_record(
 def test_a_lapse_of_postgresql_does_not_repeat_a_mail_that_is_sent(
     pool: Pool, event: Event[UserRegistered], new_database: Callable[[str], str]
 ) -> None:
-    ledger = Ledger(pool, uncertain="resend", lease=60)
+    ledger = Ledger(pool, uncertain="resend", lease=60, stopping=Flag())
     claim = ledger.claim(event.id, WELCOME, 0)
     assert claim is not None
     with pool.connection() as connection:
@@ -216,3 +218,15 @@ def test_a_lapse_of_postgresql_does_not_repeat_a_mail_that_is_sent(
     ledger.record(claim)
 
     assert ledger_states(pool) == ["sent"]
+
+
+def test_a_worker_that_stops_does_not_wait_for_a_database_to_record_what_is_sent(
+    event: Event[UserRegistered], postgres: Postgres
+) -> None:
+    stopping = Flag()
+    stopping.set()
+    with open_pool(postgres.url("nowhere"), size=1, name="test") as away:
+        away.timeout = 0.1
+        ledger = Ledger(away, uncertain="resend", lease=60, stopping=stopping)
+
+        ledger.record(Claim(event.id, WELCOME, event.id, 0.0))

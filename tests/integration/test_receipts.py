@@ -31,7 +31,7 @@ def test_an_outcome_is_final(relay: RelayParts, queued: UUID, outcome: str) -> N
 
 
 @pytest.mark.parametrize("outcome", ["succeeded", "failed", "uncertain"])
-@pytest.mark.parametrize("late", ["started", "retry", "succeeded", "failed", "uncertain"])
+@pytest.mark.parametrize("late", ["started", "handed_back", "retry", "succeeded", "failed", "uncertain"])
 def test_nothing_moves_a_finished_delivery(relay: RelayParts, queued: UUID, outcome: str, late: str) -> None:
     relay.tell(queued, outcome)  # type: ignore[arg-type]  # parametrised
     before = relay.row(queued)
@@ -92,13 +92,27 @@ def test_a_transient_error_is_tried_again_with_backoff_until_the_attempts_are_us
     assert (row["state"], row["attempts"], row["due_in"]) == ("failed", 3, None)
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_what_is_handed_back_is_due_at_once_and_counts_for_nothing(
+    relay: RelayParts, queued: UUID, begun: bool
+) -> None:
+    if begun:
+        relay.tell(queued, "started")
+
+    relay.tell(queued, "handed_back")
+
+    row = relay.row(queued)
+    assert (row["state"], row["attempts"], row["lease_in"]) == ("pending", 0, None)
+    assert row["due_in"] <= 0
+
+
 def test_a_handler_may_say_when(relay: RelayParts, queued: UUID) -> None:
     relay.tell(queued, "retry", after=30.0)
 
     assert relay.row(queued)["due_in"] == pytest.approx(30, abs=5)
 
 
-@pytest.mark.parametrize("outcome", ["started", "retry", "failed", "uncertain"])
+@pytest.mark.parametrize("outcome", ["started", "handed_back", "retry", "failed", "uncertain"])
 def test_news_of_an_older_dispatch_is_fenced(relay: RelayParts, queued: UUID, outcome: str) -> None:
     relay.tell(queued, "retry")
     relay.age_retries()

@@ -259,7 +259,12 @@ def test_a_worker_that_stops_hands_back_what_it_has_not_begun(
         worker.stop()
 
     assert len(handled) == 1, "it finishes the event in hand and begins no other"
-    assert redis_client.llen("dramatiq:notifier") == 2
+    until(lambda: states(relay, "welcome_email")["succeeded"] == 1)
+    relay.age_leases()
+    with relay.pool.connection() as connection:
+        counted = connection.execute("SELECT sum(attempts) FROM deliveries WHERE subscription = 'welcome_email'")
+        assert counted.fetchone() == (1,), "what it handed back counts for nothing"
+    until(lambda: redis_client.llen("dramatiq:notifier") == 3)  # two as they were, and one with the rest of the first
     assert redis_client.keys("dramatiq:__acks__*") == []
     assert redis_client.smembers(transport.WORKERS) == set(), "nobody need look for it"
 
@@ -369,13 +374,36 @@ def test_a_worker_recovers_when_redis_refused_everything_for_a_while(
     publish_users(1)
     try:
         refused.wait(20)
-        until(lambda: "Failed to post_process" in caplog.text)
+        until(lambda: not redis_client.hlen("dramatiq:auditor.msgs"))  # what is done leaves even a full Redis
     finally:
         redis_client.config_set("maxmemory", 0)
 
-    until(lambda: not redis_client.hlen("dramatiq:auditor.msgs"))
     relay.age_leases()
     until(lambda: states(relay) == {"succeeded": 1})
+    assert "example.com" not in caplog.text, "Dramatiq's lines quote no event"
+
+
+def test_an_acknowledgement_that_redis_refuses_is_tried_again(
+    relay: RelayParts,
+    publish_users: Publish,
+    consume: Consume,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    acknowledge, refusals = HeraldBroker.do_ack, iter([redis.ResponseError("READONLY"), redis.TimeoutError("silent")])
+
+    def refuse_twice(broker: HeraldBroker, queue_name: str, message_id: str) -> None:
+        for refusal in refusals:
+            raise refusal
+        acknowledge(broker, queue_name, message_id)
+
+    monkeypatch.setattr(HeraldBroker, "do_ack", refuse_twice)
+    consume(AUDIT_LOG, lambda delivery: None)
+
+    publish_users(1)
+
+    until(lambda: states(relay) == {"succeeded": 1} and not relay.redis.hlen("dramatiq:auditor.msgs"))
+    assert "READONLY" in caplog.text
     assert "example.com" not in caplog.text, "Dramatiq's lines quote no event"
 
 

@@ -4,9 +4,20 @@ Connections are in autocommit: one statement is one transaction, and a longer on
 `connection.transaction()`. Nobody holds a connection while talking to Redis or SMTP.
 """
 
+from typing import Any
+
 from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
+
+NEVER_SILENT: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,
+}
+"""A server that vanished without a word is noticed within seconds, not in the kernel's two hours."""
 
 Pool = ConnectionPool[Connection[TupleRow]]
 
@@ -23,7 +34,7 @@ def open_pool(database_url: str, *, size: int, name: str, synchronous_commit: bo
         max_size=size,
         timeout=10,
         reconnect_timeout=1,
-        kwargs={"autocommit": True, "application_name": f"herald-{name}", "connect_timeout": 5},
+        kwargs={"autocommit": True, "application_name": f"herald-{name}", **NEVER_SILENT},
         configure=None if synchronous_commit else _commit_asynchronously,
         check=ConnectionPool.check_connection,
         name=name,

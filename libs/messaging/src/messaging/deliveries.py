@@ -77,6 +77,17 @@ WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = recei
     AND deliveries.dispatch = receipt.dispatch AND state = 'queued'
 """
 
+HANDED_BACK: LiteralString = """
+-- A worker was stopped before it came to these, whatever it said of having begun: they wait as before.
+UPDATE deliveries
+SET state = CASE WHEN attempts > (state = 'running')::int THEN 'retrying' ELSE 'pending' END,
+    attempts = attempts - (state = 'running')::int, due_at = now(), lease_until = NULL, message_id = NULL
+FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
+    AS receipt (event_id, subscription, dispatch)
+WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = receipt.subscription
+    AND deliveries.dispatch = receipt.dispatch AND state IN ('queued', 'running')
+"""
+
 FINISHED: LiteralString = """
 -- A worker says how it ended for good.
 UPDATE deliveries

@@ -16,7 +16,7 @@ import redis
 from messaging import transport
 from messaging.errors import MAX_AFTER
 
-Outcome = Literal["started", "succeeded", "retry", "failed", "uncertain"]
+Outcome = Literal["started", "handed_back", "succeeded", "retry", "failed", "uncertain"]
 OUTCOMES = get_args(Outcome)
 
 GROUP = "relay"

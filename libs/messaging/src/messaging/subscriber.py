@@ -34,7 +34,10 @@ REPORT_EVERY = 0.25
 AWAY = {"08", "53", "57"}
 """SQLSTATE classes that are PostgreSQL's state and no statement's fault: connection, resources, operator."""
 
-HANDED_BACK = RetryLater("the worker was stopped before it came to this", after=0)
+
+class HandedBack(MessagingError):
+    """The worker was stopped before it came to this delivery. Nothing to do: it goes to another worker."""
+
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("subscriber")
 
@@ -116,7 +119,10 @@ def _one_by_one(handler: Handler, deliveries: Iterable[Delivery], stopping: thre
         with structlog.contextvars.bound_contextvars(
             event_id=str(event.id), correlation_id=event.correlationid, subscription=delivery.subscription
         ):
-            yield delivery, HANDED_BACK if stopping.is_set() else _attempt(partial(handler, delivery))
+            yield (
+                delivery,
+                HandedBack(HandedBack.__doc__) if stopping.is_set() else _attempt(partial(handler, delivery)),
+            )
 
 
 def _as_group(handler: GroupHandler, deliveries: Sequence[Delivery], stopping: threading.Event) -> Results:
@@ -155,7 +161,7 @@ def _outcome(delivery: Delivery, error: BaseException | None) -> Receipt:
     if error is None:
         log.info("delivery.succeeded", **fields)
         return _receipt(delivery, "succeeded")
-    level = logging.INFO if isinstance(error, RetryLater) else logging.WARNING
+    level = logging.INFO if isinstance(error, RetryLater | HandedBack) else logging.WARNING
     log.log(level, f"delivery.{outcome}", error=describe(error), exc_info=_traceback(error), **fields)
     return _receipt(delivery, outcome, describe(error), error.after if isinstance(error, RetryLater) else None)
 
@@ -168,6 +174,8 @@ def _classify(error: BaseException | None) -> Outcome:
             return "failed"
         case UncertainError():
             return "uncertain"
+        case HandedBack():
+            return "handed_back"
         case _:
             return "retry"
 

@@ -7,18 +7,22 @@ that its attempt never settled ran into it, or died before; when it expires the 
 Claims expire by the database's clock; whoever holds one sends within the time that was left when it asked for it.
 """
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import Literal, LiteralString
 from uuid import UUID, uuid4
 
 import psycopg
+import structlog
 
 from messaging import RetryLater
 from messaging.database import Pool
 from notifier.errors import ClaimLost, MailHeld
 
 Uncertain = Literal["resend", "hold"]
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("notifier")
 
 MAX_DOUBTS = 3
 """Sent so often without an answer, a mail waits for an operator even under `resend`."""
@@ -79,9 +83,13 @@ class Claim:
 
 
 class Ledger:
-    """The emails table. `lease`: seconds that a claim lasts, more than one conversation can take."""
+    """The emails table.
 
-    def __init__(self, pool: Pool, *, uncertain: Uncertain, lease: float) -> None:
+    `lease`: seconds that a claim lasts, more than one conversation can take. `stopping`: set when the worker stops.
+    """
+
+    def __init__(self, pool: Pool, *, uncertain: Uncertain, lease: float, stopping: threading.Event) -> None:
+        self._stopping = stopping
         self._pool = pool
         self._uncertain = uncertain
         self._lease = lease
@@ -124,8 +132,9 @@ class Ledger:
                 recorded = self._execute(_RECORD, claim)
                 break
             except psycopg.OperationalError:
-                if time.monotonic() > deadline:
-                    raise
+                if time.monotonic() > deadline or self._stopping.is_set():
+                    log.warning("mail.sent_but_not_recorded", event_id=str(claim.event_id))
+                    return  # sent it is: the receipt says so, and only if that is lost too is it in doubt
                 time.sleep(0.2)
         if not recorded:
             raise ClaimLost("the mail was sent after its claim had run out; another attempt has it now")

@@ -21,6 +21,7 @@ ledger = Ledger(
     open_pool(config.database_url, size=8, name="notifier"),
     uncertain=config.notifier_uncertain,
     lease=config.smtp_timeout + 3,
+    stopping=broker.stopping,
 )
 
 

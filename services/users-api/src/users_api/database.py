@@ -12,15 +12,14 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from messaging.database import NEVER_SILENT
+
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 T = TypeVar("T")
 
 WAIT_SECONDS = 1.5
 """A request waits for PostgreSQL no longer than this, connection and commit included."""
-
-KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 5000}
-"""A server that vanished without a word is noticed within seconds, not in the kernel's two hours."""
 
 
 class DatabaseUnavailable(Exception):
@@ -36,7 +35,7 @@ def make_pool(database_url: str) -> Pool:
         max_size=10,
         timeout=WAIT_SECONDS,
         reconnect_timeout=1,
-        kwargs={"row_factory": dict_row, "application_name": "herald-api", "connect_timeout": 2, **KEEPALIVE},
+        kwargs={"row_factory": dict_row, "application_name": "herald-api", **NEVER_SILENT, "connect_timeout": 2},
         open=False,
     )
 

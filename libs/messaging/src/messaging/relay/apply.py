@@ -13,7 +13,8 @@ from messaging.receipts import Receipt
 from messaging.relay.dispatch import LEASE
 
 FINAL = ("succeeded", "failed", "uncertain")
-WEIGHT = {outcome: weight for weight, outcome in enumerate(("started", "retry", "failed", "uncertain", "succeeded"))}
+OUTCOMES_BY_WEIGHT = ("started", "handed_back", "retry", "failed", "uncertain", "succeeded")
+WEIGHT = {outcome: weight for weight, outcome in enumerate(OUTCOMES_BY_WEIGHT)}
 """Which news counts when one dispatch has several: a message that came twice may tell both of work and of waiting."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
@@ -32,9 +33,13 @@ class Applier:
         started = by_outcome.get("started", [])
         finished = [each for outcome in FINAL for each in by_outcome.get(outcome, [])]
         retried = by_outcome.get("retry", [])
+        handed_back = by_outcome.get("handed_back", [])
         with self._pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
             if started:
                 cursor.execute(deliveries.STARTED, deliveries.triples(started) | {"lease": LEASE})
+            if handed_back:
+                cursor.execute(deliveries.HANDED_BACK, deliveries.triples(handed_back))
+                cursor.execute(deliveries.WAKE)
             if finished:
                 cursor.execute(deliveries.FINISHED, deliveries.triples(finished) | _news(finished))
             if retried:

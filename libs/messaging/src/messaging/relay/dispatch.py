@@ -20,9 +20,9 @@ from messaging import deliveries, message, transport
 from messaging.database import Pool
 
 LIMIT = 500
-ROOM = 1000
-"""A queue with so many messages gets no more for now: a backlog belongs in PostgreSQL, and a Redis that is full
-of one consumer's would stop every other."""
+ROOM = 10_000
+"""A queue that may hold so many deliveries gets no more for now: a backlog belongs in PostgreSQL, and a Redis that is
+full of one consumer's would stop every other."""
 
 LEASE = 15.0
 """Seconds after which the relay first looks whether a message that nobody reported on is still there."""
@@ -80,7 +80,7 @@ class Dispatcher:
         for each in self._subscriptions.values():
             pipeline.hlen(transport.messages_key(each.queue))
         lengths = zip(self._subscriptions.values(), pipeline.execute(), strict=True)
-        return [subscription for subscription, length in lengths if length < ROOM]
+        return [subscription for subscription, length in lengths if length * subscription.group_size < ROOM]
 
     def _claim(self) -> list[Claimed]:
         with self._pool.connection() as connection:

@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import psycopg
@@ -11,7 +12,7 @@ import structlog
 
 from contracts import Subscription
 from messaging import transport
-from messaging.database import open_pool
+from messaging.database import NEVER_SILENT, open_pool
 from messaging.outbox import CHANNEL
 from messaging.receipts import ReceiptReader
 from messaging.relay.apply import Applier
@@ -27,6 +28,8 @@ BUSY_SECONDS = 0.05
 RECONCILE_SECONDS = 1.0
 TAKE_OVER_SECONDS = 10.0
 MAX_BACKOFF = 2.0
+STOP_SECONDS = 10.0
+"""A loop that hangs for longer than this when the relay is told to stop is left behind: leases cover it."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
@@ -54,16 +57,18 @@ def run(database_url: str, redis_url: str, subscriptions: Sequence[Subscription]
         stop.wait(RECONCILE_SECONDS)
 
     loops = [
-        threading.Thread(target=_dispatch_forever, args=(database_url, dispatcher, stop), name="dispatch"),
-        threading.Thread(target=_forever, args=(receive, stop), name="receipts"),
-        threading.Thread(target=_forever, args=(reconcile, stop), name="reconcile"),
+        threading.Thread(target=_dispatch_forever, args=(database_url, dispatcher, stop), name="dispatch", daemon=True),
+        threading.Thread(target=_forever, args=(receive, stop), name="receipts", daemon=True),
+        threading.Thread(target=_forever, args=(reconcile, stop), name="reconcile", daemon=True),
     ]
     log.info("relay.started", subscriptions=[each.name for each in subscriptions])
     for loop in loops:
         loop.start()
+    stop.wait()
+    deadline = time.monotonic() + STOP_SECONDS
     for loop in loops:
-        loop.join()
-    pool.close()
+        loop.join(max(0.0, deadline - time.monotonic()))
+    pool.close(timeout=1)
     client.close()
     log.info("relay.stopped")
 
@@ -98,9 +103,7 @@ def _dispatch_forever(database_url: str, dispatcher: Dispatcher, stop: threading
     def step() -> None:
         nonlocal listener
         if listener is None or listener.closed:
-            listener = psycopg.connect(
-                database_url, autocommit=True, connect_timeout=5, application_name="herald-listen"
-            )
+            listener = psycopg.connect(database_url, autocommit=True, application_name="herald-listen", **NEVER_SILENT)
             listener.execute(f"LISTEN {CHANNEL}")
         if dispatcher.dispatch() == LIMIT:
             return
