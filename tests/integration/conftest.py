@@ -37,7 +37,8 @@ class RelayParts:
     def row(self, event_id: object, subscription: str = "audit_log") -> dict[str, Any]:
         """Return a delivery as it is now, `due_in`, `lease_in`: seconds from now."""
         query = (
-            "SELECT state, attempts, crashes, dispatch, generation, message_id, last_error, finished_at,"
+            "SELECT state, attempts, crashes, dispatch, generation, message_id,"
+            " last_error, queued_at, started_at, finished_at,"
             " extract(epoch FROM due_at - now())::float8 AS due_in,"
             " extract(epoch FROM lease_until - now())::float8 AS lease_in"
             " FROM deliveries WHERE event_id = %s AND subscription = %s"

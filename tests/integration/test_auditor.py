@@ -5,12 +5,15 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from types import SimpleNamespace
 from typing import ClassVar
 
 import psycopg
 import pytest
 from tests.conftest import user_registered
 
+from auditor import log
 from auditor.handlers import record
 from contracts import Event, EventData
 from devstack.programs import program
@@ -147,3 +150,30 @@ def test_without_a_database_the_log_says_what_to_do(postgres: object, url: str) 
     assert "DATABASE_URL" in nowhere.stderr
     assert "auditor migrate" in empty.stderr
     assert "Traceback" not in nowhere.stderr + empty.stderr
+
+
+def test_a_log_of_many_pages_is_read_to_its_end(url: str, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "PAGE", 2)
+    with pool.connection() as connection:
+        record(connection, [user_registered(index) for index in range(5)])
+
+    assert len(list(log.entries(url))) == 5
+
+
+def test_following_a_log_of_many_pages_shows_each_entry_once(
+    url: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "PAGE", 2)
+    with pool.connection() as connection:
+        record(connection, [user_registered(index) for index in range(5)])
+    later = iter((5, 6))
+
+    def record_another(_: float) -> None:
+        with pool.connection() as connection:
+            record(connection, [user_registered(next(later))])
+
+    monkeypatch.setattr(log, "time", SimpleNamespace(sleep=record_another))
+
+    followed = [entry.user_id for entry in islice(log.follow(url), 7)]
+
+    assert (sorted(followed[:5]), followed[5:]) == ([0, 1, 2, 3, 4], [5, 6])

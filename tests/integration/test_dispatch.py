@@ -14,7 +14,7 @@ from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData
 from devstack.ports import free_port
 from messaging import publish, transport
 from messaging.database import Pool
-from messaging.relay.dispatch import Dispatcher
+from messaging.relay.dispatch import LEASE, Dispatcher
 
 SUBSCRIPTIONS = (WELCOME_EMAIL, AUDIT_LOG)
 
@@ -184,3 +184,122 @@ def test_what_saw_its_worker_die_twice_goes_one_at_a_time(relay: RelayParts, pub
     relay.tell(suspect, "succeeded")
     relay.dispatcher.dispatch()
     assert sum(relay.row(event.id)["state"] == "queued" for event in events[:3]) == 1
+
+
+def test_what_this_relay_does_not_know_does_not_crowd_out_what_it_does(
+    relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.relay.dispatch.LIMIT", 1)
+    [event] = publish_users(1)
+    relay.execute("UPDATE deliveries SET due_at = due_at - interval '1 hour' WHERE subscription = 'audit_log'")
+
+    assert Dispatcher(relay.pool, relay.redis, [WELCOME_EMAIL]).dispatch() == 1
+
+    assert relay.row(event.id, "welcome_email")["state"] == "queued"
+
+
+def test_a_suspect_of_one_subscription_holds_up_no_suspect_of_another(
+    relay: RelayParts, publish_users: Publish
+) -> None:
+    [event] = publish_users(1)
+    relay.execute("UPDATE deliveries SET crashes = 2")
+    Dispatcher(relay.pool, relay.redis, [WELCOME_EMAIL]).dispatch()
+
+    assert Dispatcher(relay.pool, relay.redis, [AUDIT_LOG]).dispatch() == 1
+
+    assert relay.row(event.id, "audit_log")["state"] == "queued"
+
+
+def test_while_a_suspect_is_running_the_next_one_waits(relay: RelayParts, publish_users: Publish) -> None:
+    events = publish_users(2)
+    relay.execute("UPDATE deliveries SET crashes = 2 WHERE subscription = 'audit_log'")
+    relay.dispatcher.dispatch()
+    [suspect] = [event.id for event in events if relay.row(event.id)["state"] == "queued"]
+    relay.tell(suspect, "started")
+
+    relay.dispatcher.dispatch()
+
+    assert sorted(relay.row(event.id)["state"] for event in events) == ["pending", "running"]
+
+
+def test_when_more_is_due_than_fits_in_a_round_the_oldest_goes_first(
+    relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.relay.dispatch.LIMIT", 1)
+    events = publish_users(4)
+    for hours, event in enumerate(events):
+        relay.execute(
+            "UPDATE deliveries SET due_at = now() - make_interval(hours => %s) WHERE event_id = %s", hours, event.id
+        )
+
+    dispatcher = Dispatcher(relay.pool, relay.redis, [AUDIT_LOG])
+    while dispatcher.dispatch():
+        pass
+
+    enqueued = [reference.event_id for [reference] in relay.messages("auditor")]
+    assert enqueued == [event.id for event in reversed(events)]
+
+
+def test_what_redis_refuses_to_take_is_due_again_at_once(
+    relay: RelayParts, publish_users: Publish, redis_client: redis.Redis
+) -> None:
+    first, again = publish_users(2)
+    relay.execute("UPDATE deliveries SET state = 'retrying', attempts = 1 WHERE event_id = %s", again.id)
+    redis_client.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(redis.RedisError):
+            relay.dispatcher.dispatch()
+    finally:
+        redis_client.config_set("maxmemory", 0)
+
+    assert relay.row(first.id)["state"] == "pending"
+    assert relay.row(again.id)["state"] == "retrying"
+    assert relay.dispatcher.dispatch() == 4
+
+
+def test_a_relay_that_gives_back_too_late_takes_nothing_from_the_one_that_went_on(
+    relay: RelayParts, publish_users: Publish
+) -> None:
+    [event] = publish_users(1)
+    slow = relay.dispatcher._claim()  # ... and here it hangs, until its leases are over
+    relay.age_leases()
+    relay.reconciler.reconcile()
+    relay.dispatcher.dispatch()
+
+    relay.dispatcher._release(slow)
+
+    row = relay.row(event.id)
+    assert (row["state"], row["dispatch"]) == ("queued", 2)
+
+
+def test_a_relay_that_gives_back_what_a_worker_already_has_takes_nothing_from_it(
+    relay: RelayParts, publish_users: Publish
+) -> None:
+    [event] = publish_users(1)
+    claimed = relay.dispatcher._claim()
+    relay.dispatcher._enqueue(claimed)  # Redis took it, and only its answer got lost
+    relay.tell(event.id, "started")
+
+    relay.dispatcher._release(claimed)
+
+    assert relay.row(event.id)["state"] == "running"
+
+
+def test_a_claim_lasts_for_one_lease(relay: RelayParts, publish_users: Publish) -> None:
+    [event] = publish_users(1)
+
+    relay.dispatcher.dispatch()
+
+    assert relay.row(event.id)["lease_in"] == pytest.approx(LEASE, abs=5)
+
+
+def test_an_event_makes_no_delivery_for_a_subscription_to_another_type(
+    relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = WELCOME_EMAIL.model_copy(update={"event_type": "user_renamed"})
+    monkeypatch.setattr("messaging.outbox.SUBSCRIPTIONS", (elsewhere, AUDIT_LOG))
+    publish_users(1)
+
+    assert relay.dispatcher.dispatch() == 1
+
+    assert (len(relay.messages("notifier")), len(relay.messages("auditor"))) == (0, 1)

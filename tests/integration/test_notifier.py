@@ -3,9 +3,12 @@
 import math
 from collections.abc import Callable, Iterator
 from threading import Event as Flag
-from typing import cast
+from typing import LiteralString, cast
 
+import psycopg
 import pytest
+from psycopg_pool import PoolTimeout
+from structlog.testing import capture_logs
 from tests.conftest import user_registered
 
 from contracts import Event, UserRegistered
@@ -26,8 +29,10 @@ class Postman(Mailer):
         super().__init__(SmtpSettings.parse("smtp://localhost"))
         self.sent: list[Mail] = []
         self.trouble: Exception | None = None
+        self.within = math.inf
 
     def send(self, mail: Mail, *, within: float = math.inf) -> None:
+        self.within = within
         if self.trouble:
             raise self.trouble
         self.sent.append(mail)
@@ -230,3 +235,111 @@ def test_a_worker_that_stops_does_not_wait_for_a_database_to_record_what_is_sent
         ledger = Ledger(away, uncertain="resend", lease=60, stopping=stopping)
 
         ledger.record(Claim(event.id, WELCOME, event.id, 0.0))
+
+
+def test_a_mail_that_is_sent_stays_sent_long_after_its_claim_has_run_out(
+    send: Send, postman: Postman, pool: Pool
+) -> None:
+    send()
+    with pool.connection() as connection:
+        connection.execute("UPDATE emails SET claimed_until = now() - interval '1 day'")
+
+    send("resend")
+    send("resend", generation=1)
+    send("hold", generation=2)
+
+    assert len(postman.sent) == 1
+
+
+def test_a_mail_is_sent_within_its_claim_with_a_second_to_spare(send: Send, postman: Postman) -> None:
+    send()
+
+    assert 45 < postman.within <= 59
+
+
+def test_when_postgresql_stays_away_recording_gives_up_and_says_so(
+    pool: Pool, event: Event[UserRegistered], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(pool, uncertain="resend", lease=60, stopping=Flag())
+    claim = ledger.claim(event.id, WELCOME, 0)
+    assert claim is not None
+
+    def away(*_: object) -> int:
+        raise psycopg.OperationalError("away")
+
+    monkeypatch.setattr(ledger, "_execute", away)
+
+    with capture_logs() as lines:
+        ledger.record(claim, patience=0.0)
+
+    assert [line["event"] for line in lines] == ["mail.sent_but_not_recorded"]
+
+
+def test_a_lapse_while_recording_is_waited_out(
+    pool: Pool, event: Event[UserRegistered], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(pool, uncertain="resend", lease=60, stopping=Flag())
+    claim = ledger.claim(event.id, WELCOME, 0)
+    assert claim is not None
+    execute, lapses = ledger._execute, iter([psycopg.OperationalError("away"), PoolTimeout("still away")])
+
+    def sometimes(statement: LiteralString, claimed: Claim) -> int:
+        for lapse in lapses:
+            raise lapse
+        return execute(statement, claimed)
+
+    monkeypatch.setattr(ledger, "_execute", sometimes)
+
+    ledger.record(claim)
+
+    assert ledger_states(pool) == ["sent"]
+
+
+def test_an_attempt_whose_doubt_comes_late_disturbs_neither_the_one_that_sends_nor_what_is_sent(
+    pool: Pool, event: Event[UserRegistered], crashed: Callable[[], None]
+) -> None:
+    ledger = Ledger(pool, uncertain="resend", lease=60, stopping=Flag())
+    crashed()
+    slow = ledger.claim(event.id, WELCOME, 0)
+    crashed()
+    quick = ledger.claim(event.id, WELCOME, 0)
+    assert slow is not None
+    assert quick is not None
+
+    assert not ledger.doubt(slow), "the mail is another's to send again"
+    assert ledger_states(pool) == ["sending"]
+    ledger.record(quick)
+    assert not ledger.doubt(quick)
+    ledger.release(quick)
+    assert ledger_states(pool) == ["sent"]
+
+
+def test_after_an_operator_has_asked_again_the_copies_are_counted_anew(send: Send, postman: Postman) -> None:
+    postman.trouble = MailUncertain("no answer")
+    for generation in (0, 1):
+        for _ in range(2):
+            with pytest.raises(RetryLater):
+                send("resend", generation=generation)
+        with pytest.raises(MailUncertain):
+            send("resend", generation=generation)
+
+
+def test_an_operators_question_is_answered_once(send: Send, postman: Postman) -> None:
+    postman.trouble = MailUncertain("no answer")
+    with pytest.raises(MailUncertain):
+        send("hold", generation=1)
+    postman.trouble = None
+
+    with pytest.raises(MailHeld):
+        send("hold", generation=1)
+
+    assert postman.sent == []
+
+
+def test_a_server_that_was_silent_is_left_alone_for_a_minute(send: Send, postman: Postman) -> None:
+    postman.trouble = MailUncertain("no answer")
+
+    with pytest.raises(RetryLater) as caught:
+        send("resend")
+
+    assert caught.value.after == 60

@@ -1,15 +1,20 @@
 """Receipts move deliveries forward, never backward; lost, doubled, late and out of order."""
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from uuid import UUID
 
+import psycopg
 import pytest
 import redis
 from tests.integration.conftest import RelayParts
 
-from contracts import Event, EventData
+from contracts import AUDIT_LOG, Event, EventData
+from messaging import deliveries
 from messaging.receipts import Receipt, ReceiptReader, describe, report
+from messaging.relay.apply import Applier
 
 Publish = Callable[..., list[Event[EventData]]]
 
@@ -174,6 +179,11 @@ def test_an_entry_that_is_no_receipt_is_dropped(redis_client: redis.Redis) -> No
         {"after": float("inf")},
         {"after": -1},
         {"dispatch": 2**40},
+        {"error": "a\x00b"},
+        {"error": "\ud800"},
+        {"error": {"a": 1}},
+        {"subscription": 7},
+        {"dispatch": 1.5},
         {"event_id": 7},
         {"more": 1},
     ],
@@ -208,3 +218,169 @@ def test_an_error_is_told_in_one_bounded_line_that_postgresql_can_store(relay: R
 
     assert len(told) == 500
     assert relay.row(queued)["last_error"] == told
+
+
+@pytest.mark.parametrize(
+    ("attempts", "at_least", "at_most"),
+    [(0, -10.0, 0.5), (3, 1.0, 4.0), (6, 8.0, 32.0), (20, 25.0, 60.0), (9_000, 25.0, 60.0)],
+)
+def test_the_backoff_doubles_up_to_its_cap_even_after_thousands_of_attempts(
+    relay: RelayParts, queued: UUID, attempts: int, at_least: float, at_most: float
+) -> None:
+    relay.execute("UPDATE deliveries SET attempts = %s", attempts)
+
+    Applier(relay.pool, [AUDIT_LOG]).apply([Receipt(queued, "audit_log", 1, "retry", "busy")])
+
+    assert relay.row(queued)["attempts"] == attempts + 1
+    assert at_least <= relay.row(queued)["due_in"] <= at_most
+
+
+def test_what_failed_together_is_not_tried_again_together(relay: RelayParts, publish_users: Publish) -> None:
+    events = publish_users(20)
+    relay.dispatcher.dispatch()
+    relay.execute("UPDATE deliveries SET attempts = 100")
+
+    Applier(relay.pool, [AUDIT_LOG]).apply([Receipt(each.id, "audit_log", 1, "retry", "busy") for each in events])
+
+    delays = [relay.row(event.id)["due_in"] for event in events]
+    assert max(delays) - min(delays) > 3, "each delay is drawn from the upper half of a minute"
+
+
+def test_two_relays_that_hear_of_one_delivery_at_once_do_not_undo_its_success(relay: RelayParts, queued: UUID) -> None:
+    """One has written the success and not yet committed; the other is about to write an error of the same dispatch."""
+    busy = Receipt(queued, "audit_log", 1, "retry", "busy")
+    other = threading.Thread(target=relay.applier.apply, args=([busy],))
+    with relay.pool.connection() as connection, connection.transaction():
+        success = {"outcomes": ["succeeded"], "errors": [None]}
+        connection.execute(deliveries.FINISHED, deliveries.triples([busy]) | success)
+        other.start()
+        _until_somebody_waits_for_a_lock(relay)
+    other.join()
+
+    assert relay.row(queued)["state"] == "succeeded"
+
+
+def _until_somebody_waits_for_a_lock(relay: RelayParts) -> None:
+    waiting = (
+        "SELECT 1 FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock' AND state = 'active'"
+    )
+    deadline = time.monotonic() + 20
+    while True:
+        with relay.pool.connection() as connection:
+            if connection.execute(waiting).fetchone():
+                return
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)
+
+
+def test_what_went_wrong_at_first_can_still_be_read_after_it_went_well(relay: RelayParts, queued: UUID) -> None:
+    relay.tell(queued, "retry", error="busy")
+    relay.age_retries()
+    relay.dispatcher.dispatch()
+
+    relay.tell(queued, "succeeded", dispatch=2)
+
+    assert relay.row(queued)["last_error"] == "busy"
+
+
+@pytest.mark.parametrize("outcome", ["started", "succeeded", "failed", "retry"])
+def test_quick_or_slow_work_shows_when_it_began(relay: RelayParts, queued: UUID, outcome: str) -> None:
+    assert relay.row(queued)["started_at"] is None
+
+    relay.tell(queued, outcome)  # type: ignore[arg-type]  # parametrised
+
+    began = relay.row(queued)["started_at"]
+    assert began is not None
+    if outcome == "started":
+        relay.tell(queued, "succeeded")
+        assert relay.row(queued)["started_at"] == began
+
+
+def test_an_attempt_that_was_shown_as_running_is_counted_once(relay: RelayParts, queued: UUID) -> None:
+    relay.tell(queued, "started")
+
+    relay.tell(queued, "retry", error="busy")
+
+    row = relay.row(queued)
+    assert (row["state"], row["attempts"]) == ("retrying", 1)
+
+
+def test_an_attempt_that_begins_has_a_whole_lease_before_it_is_looked_for(relay: RelayParts, queued: UUID) -> None:
+    relay.age_leases()
+
+    relay.tell(queued, "started")
+
+    assert relay.row(queued)["lease_in"] > 10
+
+
+def test_a_delivery_whose_attempts_are_used_up_says_when_it_ended(relay: RelayParts, queued: UUID) -> None:
+    relay.execute("UPDATE deliveries SET attempts = 2")
+
+    relay.tell(queued, "retry", error="busy")
+
+    row = relay.row(queued)
+    assert row["state"] == "failed"
+    assert row["finished_at"] is not None
+
+
+def test_receipts_of_one_round_are_applied_all_or_not_at_all(
+    relay: RelayParts, queued: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    news = [Receipt(queued, "audit_log", 1, "started"), Receipt(queued, "welcome_email", 1, "failed")]
+    monkeypatch.setattr(deliveries, "FINISHED", "SELECT 1 / 0")
+
+    with pytest.raises(psycopg.errors.Error):
+        relay.applier.apply(news)
+
+    assert relay.row(queued)["state"] == "queued"
+
+
+def test_receipts_that_a_live_relay_has_just_read_are_not_taken_from_it(redis_client: redis.Redis) -> None:
+    alive, other = ReceiptReader(redis_client, "alive"), ReceiptReader(redis_client, "other")
+    alive.read(wait=0.001)
+    report(redis_client, [Receipt(UUID(int=1), "audit_log", 1, "succeeded")])
+    alive.read(wait=1)
+
+    assert other.take_over(idle=60) == ([], [])
+
+
+def test_what_is_done_is_nobodys_any_more(redis_client: redis.Redis) -> None:
+    reader = ReceiptReader(redis_client, "one")
+    reader.read(wait=0.001)
+    report(redis_client, [Receipt(UUID(int=1), "audit_log", 1, "succeeded")])
+    entry_ids, _ = reader.read(wait=1)
+
+    reader.done(entry_ids)
+
+    assert redis_client.xpending("herald:receipts", "relay")["pending"] == 0
+
+
+def test_receipts_that_no_relay_reads_do_not_fill_redis(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.receipts.MAX_UNREAD", 100)
+
+    for _ in range(500):
+        report(redis_client, [Receipt(UUID(int=1), "audit_log", 1, "succeeded")])
+
+    assert redis_client.xlen("herald:receipts") <= 200, "Redis trims whole nodes, of a hundred entries"
+
+
+def test_on_a_new_redis_several_relays_may_start_at_once(redis_client: redis.Redis) -> None:
+    first, second = ReceiptReader(redis_client, "first"), ReceiptReader(redis_client, "second")
+
+    assert first.take_over(idle=0) == ([], []), "there is nothing yet to take over"
+    for reader in (first, second):
+        reader._create_group()  # both have found that there is none
+    report(redis_client, [Receipt(UUID(int=1), "audit_log", 1, "succeeded")])
+
+    assert second.read(wait=1)[1] == [Receipt(UUID(int=1), "audit_log", 1, "succeeded")]
+
+
+def test_started_twice_is_one_attempt(relay: RelayParts, queued: UUID) -> None:
+    for _ in range(2):
+        relay.tell(queued, "started")
+
+    row = relay.row(queued)
+    assert (row["state"], row["attempts"]) == ("running", 1)

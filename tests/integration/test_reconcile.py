@@ -1,6 +1,7 @@
 """Whatever Redis or a worker loses is found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from uuid import UUID
 
 import psycopg
@@ -12,6 +13,7 @@ from tests.integration.conftest import RelayParts
 from contracts import Event, EventData
 from devstack.redis_server import RedisServer
 from messaging import HeraldBroker, transport
+from messaging.relay.reconcile import Leased
 
 Publish = Callable[..., list[Event[EventData]]]
 
@@ -191,3 +193,154 @@ def test_a_wiped_redis_is_noticed_even_if_postgresql_was_away_at_first(
     relay.reconciler.reconcile()
 
     assert relay.row(queued)["state"] == "pending"
+
+
+def test_what_a_worker_had_finished_before_it_died_stays_finished(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer
+) -> None:
+    worker = fetch(redis_server.url)
+    relay.tell(queued, "succeeded")  # ... and it dies before it acknowledges
+    die(relay.redis, worker)
+
+    relay.reconciler.reconcile()
+
+    row = relay.row(queued)
+    assert (row["state"], row["crashes"]) == ("succeeded", 0)
+
+
+def test_a_worker_that_dies_with_an_older_dispatch_counts_no_crash_against_the_newer(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer
+) -> None:
+    worker = fetch(redis_server.url)
+    relay.tell(queued, "retry")
+    relay.age_retries()
+    relay.dispatcher.dispatch()
+    relay.tell(queued, "started", dispatch=2)  # another worker is at it
+    die(relay.redis, worker)
+
+    relay.reconciler.reconcile()
+
+    row = relay.row(queued)
+    assert (row["state"], row["dispatch"], row["crashes"]) == ("running", 2, 0)
+
+
+def test_a_crash_in_the_last_attempt_is_the_end(relay: RelayParts, queued: UUID, redis_server: RedisServer) -> None:
+    relay.execute("UPDATE deliveries SET attempts = 2")
+    worker = fetch(redis_server.url)
+    relay.tell(queued, "started")
+    die(relay.redis, worker)
+
+    relay.reconciler.reconcile()
+
+    row = relay.row(queued)
+    assert (row["state"], row["attempts"], row["crashes"]) == ("failed", 3, 1)
+    assert row["finished_at"] is not None
+
+
+def test_what_was_tried_before_and_only_waited_in_a_dead_worker_is_retrying(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer
+) -> None:
+    relay.execute("UPDATE deliveries SET attempts = 1")
+    die(relay.redis, fetch(redis_server.url))
+
+    relay.reconciler.reconcile()
+
+    row = relay.row(queued)
+    assert (row["state"], row["attempts"], row["crashes"]) == ("retrying", 1, 0)
+
+
+@pytest.mark.parametrize(("waited", "lease"), [(0, 15), (60, 60), (3600, 120)])
+def test_the_longer_a_message_waits_the_rarer_it_is_looked_for(
+    relay: RelayParts, queued: UUID, waited: int, lease: int
+) -> None:
+    relay.execute("UPDATE deliveries SET queued_at = queued_at - make_interval(secs => %s)", waited)
+    relay.age_leases()
+
+    relay.reconciler.reconcile()
+
+    assert relay.row(queued)["lease_in"] == pytest.approx(lease, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "state"),
+    [
+        ("state = 'succeeded', lease_until = NULL, finished_at = now()", "succeeded"),
+        ("dispatch = 2, lease_until = now() + interval '15 s'", "queued"),
+    ],
+)
+def test_what_moves_on_while_its_message_is_looked_for_was_not_lost(
+    relay: RelayParts, queued: UUID, monkeypatch: pytest.MonkeyPatch, meanwhile: str, state: str
+) -> None:
+    """Its receipt came just now, or another relay has enqueued it again: the message that is gone is an old one."""
+    look = relay.reconciler._missing
+
+    def look_late(leased: Iterable[Leased]) -> list[Leased]:
+        relay.execute(f"UPDATE deliveries SET {meanwhile}")
+        return look(leased)
+
+    monkeypatch.setattr(relay.reconciler, "_missing", look_late)
+    relay.redis.delete(transport.messages_key("auditor"), transport.queue_key("auditor"))
+    relay.age_leases()
+
+    relay.reconciler.reconcile()
+
+    assert relay.row(queued)["state"] == state
+
+
+@pytest.mark.parametrize("loss", ["message", "worker"])
+def test_what_is_found_is_enqueued_without_delay(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer, users_database: str, loss: str
+) -> None:
+    if loss == "worker":
+        die(relay.redis, fetch(redis_server.url))
+    else:
+        relay.redis.delete(transport.messages_key("auditor"), transport.queue_key("auditor"))
+        relay.age_leases()
+    with psycopg.connect(users_database, autocommit=True) as listener:
+        listener.execute("LISTEN herald_due")
+
+        relay.reconciler.reconcile()
+
+        assert len(list(listener.notifies(timeout=10, stop_after=1))) == 1
+
+
+def test_a_lease_of_a_subscription_this_relay_does_not_know_stops_no_other_look(
+    relay: RelayParts, queued: UUID
+) -> None:
+    relay.execute("UPDATE deliveries SET subscription = 'webhook' WHERE subscription = 'welcome_email'")
+    relay.redis.delete(transport.messages_key("auditor"), transport.queue_key("auditor"))
+    relay.age_leases()
+
+    relay.reconciler.reconcile()
+
+    assert relay.row(queued)["state"] == "pending"
+    assert relay.row(queued, "webhook")["state"] == "queued", "only a relay that knows it can tell"
+
+
+def test_a_message_that_another_relay_is_about_to_enqueue_is_not_taken_for_lost(
+    relay: RelayParts, publish_users: Publish
+) -> None:
+    [event] = publish_users(1)
+    claimed = relay.dispatcher._claim()
+
+    relay.reconciler.reconcile()
+
+    relay.dispatcher._enqueue(claimed)
+    assert relay.row(event.id)["state"] == "queued"
+    assert relay.dispatcher.dispatch() == 0
+
+
+def test_a_worker_that_woke_up_is_watched_anew_when_it_falls_silent_again(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = fetch(redis_server.url)
+    monkeypatch.setattr("messaging.relay.reconcile.SILENCE", 5.0)
+
+    for seconds, silent in ((0, True), (3, False), (6, True)):
+        monkeypatch.setattr("messaging.relay.reconcile.time", SimpleNamespace(monotonic=lambda now=seconds: now))
+        relay.redis.set(transport.heartbeat_key(worker), "1")
+        if silent:
+            die(relay.redis, worker)
+        relay.reconciler.reconcile()
+
+    assert relay.row(queued)["state"] == "queued"

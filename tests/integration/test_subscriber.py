@@ -22,14 +22,17 @@ from messaging import (
     HeraldBroker,
     PermanentError,
     RetryLater,
+    TransientError,
     UncertainError,
     subscribe,
     subscribe_group,
     transport,
 )
+from messaging.consumer import Consumer
 from messaging.database import Pool
 from messaging.relay import run
 from messaging.relay.dispatch import Dispatcher
+from messaging.subscriber import _is_outage
 
 Publish = Callable[..., list[Event[EventData]]]
 Consume = Callable[[Subscription, Callable[[Delivery], None]], None]
@@ -433,4 +436,175 @@ def test_a_worker_that_is_told_to_stop_stops_even_with_redis_away(
 
     assert not any(thread.is_alive() for thread in worker.workers)
     client.close()
+    broker.client.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "outage"),
+    [
+        (psycopg.OperationalError("no route to host"), True),
+        (psycopg.errors.AdminShutdown(), True),
+        (psycopg.errors.TooManyConnections(), True),
+        (psycopg.errors.ConnectionFailure(), True),
+        (psycopg.errors.DeadlockDetected(), False),
+        (psycopg.errors.UniqueViolation(), False),
+        (TransientError("the mail server is busy"), True),
+        (redis.TimeoutError(), True),
+        (ConnectionRefusedError(), True),
+        (PermanentError("this one"), False),
+        (ValueError("a bug"), False),
+    ],
+)
+def test_an_outage_is_told_from_an_event_that_spoils_its_group(error: Exception, outage: bool) -> None:
+    assert _is_outage(error) is outage
+
+
+def test_a_group_of_one_that_fails_is_not_tried_twice(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis, running_relay: None
+) -> None:
+    sizes: list[int] = []
+
+    def work(deliveries: Sequence[Delivery]) -> None:
+        sizes.append(len(deliveries))
+        raise PermanentError("this one")
+
+    broker = HeraldBroker(redis_server.url)
+    subscribe_group(broker, AUDIT_LOG, work, receipts=redis_client)
+    with working(broker):
+        publish_users(1)
+        until(lambda: states(relay) == {"failed": 1})
+
+    assert sizes == [1]
+
+
+def test_in_a_long_batch_what_is_done_is_reported_before_the_rest(
+    relay: RelayParts, publish_users: Publish, consume: Consume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.subscriber.REPORT_EVERY", 0.0)
+    finish = threading.Event()
+
+    def work(delivery: Delivery) -> None:
+        if delivery.event.subject == "users/3":
+            finish.wait(20)
+
+    events = publish_users(3, available_at=datetime.now(UTC) + timedelta(hours=1))
+    for minutes, event in enumerate(events):
+        relay.execute(
+            "UPDATE deliveries SET due_at = now() - make_interval(mins => %s) WHERE event_id = %s",
+            *(10 - minutes, event.id),
+        )
+    consume(AUDIT_LOG, work)
+
+    until(lambda: states(relay)["running"] == 1 and states(relay)["succeeded"] == 2, 10)
+    finish.set()
+    until(lambda: states(relay) == {"succeeded": 3})
+
+
+def test_a_worker_with_its_hands_full_still_beats(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    finish = threading.Event()
+
+    def work(delivery: Delivery) -> None:
+        finish.wait(20)
+
+    publish_users(30)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    subscribe(broker, WELCOME_EMAIL, work, receipts=redis_client)
+    with working(broker, threads=1):
+        until(lambda: redis_client.llen("dramatiq:notifier") == 1)  # two messages of three are all it takes
+        redis_client.delete(transport.heartbeat_key(broker.broker_id))
+        try:
+            until(lambda: bool(redis_client.exists(transport.heartbeat_key(broker.broker_id))), 10)
+        finally:
+            broker.stopping.set()
+            finish.set()
+
+
+def test_a_restarted_redis_that_forgot_its_scripts_is_taught_them_again(
+    relay: RelayParts, publish_users: Publish, consume: Consume, redis_client: redis.Redis
+) -> None:
+    consume(AUDIT_LOG, lambda delivery: None)
+    redis_client.script_flush()
+
+    publish_users(1)
+
+    until(lambda: states(relay) == {"succeeded": 1})
+
+
+def test_a_worker_that_leaves_with_messages_in_hand_is_looked_after(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    broker.declare_queue("auditor")
+    next(message for message in broker.consume("auditor", prefetch=10) if message)
+
+    broker.leave()
+
+    assert transport.members(redis_client, transport.WORKERS) == {broker.broker_id}
+    broker.client.close()
+
+
+def test_a_consumer_that_closes_hands_back_what_it_gave_to_no_thread(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    publish_users(30)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    consumer = Consumer(broker, "notifier", prefetch=10, timeout=100)
+    next(message for message in consumer if message)  # it fetched three and gave one away
+    consumer.message_cache.append(b"not a message")
+
+    consumer.close()
+
+    assert redis_client.llen("dramatiq:notifier") == 2
+    broker.client.close()
+
+
+def test_a_consumer_that_reconnects_leaves_alone_what_a_thread_has_in_hand(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    next(message for message in broker.consume("auditor", prefetch=10) if message)
+
+    assert next(broker.consume("auditor", prefetch=10)) is None
+
+    assert redis_client.llen("dramatiq:auditor") == 0
+    broker.client.close()
+
+
+def test_what_is_let_go_of_is_not_held_for_ever(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer
+) -> None:
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    consumer = broker.consume("auditor", prefetch=10)
+    message = next(message for message in consumer if message)
+    assert len(broker.held) == 1
+
+    consumer.ack(message)
+
+    assert broker.held == set()
+    broker.client.close()
+
+
+def test_a_worker_that_is_stopping_takes_no_more_messages_and_still_beats(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    consumer = broker.consume("auditor", prefetch=10)
+    broker.stopping.set()
+
+    assert [next(consumer) for _ in range(3)] == [None, None, None]  # the first might only teach Redis its scripts
+
+    assert redis_client.llen("dramatiq:auditor") == 1
+    assert redis_client.exists(transport.heartbeat_key(broker.broker_id))
     broker.client.close()

@@ -234,3 +234,39 @@ def test_replay_for_a_subscription_that_does_not_exist_names_those_that_do(users
     assert "mail" in line
     assert "welcome_email, audit_log" in line
     assert users_api("replay", "--subscription=audit_log", "--since=soon").returncode == 2
+
+
+def test_replay_is_for_events_of_the_subscriptions_own_type(users_database: str, publish_users: Publish) -> None:
+    publish_users(2)
+    execute(users_database, "DELETE FROM deliveries")
+    execute(users_database, "UPDATE events SET type = 'user_renamed' WHERE subject = 'users/2'")
+
+    replayed = users_api("replay", "--subscription=audit_log", "--since=2026-01-01", DATABASE_URL=users_database)
+
+    assert printed(replayed) == "1 deliveries to audit_log are due\n"
+
+
+def test_a_retry_wakes_the_relay(users_database: str, publish_users: Publish) -> None:
+    [event] = publish_users(1)
+    kill(users_database, event, "audit_log")
+    with psycopg.connect(users_database, autocommit=True) as relay:
+        relay.execute("LISTEN herald_due")
+
+        printed(users_api("deliveries", "retry", str(event.id), "audit_log", DATABASE_URL=users_database))
+
+        assert [each.channel for each in relay.notifies(timeout=5, stop_after=1)] == ["herald_due"]
+
+
+def test_deliveries_are_listed_newest_first(users_database: str, publish_users: Publish) -> None:
+    events = publish_users(3)
+    for hours, event in enumerate(events):
+        execute(
+            users_database,
+            "UPDATE deliveries SET created_at = now() - make_interval(hours => %s) WHERE event_id = %s",
+            *((hours + 1) % 3, event.id),
+        )
+        kill(users_database, event, "audit_log")
+
+    listed = printed(users_api("deliveries", "list", "--json", DATABASE_URL=users_database)).splitlines()
+
+    assert [json.loads(line)["subject"] for line in listed] == ["users/3", "users/1", "users/2"]

@@ -20,7 +20,7 @@ from dramatiq.common import current_millis
 
 from messaging import transport
 from messaging.message import QuietMessage, contents
-from messaging.receipts import Receipt, describe, report
+from messaging.receipts import Receipt, clean, describe, report
 
 if TYPE_CHECKING:
     from messaging.broker import HeraldBroker
@@ -68,7 +68,7 @@ class Consumer(_RedisConsumer):
 
     def nack(self, message: MessageProxy) -> None:
         """Tell the relay of a message that no actor here is for. Redis keeps no dead letters: PostgreSQL does."""
-        error = f"no actor {message.actor_name} in this worker: deploy one that has it"
+        error = clean(f"no actor {message.actor_name} in this worker: deploy one that has it")
         carried = contents(message._message)
         with suppress(redis.RedisError):
             report(self.broker.client, [Receipt(**asdict(each), outcome="retry", error=error) for each in carried])

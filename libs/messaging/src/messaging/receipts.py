@@ -42,16 +42,23 @@ class Receipt:
 
     def __post_init__(self) -> None:
         """Refuse what PostgreSQL would refuse."""
-        if self.outcome not in OUTCOMES or not 0 <= self.dispatch <= MAX_DISPATCH:
+        if self.outcome not in OUTCOMES or type(self.dispatch) is not int or not 0 <= self.dispatch <= MAX_DISPATCH:
             raise ValueError(f"not a receipt: outcome {self.outcome!r}, dispatch {self.dispatch!r}")
         if self.after is not None and not 0 <= self.after <= MAX_AFTER:
             raise ValueError(f"not a receipt: after {self.after!r}")
+        for text in (self.subscription, self.error or ""):
+            if not isinstance(text, str) or clean(text) != text:
+                raise ValueError("not a receipt: text that PostgreSQL can't store")
+
+
+def clean(text: str) -> str:
+    """Return text as PostgreSQL can store it, of at most 500 characters."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()[:MAX_ERROR]
 
 
 def describe(error: BaseException) -> str:
-    """Tell an error in one line that PostgreSQL can store, of at most 500 characters."""
-    text = f"{type(error).__name__}: {error}".replace("\x00", "")
-    return text.encode("utf-8", "replace").decode()[:MAX_ERROR]
+    """Tell an error so that PostgreSQL can store it, in at most 500 characters."""
+    return clean(f"{type(error).__name__}: {error}")
 
 
 def report(client: redis.Redis, receipts: Sequence[Receipt]) -> None:

@@ -1,0 +1,156 @@
+"""The relay's loops: woken at once, patient with errors, and never given up."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+import redis
+from tests.integration.conftest import QUICK_SUBSCRIPTIONS, RelayParts
+from tests.integration.test_subscriber import until
+
+from contracts import Event, EventData
+from devstack.redis_server import RedisServer
+from messaging.receipts import Receipt, ReceiptReader, report
+from messaging.relay.dispatch import Dispatcher
+from messaging.relay.relay import _dispatch_forever, _forever, run
+
+Publish = Callable[..., list[Event[EventData]]]
+
+
+class Clock(threading.Event):
+    """A `stop` that nobody waits for: it notes for how long it was asked to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        return self.is_set()
+
+
+def repeat(*outcomes: Exception | None) -> Clock:
+    """Let a loop's step end in these ways, one after the other, and then stop it."""
+    stop, left = Clock(), list(outcomes)
+
+    def step() -> None:
+        outcome = left.pop(0)
+        if not left:
+            stop.set()
+        if outcome:
+            raise outcome
+
+    _forever(step, stop)
+    return stop
+
+
+def test_while_a_server_is_away_a_loop_tries_again_ever_more_rarely() -> None:
+    away = [redis.ConnectionError("away"), psycopg.OperationalError("away")] * 4
+
+    stop = repeat(*away, None, redis.TimeoutError("again"))
+
+    assert stop.waits == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0, 0.1])
+
+
+def test_a_bug_stops_no_loop() -> None:
+    assert repeat(ValueError("a bug"), None).waits == [2.0]
+
+
+@contextmanager
+def dispatching(relay: RelayParts, users_database: str) -> Iterator[None]:
+    """Let the dispatch loop run, which looks by itself only once a minute, until it has nothing to do."""
+    idle, stop = threading.Event(), threading.Event()
+
+    class Observed(Dispatcher):
+        def next_due(self) -> float | None:
+            due = super().next_due()
+            idle.set()
+            return due
+
+    dispatcher = Observed(relay.pool, relay.redis, QUICK_SUBSCRIPTIONS)
+    loop = threading.Thread(target=_dispatch_forever, args=(users_database, dispatcher, stop))
+    loop.start()
+    try:
+        assert idle.wait(20)
+        yield
+    finally:
+        stop.set()
+        relay.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s", listener(relay))
+        loop.join()
+
+
+def listener(relay: RelayParts) -> int | None:
+    """Return the process of PostgreSQL that the dispatch loop listens at."""
+    query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'herald-listen' AND datname = current_database()"
+    with relay.pool.connection() as connection:
+        row = connection.execute(query.encode()).fetchone()
+    return row[0] if row else None
+
+
+@pytest.fixture
+def _once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("messaging.relay.relay.IDLE_SECONDS", 60.0)
+
+
+@pytest.mark.usefixtures("_once_a_minute")
+def test_an_idle_relay_is_woken_by_what_is_published(
+    relay: RelayParts, publish_users: Publish, users_database: str
+) -> None:
+    with dispatching(relay, users_database):
+        [event] = publish_users(1)
+
+        until(lambda: relay.row(event.id)["state"] == "queued")
+
+
+@pytest.mark.usefixtures("_once_a_minute")
+def test_an_idle_relay_wakes_by_itself_when_a_delivery_becomes_due(
+    relay: RelayParts, publish_users: Publish, users_database: str
+) -> None:
+    [event] = publish_users(1, available_at=datetime.now(UTC) + timedelta(seconds=1))
+    with dispatching(relay, users_database):
+        until(lambda: relay.row(event.id)["state"] == "queued")
+
+
+@pytest.mark.usefixtures("_once_a_minute")
+def test_a_relay_that_lost_its_ear_listens_again(
+    relay: RelayParts, publish_users: Publish, users_database: str
+) -> None:
+    with dispatching(relay, users_database):
+        deaf = listener(relay)
+        relay.execute("SELECT pg_terminate_backend(%s)", deaf)
+
+        until(lambda: listener(relay) not in {None, deaf})
+        [event] = publish_users(1)
+        until(lambda: relay.row(event.id)["state"] == "queued")
+
+
+def test_a_relay_takes_over_what_a_dead_one_had_read_and_forgets_it_when_it_is_done(
+    relay: RelayParts,
+    publish_users: Publish,
+    users_database: str,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("messaging.relay.relay.IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("messaging.relay.relay.RECONCILE_SECONDS", 0.2)
+    monkeypatch.setattr("messaging.relay.relay.TAKE_OVER_SECONDS", 0.0)
+    read, unread = publish_users(2)
+    relay.dispatcher.dispatch()
+    dead = ReceiptReader(relay.redis, "dead")
+    dead.read(wait=0.001)
+    report(relay.redis, [Receipt(read.id, "audit_log", 1, "succeeded")])
+    dead.read(wait=1)  # ... and here it dies
+    report(relay.redis, [Receipt(unread.id, "audit_log", 1, "succeeded")])
+    stop = threading.Event()
+    loop = threading.Thread(target=run, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
+    loop.start()
+    try:
+        for event in (read, unread):
+            until(lambda: relay.row(event.id)["state"] == "succeeded")  # noqa: B023  # called at once
+        until(lambda: relay.redis.xlen("herald:receipts") == 0)
+    finally:
+        stop.set()
+        loop.join()
