@@ -1,5 +1,6 @@
 """The relay's parts on real PostgreSQL and Redis, one step at a time: no clock is waited for, leases are aged."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +11,17 @@ import redis
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, RetryPolicy, Subscription
 from devstack.postgres import Postgres
-from messaging import message, transport
+from devstack.redis_server import RedisServer
+from messaging import Delivery, HeraldBroker, message, subscribe, transport
 from messaging.database import Pool
 from messaging.receipts import Outcome, Receipt, ReceiptReader
+from messaging.relay import run
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.reconcile import Reconciler
 
 from .live_api import LiveApi, live_api
+from .workers import Consume, working
 
 QUICK = RetryPolicy(max_attempts=3, first_delay=0.01, max_delay=0.05, max_crashes=2)
 QUICK_SUBSCRIPTIONS = tuple(each.model_copy(update={"retry": QUICK}) for each in (WELCOME_EMAIL, AUDIT_LOG))
@@ -111,3 +115,43 @@ def api(running_api: LiveApi) -> LiveApi:
     """users-api with no users yet."""
     running_api.forget_everything()
     return running_api
+
+
+@pytest.fixture
+def quick_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing that stops wait for as long as in production."""
+    monkeypatch.setattr("dramatiq.worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS", 0.2)
+    monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", 0.2)
+    monkeypatch.setattr("messaging.consumer.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("messaging.relay.relay.IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("messaging.relay.relay.RECONCILE_SECONDS", 0.2)
+
+
+@pytest.fixture
+def running_relay(
+    users_database: str, redis_server: RedisServer, relay: RelayParts, subscriptions: tuple[Subscription, ...]
+) -> Iterator[None]:
+    """A whole relay, in a thread."""
+    stop = threading.Event()
+    thread = threading.Thread(target=run, args=(users_database, redis_server.url, subscriptions, stop))
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+
+
+@pytest.fixture
+def consume(redis_server: RedisServer, redis_client: redis.Redis, running_relay: None) -> Iterator[Consume]:
+    """Start a worker for one subscription: `consume(AUDIT_LOG, handler)`."""
+    brokers = []
+
+    def start(subscription: Subscription, handler: Callable[[Delivery], None]) -> None:
+        broker = HeraldBroker(redis_server.url)
+        subscribe(broker, subscription, handler, receipts=redis_client)
+        context = working(broker)
+        context.__enter__()
+        brokers.append(context)
+
+    yield start
+    for context in brokers:
+        context.__exit__(None, None, None)

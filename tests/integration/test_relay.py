@@ -9,13 +9,14 @@ import psycopg
 import pytest
 import redis
 from tests.integration.conftest import QUICK_SUBSCRIPTIONS, RelayParts
-from tests.integration.test_subscriber import until
 
 from contracts import Event, EventData
 from devstack.redis_server import RedisServer
 from messaging.receipts import Receipt, ReceiptReader, report
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.relay import _dispatch_forever, _forever, run
+
+from .workers import until
 
 Publish = Callable[..., list[Event[EventData]]]
 

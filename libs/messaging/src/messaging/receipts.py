@@ -16,8 +16,9 @@ import redis
 from messaging import transport
 from messaging.errors import MAX_AFTER
 
-Outcome = Literal["started", "handed_back", "succeeded", "retry", "failed", "uncertain"]
-OUTCOMES = get_args(Outcome)
+Outcome = Literal["started", "handed_back", "retry", "failed", "uncertain", "succeeded"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+"""By weight: where one dispatch has several, as when a message came twice, the last of these is what counts."""
 
 GROUP = "relay"
 MAX_UNREAD = 1_000_000

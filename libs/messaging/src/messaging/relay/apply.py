@@ -9,13 +9,10 @@ import structlog
 from contracts import Subscription
 from messaging import deliveries
 from messaging.database import Pool
-from messaging.receipts import Receipt
+from messaging.receipts import OUTCOMES, Receipt
 from messaging.relay.dispatch import LEASE
 
 FINAL = ("succeeded", "failed", "uncertain")
-OUTCOMES_BY_WEIGHT = ("started", "handed_back", "retry", "failed", "uncertain", "succeeded")
-WEIGHT = {outcome: weight for weight, outcome in enumerate(OUTCOMES_BY_WEIGHT)}
-"""Which news counts when one dispatch has several: a message that came twice may tell both of work and of waiting."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
@@ -70,7 +67,7 @@ def _weightiest(receipts: Iterable[Receipt]) -> dict[str, list[Receipt]]:
     kept: dict[tuple[UUID, str, int], Receipt] = {}
     for receipt in receipts:
         key = (receipt.event_id, receipt.subscription, receipt.dispatch)
-        if key not in kept or WEIGHT[receipt.outcome] > WEIGHT[kept[key].outcome]:
+        if key not in kept or OUTCOMES.index(receipt.outcome) > OUTCOMES.index(kept[key].outcome):
             kept[key] = receipt
     by_outcome: dict[str, list[Receipt]] = {}
     for receipt in kept.values():

@@ -1,0 +1,296 @@
+"""How a worker gets messages out of Redis and lets go of them: through refusals, silence and shutdown."""
+
+import threading
+from pathlib import Path
+
+import pytest
+import redis
+from dramatiq import Message, Worker
+
+from contracts import AUDIT_LOG, WELCOME_EMAIL
+from devstack.redis_server import RedisServer
+from messaging import (
+    Delivery,
+    HeraldBroker,
+    subscribe,
+    transport,
+)
+from messaging.consumer import Consumer
+from messaging.database import Pool
+from messaging.relay.dispatch import Dispatcher
+
+from .conftest import RelayParts
+from .workers import Consume, Publish, states, until, working
+
+pytestmark = pytest.mark.usefixtures("quick_shutdown")
+
+
+def test_a_worker_that_stops_hands_back_what_it_has_not_begun(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis, running_relay: None
+) -> None:
+    began, finish = threading.Event(), threading.Event()
+    handled: list[str] = []
+
+    def work(delivery: Delivery) -> None:
+        began.set()
+        finish.wait(20)
+        handled.append(delivery.event.subject)
+
+    publish_users(30)
+    until(lambda: states(relay, "welcome_email") == {"queued": 30})
+    broker = HeraldBroker(redis_server.url)
+    subscribe(broker, WELCOME_EMAIL, work, receipts=redis_client)
+    with working(broker, threads=1) as worker:
+        began.wait(20)
+        threading.Timer(0.2, finish.set).start()
+        worker.stop()
+
+    assert len(handled) == 1, "it finishes the event in hand and begins no other"
+    until(lambda: states(relay, "welcome_email")["succeeded"] == 1)
+    relay.age_leases()
+    with relay.pool.connection() as connection:
+        counted = connection.execute("SELECT sum(attempts) FROM deliveries WHERE subscription = 'welcome_email'")
+        assert counted.fetchone() == (1,), "what it handed back counts for nothing"
+    until(lambda: redis_client.llen("dramatiq:notifier") == 3)  # two as they were, and one with the rest of the first
+    assert redis_client.keys("dramatiq:__acks__*") == []
+    assert redis_client.smembers(transport.WORKERS) == set(), "nobody need look for it"
+
+
+def test_a_fetch_whose_reply_was_lost_is_handed_back(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    broker.do_fetch("auditor", 10)  # it was ours in Redis, and its reply never reached us
+
+    found = next(message for message in broker.consume("auditor", prefetch=10) if message)
+
+    assert found.actor_name == "audit_log"
+    broker.client.close()
+
+
+def test_a_message_that_cannot_be_read_holds_up_no_other(
+    relay: RelayParts, publish_users: Publish, consume: Consume, redis_client: redis.Redis
+) -> None:
+    forged: list[tuple[object, ...]] = [
+        (),
+        ([7],),
+        ([{"event": {}}],),
+        ([{"event": {"id": "x"}, "dispatch": "y"}],),
+        (None,),
+    ]
+    garbage = [
+        b"not a message",
+        *(Message("auditor", "audit_log", each, {}, {"redis_message_id": str(each)}).encode() for each in forged),
+    ]
+    for number, data in enumerate(garbage):
+        message_id = "garbage" if not number else str(forged[number - 1])
+        redis_client.hset("dramatiq:auditor.msgs", message_id, data)
+        redis_client.rpush("dramatiq:auditor", message_id)
+    consume(AUDIT_LOG, lambda delivery: None)
+
+    publish_users(5)
+
+    until(lambda: states(relay) == {"succeeded": 5})
+
+
+def test_a_message_for_an_actor_this_worker_lacks_is_told_to_the_relay(
+    relay: RelayParts, publish_users: Publish, consume: Consume, redis_client: redis.Redis
+) -> None:
+    consume(WELCOME_EMAIL.model_copy(update={"queue": "auditor"}), lambda delivery: None)  # not audit_log's actor
+
+    [event] = publish_users(1)
+
+    until(lambda: "no actor audit_log" in str(relay.row(event.id)["last_error"]))
+    assert redis_client.keys("dramatiq:auditor.XQ*") == []
+
+
+def test_a_worker_recovers_when_redis_refused_everything_for_a_while(
+    relay: RelayParts,
+    publish_users: Publish,
+    consume: Consume,
+    redis_client: redis.Redis,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refused = threading.Event()
+
+    def work(delivery: Delivery) -> None:
+        if not refused.is_set():
+            redis_client.config_set("maxmemory", 1)  # full: acknowledgements and receipts are refused
+            refused.set()
+
+    consume(AUDIT_LOG, work)
+    publish_users(1)
+    try:
+        refused.wait(20)
+        until(lambda: not redis_client.hlen("dramatiq:auditor.msgs"))  # what is done leaves even a full Redis
+    finally:
+        redis_client.config_set("maxmemory", 0)
+
+    relay.age_leases()
+    until(lambda: states(relay) == {"succeeded": 1})
+    assert "example.com" not in caplog.text, "Dramatiq's lines quote no event"
+
+
+def test_an_acknowledgement_that_redis_refuses_is_tried_again(
+    relay: RelayParts,
+    publish_users: Publish,
+    consume: Consume,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    acknowledge, refusals = HeraldBroker.do_ack, iter([redis.ResponseError("READONLY"), redis.TimeoutError("silent")])
+
+    def refuse_twice(broker: HeraldBroker, queue_name: str, message_id: str) -> None:
+        for refusal in refusals:
+            raise refusal
+        acknowledge(broker, queue_name, message_id)
+
+    monkeypatch.setattr(HeraldBroker, "do_ack", refuse_twice)
+    consume(AUDIT_LOG, lambda delivery: None)
+
+    publish_users(1)
+
+    until(lambda: states(relay) == {"succeeded": 1} and not relay.redis.hlen("dramatiq:auditor.msgs"))
+    assert "READONLY" in caplog.text
+    assert "example.com" not in caplog.text, "Dramatiq's lines quote no event"
+
+
+def test_a_worker_that_is_told_to_stop_stops_even_with_redis_away(
+    publish_users: Publish, relay: RelayParts, tmp_path: Path, users_pool: Pool
+) -> None:
+    server = RedisServer(tmp_path / "redis", appendonly=False)
+    server.start()
+    client = transport.connect(server.url)
+    publish_users(1)
+    Dispatcher(users_pool, client, (AUDIT_LOG,)).dispatch()
+    began, finish = threading.Event(), threading.Event()
+
+    def work(delivery: Delivery) -> None:
+        began.set()
+        finish.wait(20)
+
+    broker = HeraldBroker(server.url)
+    subscribe(broker, AUDIT_LOG, work, receipts=client)
+    worker = Worker(broker, worker_threads=1, worker_timeout=100)
+    worker.start()
+    began.wait(20)
+    server.stop()
+    threading.Timer(0.2, finish.set).start()
+
+    worker.stop(timeout=20_000)
+
+    assert not any(thread.is_alive() for thread in worker.workers)
+    client.close()
+    broker.client.close()
+
+
+def test_a_worker_with_its_hands_full_still_beats(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    finish = threading.Event()
+
+    def work(delivery: Delivery) -> None:
+        finish.wait(20)
+
+    publish_users(30)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    subscribe(broker, WELCOME_EMAIL, work, receipts=redis_client)
+    with working(broker, threads=1):
+        until(lambda: redis_client.llen("dramatiq:notifier") == 1)  # two messages of three are all it takes
+        redis_client.delete(transport.heartbeat_key(broker.broker_id))
+        try:
+            until(lambda: bool(redis_client.exists(transport.heartbeat_key(broker.broker_id))), 10)
+        finally:
+            broker.stopping.set()
+            finish.set()
+
+
+def test_a_restarted_redis_that_forgot_its_scripts_is_taught_them_again(
+    relay: RelayParts, publish_users: Publish, consume: Consume, redis_client: redis.Redis
+) -> None:
+    consume(AUDIT_LOG, lambda delivery: None)
+    redis_client.script_flush()
+
+    publish_users(1)
+
+    until(lambda: states(relay) == {"succeeded": 1})
+
+
+def test_a_worker_that_leaves_with_messages_in_hand_is_looked_after(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    broker.declare_queue("auditor")
+    next(message for message in broker.consume("auditor", prefetch=10) if message)
+
+    broker.leave()
+
+    assert transport.members(redis_client, transport.WORKERS) == {broker.broker_id}
+    broker.client.close()
+
+
+def test_a_consumer_that_closes_hands_back_what_it_gave_to_no_thread(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    publish_users(30)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    consumer = Consumer(broker, "notifier", prefetch=10, timeout=100)
+    next(message for message in consumer if message)  # it fetched three and gave one away
+    consumer.message_cache.append(b"not a message")
+
+    consumer.close()
+
+    assert redis_client.llen("dramatiq:notifier") == 2
+    broker.client.close()
+
+
+def test_a_consumer_that_reconnects_leaves_alone_what_a_thread_has_in_hand(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    next(message for message in broker.consume("auditor", prefetch=10) if message)
+
+    assert next(broker.consume("auditor", prefetch=10)) is None
+
+    assert redis_client.llen("dramatiq:auditor") == 0
+    broker.client.close()
+
+
+def test_what_is_let_go_of_is_not_held_for_ever(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer
+) -> None:
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    consumer = broker.consume("auditor", prefetch=10)
+    message = next(message for message in consumer if message)
+    assert len(broker.held) == 1
+
+    consumer.ack(message)
+
+    assert broker.held == set()
+    broker.client.close()
+
+
+def test_a_worker_that_is_stopping_takes_no_more_messages_and_still_beats(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    consumer = broker.consume("auditor", prefetch=10)
+    broker.stopping.set()
+
+    assert [next(consumer) for _ in range(3)] == [None, None, None]  # the first might only teach Redis its scripts
+
+    assert redis_client.llen("dramatiq:auditor") == 1
+    assert redis_client.exists(transport.heartbeat_key(broker.broker_id))
+    broker.client.close()
