@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := libs/contracts libs/messaging libs/devstack services/users-api services/notifier services/auditor
+PACKAGES := libs/contracts libs/messaging libs/devstack libs/chaos services/users-api services/notifier services/auditor
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help

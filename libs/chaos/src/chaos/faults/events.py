@@ -1,0 +1,98 @@
+"""Events that consumers can't bear: one that kills, one from the future; and an effect that doesn't exist yet."""
+
+import psycopg
+
+from chaos.faults.processes import SENDING, insert_user
+from chaos.ledger import Ledger
+from chaos.load import Answered, Load
+from chaos.sabotage.events import UserRegisteredV2
+from chaos.trial import Fault, Trial
+from contracts import SUBSCRIPTIONS, WELCOME_EMAIL
+
+POISON = "poison@example.com"
+
+
+class Poison(Fault):
+    """Whoever handles one certain event dies, each time; somebody always starts the notifier again."""
+
+    number = 16
+    title = "a poison event: a handler that kills its process"
+    environment = {"SMTP_TIMEOUT": "4"}
+    share = 0.5
+
+    def prepare(self, trial: Trial) -> None:
+        self._in_flight = self._deaths = 0
+        trial.system.sabotage("notifier", f"poison:{POISON}", lasting=True)
+
+    def strike(self, trial: Trial) -> None:
+        trial.wait_for_share(trial.dice.uniform(0.2, 0.6))
+        poison = Load(trial.system.herald.port, 0, 0)
+        poison.answered[POISON] = Answered(trial.system.register("poison")["id"], 0.0, 0.0, 1)
+        trial.loads.append(poison)
+        trial.strike_now()
+        while not self._given_up(trial):
+            trial.system.until(lambda: self._given_up(trial) or not trial.system.processes["notifier"].running)
+            if not trial.system.processes["notifier"].running:
+                self._deaths += 1
+                self._in_flight += trial.system.query("notifier", SENDING)[0][0]
+                trial.system.replace("notifier")
+            trial.tell(f"died {self._deaths} times")
+
+    def _given_up(self, trial: Trial) -> bool:
+        query = (
+            "SELECT FROM deliveries JOIN events ON events.id = event_id JOIN users ON subject = 'users/' || users.id"
+        )
+        where = "email = %(email)s AND state = 'failed'"
+        return bool(trial.system.query("users", f"{query} WHERE {where}", {"email": POISON}))  # ours
+
+    def judge(self, trial: Trial, ledger: Ledger) -> None:
+        state, _, crashes, _ = ledger.states[POISON, "welcome_email"]
+        others = ledger.failed + ledger.uncertain - 1
+        k, d = self._in_flight, ledger.duplicate_mails
+        ledger.expect(state == "failed", f"the poison event is {state}")
+        ledger.expect(crashes == WELCOME_EMAIL.retry.max_crashes, f"{crashes} crashes counted")
+        ledger.expect(not others, f"{others} others failed or uncertain")
+        ledger.expect(d <= k, f"{d} mails twice with K = {k}")
+        ledger.figure = f"failed after {crashes} crashes in {self._deaths} deaths; all others arrived; K = {k}, D = {d}"
+
+
+class Webhook(Fault):
+    """There is no webhook yet."""
+
+    number = 17
+    title = "webhook endpoint down, then back"
+    absent = "there is no webhook yet"
+
+
+class UnknownVersion(Fault):
+    """A producer is ahead: it publishes version 2, and the consumers know version 1 until they are upgraded."""
+
+    number = 20
+    title = "an event version the consumer doesn't know"
+
+    def strike(self, trial: Trial) -> None:
+        trial.wait_for_share(trial.dice.uniform(0.2, 0.8))
+        trial.strike_now()
+        newer = Load(trial.system.herald.port, 0, 0)
+        trial.loads.append(newer)
+        self._published = max(5, trial.load.total // 50)
+        with psycopg.connect(trial.system.herald.databases["users"], autocommit=True) as connection:
+            for number in range(self._published):
+                email = f"newer{number}@example.com"
+                user_id = insert_user(connection, email, UserRegisteredV2, locale="de")
+                newer.answered[email] = Answered(user_id, 0.0, 0.0, 1)
+
+    def afterwards(self, trial: Trial) -> None:
+        listed = trial.system.run("users-api", "deliveries", "list", "--state", "failed", "--limit", "100000", "--json")
+        self._parked = listed.count("UnknownEventVersion")
+        for name in ("notifier", "auditor"):
+            trial.system.replace(name, "version:2")
+        for subscription in SUBSCRIPTIONS:
+            trial.system.run("users-api", "replay", "--subscription", subscription.name, "--since", "2000-01-01")
+        trial.settle(self.patience)
+
+    def judge(self, trial: Trial, ledger: Ledger) -> None:
+        super().judge(trial, ledger)
+        effects = self._published * len(SUBSCRIPTIONS)
+        ledger.expect(self._parked == effects, f"{self._parked} of {effects} parked")
+        ledger.figure = f"{self._parked} parked and listed, replayed after the upgrade"

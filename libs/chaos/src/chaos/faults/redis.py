@@ -1,0 +1,115 @@
+"""Redis wiped, killed, away and full. It is transport only, so nothing of this may show."""
+
+import time
+
+from chaos.ledger import Ledger
+from chaos.trial import Fault, Trial
+
+WAITS_FOR_LOST = """
+-- Deliveries that still wait for a message from before the fault.
+SELECT count(*) FROM deliveries
+WHERE state IN ('queued', 'running') AND queued_at < to_timestamp(%(struck)s)
+"""
+
+
+class Flush(Fault):
+    """Everything in Redis is gone, and Redis is there."""
+
+    number = 7
+    title = "FLUSHALL of Redis in mid-load"
+    recovers_within = 15.0
+    noticed = 0.0
+
+    def strike(self, trial: Trial) -> None:
+        trial.wait_for_share(trial.dice.uniform(0.2, 0.8))
+        self.wipe(trial)
+        began = time.monotonic()
+        given = {"struck": trial.struck}
+        trial.system.until(lambda: trial.system.query("users", WAITS_FOR_LOST, given)[0][0] == 0)
+        self.noticed = time.monotonic() - began
+
+    def wipe(self, trial: Trial) -> None:
+        """Lose everything."""
+        trial.strike_now()
+        trial.system.redis.flushall()
+
+    def judge(self, trial: Trial, ledger: Ledger) -> None:
+        super().judge(trial, ledger)
+        ledger.figure = f"D = 0; nothing waits for a lost message after {self.noticed:.1f} s"
+
+
+class Kill(Flush):
+    """Redis dies and comes back with nothing."""
+
+    number = 8
+    title = "SIGKILL of Redis, started again empty"
+
+    def wipe(self, trial: Trial) -> None:
+        trial.strike_now()
+        trial.system.redis_server.kill()
+        time.sleep(trial.dice.uniform(0, 2))
+        trial.system.redis_server.start()
+
+
+class Down(Fault):
+    """Half of the load with Redis, half without."""
+
+    number = 9
+    title = "Redis down for a minute or more"
+    per_second = 40.0
+    ratio = 1.2
+
+    def strike(self, trial: Trial) -> None:
+        began = time.monotonic()
+        trial.wait_for_share(0.5)
+        trial.strike_now()
+        with_redis = time.monotonic()
+        self.take(trial)
+        trial.load.join()
+        self.without = time.monotonic() - with_redis
+        self.before = _p99(trial.load.seconds(began + self.without * 0.1, with_redis))
+        self.during = _p99(trial.load.seconds(with_redis))
+        self.give_back(trial)
+        trial.strike_now()
+
+    def take(self, trial: Trial) -> None:
+        """Let Redis be of no use."""
+        trial.system.redis_server.kill()
+
+    def give_back(self, trial: Trial) -> None:
+        """Let it be of use again."""
+        trial.system.redis_server.start()
+
+    def judge(self, trial: Trial, ledger: Ledger) -> None:
+        super().judge(trial, ledger)
+        ratio = self.during / self.before
+        ledger.expect(ratio <= self.ratio, f"p99 of POST was {ratio:.2f} times that with Redis")
+        ledger.figure = (
+            f"{self.without:.0f} s; p99 of POST {1000 * self.during:.0f} ms against {1000 * self.before:.0f} ms: "
+            f"{ratio:.2f}"
+        )
+
+
+class Full(Down):
+    """Redis answers, and takes nothing more."""
+
+    number = 10
+    title = "Redis full (`noeviction`)"
+    share = 0.5
+
+    def take(self, trial: Trial) -> None:
+        used = trial.system.redis.info("memory")["used_memory"]
+        trial.system.redis.config_set("maxmemory", used)
+
+    def give_back(self, trial: Trial) -> None:
+        trial.system.redis.config_set("maxmemory", 0)
+
+    def judge(self, trial: Trial, ledger: Ledger) -> None:
+        super().judge(trial, ledger)
+        said = "OOM" in trial.system.log("relay")
+        ledger.expect(said, "the relay didn't say that Redis is full")
+        ledger.figure += "; the relay says so" if said else ""
+
+
+def _p99(seconds: list[float]) -> float:
+    return seconds[int(len(seconds) * 0.99)] if seconds else float("nan")

@@ -1,0 +1,65 @@
+"""A TCP proxy before PostgreSQL that cuts connections while they commit."""
+
+import asyncio
+import random
+import threading
+from contextlib import suppress
+
+from devstack.ports import free_port
+
+COMMIT = b"COMMIT"
+
+
+class CutProxy:
+    """Stands before PostgreSQL's `port`, and cuts a `share` of COMMITs: half of them unheard, half of them done."""
+
+    def __init__(self, port: int, dice: random.Random, *, share: float) -> None:
+        self.port = free_port()
+        self.cut_before = 0
+        self.cut_after = 0
+        self._to = port
+        self._dice = dice
+        self._share = share
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def start(self) -> None:
+        """Listen."""
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(asyncio.start_server(self._serve, "127.0.0.1", self.port), self._loop).result()
+
+    def stop(self) -> None:
+        """Cut everything."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        server, to_server = await asyncio.open_connection("127.0.0.1", self._to)
+        answers = asyncio.create_task(_pump(server, to_client))
+        with suppress(OSError):
+            while data := await client.read(65536):
+                if COMMIT in data and self._dice.random() < self._share:
+                    await self._cut(data, to_server, answers)
+                    break
+                to_server.write(data)
+                await to_server.drain()
+        answers.cancel()
+        to_server.close()
+        to_client.close()
+
+    async def _cut(self, data: bytes, to_server: asyncio.StreamWriter, answers: "asyncio.Task[None]") -> None:
+        if self._dice.random() < 0.5:  # a coin
+            self.cut_before += 1
+            return
+        self.cut_after += 1
+        answers.cancel()
+        to_server.write(data)
+        await to_server.drain()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()

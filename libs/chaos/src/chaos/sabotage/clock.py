@@ -1,0 +1,15 @@
+"""A wrong wall clock."""
+
+from datetime import timedelta
+
+import time_machine
+
+_travels: list[time_machine.travel] = []
+
+
+def skew(seconds: float) -> None:
+    """Let every clock of this process be wrong by so many seconds, and go on. The last order counts."""
+    while _travels:
+        _travels.pop().stop()
+    _travels.append(time_machine.travel(timedelta(seconds=seconds), tick=True))
+    _travels[-1].start()

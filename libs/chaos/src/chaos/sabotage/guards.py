@@ -1,0 +1,117 @@
+"""Herald without one of its guards. A ledger that stays green without a guard would prove nothing about it."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+from uuid import uuid4
+
+from chaos.sabotage.errors import OrderUnknown
+
+
+def take_away(guard: str) -> None:
+    """Let this process work without a guard, as far as it has a part in it.
+
+    Raises:
+        OrderUnknown: there is no such guard, or the code that it was has changed.
+    """
+    if guard not in GUARDS:
+        raise OrderUnknown(f"without:{guard}; there are: {', '.join(GUARDS)}")
+    GUARDS[guard]()
+
+
+def _idempotency() -> None:
+    """Every attempt sends and writes, whatever was done before. (The rig drops the log's unique key.)"""
+    from auditor import handlers
+    from notifier.ledger import Claim, Ledger
+
+    def claim(self: Ledger, event_id: Any, kind: str, generation: int) -> Claim:
+        return Claim(event_id, kind, uuid4(), time.monotonic() + 60)
+
+    _set(Ledger, "claim", claim)
+    _set(Ledger, "record", lambda self, claim, **more: None)
+    _cut(handlers, "_RECORD", "ON CONFLICT (event_id) DO NOTHING")
+
+
+def _leases() -> None:
+    """A lease lasts for ever."""
+    from messaging.relay import apply, dispatch, reconcile
+
+    for module in (apply, dispatch, reconcile):
+        _set(module, "LEASE", 1e8)
+
+
+def _reconciliation() -> None:
+    """Nobody looks for what got lost."""
+    from messaging.relay.reconcile import Reconciler
+
+    _set(Reconciler, "reconcile", lambda self: None)
+
+
+def _outbox() -> None:
+    """The event is published after the commit, in a transaction of its own: what most people write first."""
+    from messaging import publish
+    from users_api import registration, routes
+
+    unpublished: ContextVar[list[Any]] = ContextVar("unpublished")
+    pools: list[Any] = []
+    transaction, in_time = (getattr(routes, name) for name in ("transaction", "in_time"))
+
+    def keep(events: Any) -> tuple[str, dict[str, Any]]:
+        unpublished.get().extend(events)
+        return "SELECT", {}
+
+    @asynccontextmanager
+    async def remembered(pool: Any) -> AsyncIterator[Any]:
+        pools[:] = [pool]
+        async with transaction(pool) as connection:
+            yield connection
+
+    async def then_publish(work: Awaitable[Any]) -> Any:
+        events: list[Any] = []
+        unpublished.set(events)
+        answer = await in_time(work)
+        if events:
+            async with transaction(pools[0]) as connection:
+                await connection.execute(*publish(events))
+        return answer
+
+    _set(registration, "publish", keep)
+    _set(routes, "transaction", remembered)
+    _set(routes, "in_time", then_publish)
+
+
+def _fencing() -> None:
+    """News about an older dispatch, and a claim that somebody else has by now, count like any other."""
+    from messaging import deliveries
+    from notifier import ledger
+
+    _cut(deliveries, "FINISHED", "deliveries.dispatch = receipt.dispatch AND state IN ('queued', 'running')", "true")
+    _cut(deliveries, "RETRIED", "JOIN deliveries USING (event_id, subscription, dispatch)",
+         "JOIN deliveries USING (event_id, subscription)")  # fmt: skip
+    _cut(deliveries, "RETRIED", "WHERE state IN ('queued', 'running')", "")
+    for statement in ("_RECORD", "_RELEASE"):
+        _cut(ledger, statement, "AND claim = %(token)s", "")
+
+
+def _set(owner: Any, name: str, value: Any) -> None:
+    if not hasattr(owner, name):
+        raise OrderUnknown(f"{owner.__name__} has no {name} any more")
+    setattr(owner, name, value)
+
+
+def _cut(owner: Any, name: str, condition: str, instead: str = "") -> None:
+    statement: str = getattr(owner, name)
+    if condition not in statement:
+        raise OrderUnknown(f"{owner.__name__}.{name} has no {condition!r} any more")
+    setattr(owner, name, statement.replace(condition, instead))
+
+
+GUARDS = {
+    "idempotency": _idempotency,
+    "leases": _leases,
+    "reconciliation": _reconciliation,
+    "outbox": _outbox,
+    "fencing": _fencing,
+}

@@ -1,0 +1,71 @@
+"""One PostgreSQL for many systems, each with databases of its own, copied from migrated templates."""
+
+from itertools import count
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from auditor.cli import MIGRATIONS as AUDITOR_MIGRATIONS
+from chaos.sink import Sink
+from chaos.system import System
+from devstack.herald import Herald
+from devstack.ports import free_port
+from devstack.postgres import Postgres
+from devstack.redis_server import RedisServer
+from messaging.migrate import migrate
+from notifier.cli import MIGRATIONS as NOTIFIER_MIGRATIONS
+from users_api.app import MIGRATIONS as USERS_MIGRATIONS
+
+SERVICES = {
+    "users": ("users_api", USERS_MIGRATIONS),
+    "notifier": ("notifier", NOTIFIER_MIGRATIONS),
+    "auditor": ("auditor", AUDITOR_MIGRATIONS),
+}
+
+_numbers = count()
+
+
+def make_templates(postgres: Postgres) -> None:
+    """Make a migrated database of each service, to be copied."""
+    for name, (service, packages) in SERVICES.items():
+        postgres.create_database(f"template_{name}")
+        migrate(postgres.url(f"template_{name}"), service=service, packages=packages)
+
+
+def new_database(postgres: Postgres, service: str) -> str:
+    """Copy the template of a service and return the new database's URL."""
+    name = f"{service}_{next(_numbers)}"
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        made = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(made.format(sql.Identifier(name), sql.Identifier(f"template_{service}")))
+    return postgres.url(name)
+
+
+class Servers:
+    """What the rig's systems need: PostgreSQL, synchronous to the disk, and a Redis and a sink for each system."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.postgres = Postgres(directory / "postgres")
+
+    def start(self) -> None:
+        """Start PostgreSQL and prepare its templates."""
+        self.postgres.start()
+        make_templates(self.postgres)
+
+    def stop(self) -> None:
+        """End PostgreSQL."""
+        self.postgres.stop()
+
+    def system(self, name: str, **environment: str) -> System:
+        """Make a system that nobody else uses, with Redis and sink running and its processes not yet."""
+        logs = self.directory / name
+        logs.mkdir(parents=True)
+        redis_server = RedisServer(logs / "redis", appendonly=False)
+        sink = Sink()
+        redis_server.start()
+        sink.start()
+        databases = {service: new_database(self.postgres, service) for service in SERVICES}
+        herald = Herald(databases, redis_server.url, sink.url, free_port(), extra=environment)
+        return System(herald, redis_server, sink, logs)

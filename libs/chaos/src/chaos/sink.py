@@ -1,0 +1,78 @@
+"""An SMTP server that keeps what it accepts, and misbehaves when told to."""
+
+import asyncio
+from collections.abc import Callable
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from devstack.ports import free_port
+
+Answer = Callable[[str], str | None]
+
+
+class Sink:
+    """Keeps what it accepts, on a port of its own for as long as it lives.
+
+    `answer`: its reply to each mail, or a function from the recipient to it, where None is silence for ever.
+    `delay`: seconds before each reply. Clear `release` to let every mail wait.
+    """
+
+    def __init__(self) -> None:
+        self.accepted: list[tuple[str, bytes]] = []
+        self.begun = 0
+        self.answer: str | Answer = "250 OK"
+        self.delay = 0.0
+        self.release = asyncio.Event()
+        self.release.set()
+        self.port = free_port()
+        self._server: Controller | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"smtp://127.0.0.1:{self.port}"
+
+    @property
+    def recipients(self) -> list[str]:
+        """The address of each accepted mail, in order; twice, if it came twice."""
+        return [recipient for recipient, _ in self.accepted]
+
+    @property
+    def mails(self) -> list[EmailMessage]:
+        """The accepted mails, each with its envelope's recipient as X-Recipient."""
+        return [_read(recipient, content) for recipient, content in self.accepted]
+
+    def start(self) -> None:
+        """Listen."""
+        self._server = Controller(self, "127.0.0.1", self.port, server_hostname="sink.localhost")
+        self._server.start()
+
+    def stop(self) -> None:
+        """Stop listening; what was accepted stays."""
+        if self._server:
+            self._server.stop(no_assert=True)
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  # aiosmtpd's
+        """Answer one mail; it is kept before its 250 leaves."""
+        self.begun += 1
+        recipient = envelope.rcpt_tos[0]
+        while not self.release.is_set():
+            await asyncio.sleep(0.01)
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        answer = self.answer if isinstance(self.answer, str) else self.answer(recipient)
+        if answer is None:
+            await asyncio.Event().wait()
+        assert answer is not None  # noqa: S101  # nobody sets that event
+        if answer.startswith("250"):
+            self.accepted.append((recipient, envelope.original_content or b""))
+        return answer
+
+
+def _read(recipient: str, content: bytes) -> EmailMessage:
+    mail = message_from_bytes(content, policy=policy.default)
+    mail["X-Recipient"] = recipient
+    return mail
