@@ -111,7 +111,7 @@ class System:
         """Ask the database of a service: `users`, `notifier` or `auditor`."""
         with psycopg.connect(self.herald.databases[database], autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), given)
-            return cursor.fetchall() if cursor.description else []
+            return cursor.fetchall() if cursor.description is not None else []
 
     def audited(self) -> list[str]:
         """List the addresses in the audit log."""

@@ -3,7 +3,7 @@
 import psycopg
 
 from chaos.faults.processes import SENDING, insert_user
-from chaos.ledger import Ledger
+from chaos.ledger import DELIVERIES, Ledger
 from chaos.load import Answered, Load
 from chaos.sabotage.events import UserRegisteredV2
 from chaos.trial import Fault, Trial
@@ -39,11 +39,8 @@ class Poison(Fault):
             trial.tell(f"died {self._deaths} times")
 
     def _given_up(self, trial: Trial) -> bool:
-        query = (
-            "SELECT FROM deliveries JOIN events ON events.id = event_id JOIN users ON subject = 'users/' || users.id"
-        )
-        where = "email = %(email)s AND state = 'failed'"
-        return bool(trial.system.query("users", f"{query} WHERE {where}", {"email": POISON}))  # ours
+        query = DELIVERIES + "WHERE email = %(email)s AND deliveries.state = 'failed'"
+        return bool(trial.system.query("users", query, {"email": POISON}))
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         state, _, crashes, _ = ledger.states[POISON, "welcome_email"]

@@ -99,14 +99,14 @@ class Full(Down):
 
     def take(self, trial: Trial) -> None:
         used = trial.system.redis.info("memory")["used_memory"]
-        trial.system.redis.config_set("maxmemory", used)
+        trial.system.redis.config_set("maxmemory", used // 2)  # as if somebody else's data filled it
 
     def give_back(self, trial: Trial) -> None:
         trial.system.redis.config_set("maxmemory", 0)
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         super().judge(trial, ledger)
-        said = "OOM" in trial.system.log("relay")
+        said = "'maxmemory'" in trial.system.log("relay")
         ledger.expect(said, "the relay didn't say that Redis is full")
         ledger.figure += "; the relay says so" if said else ""
 
