@@ -2,26 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from itertools import count
+from functools import partial
 
-import psycopg
 import pytest
 import redis
-from psycopg import sql
 
-from auditor.cli import MIGRATIONS as AUDITOR_MIGRATIONS
+from chaos import servers
 from contracts import Event, EventData, UserRegistered
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
 from messaging import publish, transport
 from messaging.database import Pool, open_pool
-from messaging.migrate import migrate
-from notifier.cli import MIGRATIONS as NOTIFIER_MIGRATIONS
-from users_api.app import MIGRATIONS as USERS_MIGRATIONS
-
-SERVICES = {"users_api": USERS_MIGRATIONS, "notifier": NOTIFIER_MIGRATIONS, "auditor": AUDITOR_MIGRATIONS}
-
-_numbers = count()
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +20,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A server with one migrated template database for each service."""
     server = Postgres(tmp_path_factory.mktemp("servers") / "postgres", durable=False)
     server.start()
-    for service, packages in SERVICES.items():
-        server.create_database(f"template_{service}")
-        migrate(server.url(f"template_{service}"), service=service, packages=packages)
+    servers.make_templates(server)
     yield server
     server.stop()
 
@@ -47,15 +36,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 @pytest.fixture
 def new_database(postgres: Postgres) -> Callable[[str], str]:
     """Make a migrated database of a service and return its URL: `new_database("auditor")`."""
-
-    def new(service: str) -> str:
-        name = f"{service}_{next(_numbers)}"
-        with psycopg.connect(postgres.url(), autocommit=True) as connection:
-            made = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-            connection.execute(made.format(sql.Identifier(name), sql.Identifier(f"template_{service}")))
-        return postgres.url(name)
-
-    return new
+    return partial(servers.new_database, postgres)
 
 
 @pytest.fixture
@@ -69,7 +50,7 @@ def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def users_database(new_database: Callable[[str], str]) -> str:
-    return new_database("users_api")
+    return new_database("users")
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 import redis
-from tests.e2e.conftest import System
+
+from chaos.system import System
 
 
 def test_maya_registers_and_is_welcomed_and_audited(system: System) -> None:

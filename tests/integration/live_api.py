@@ -75,7 +75,7 @@ class LiveApi:
 @contextmanager
 def live_api(postgres: Postgres, database: str) -> Iterator[LiveApi]:
     """Run the application on a new database until the block ends."""
-    made = sql.SQL("CREATE DATABASE {} TEMPLATE template_users_api").format(sql.Identifier(database))
+    made = sql.SQL("CREATE DATABASE {} TEMPLATE template_users").format(sql.Identifier(database))
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
         connection.execute(made)
     url = postgres.url(database)
