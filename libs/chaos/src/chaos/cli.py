@@ -3,7 +3,6 @@
 import random
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ import typer
 from chaos import trial
 from chaos.faults import FAULTS
 from chaos.report import Proof, Reporter, Row, markdown
-from chaos.servers import Servers
+from chaos.servers import Servers, own_servers
 from chaos.trial import Fault, Plan
 from chaos.without import GUARDS, Guard
 from devstack.errors import DevstackError
@@ -45,7 +44,9 @@ def ledger(  # noqa: PLR0913, PLR0917  # each is an option
     chosen = _choose(fault)
     if show:
         for each in FAULTS:
-            reporter.console.print(f"{each.number:>2}  {each.title}{f' ({each.absent})' if each.absent else ''}")
+            reporter.console.print(
+                f"{each.number:>2}  {each.title}{f' ({each.absent})' if each.absent else ''}", soft_wrap=True
+            )
         return
     plan = Plan(registrations, _drawn(seed))
     reporter.console.print(f"seed {plan.seed}, {registrations:,} registrations for each fault")
@@ -66,16 +67,12 @@ def _choose(numbers: Sequence[int] | None) -> list[Fault]:
 
 @contextmanager
 def _servers(reporter: Reporter) -> Iterator[Servers]:
-    """Start PostgreSQL in a temporary folder, for as long as it is needed."""
-    servers = Servers(Path(tempfile.mkdtemp(prefix="herald-chaos-")))
+    reporter.console.print("starting PostgreSQL ...")
     try:
-        with reporter.telling("starting PostgreSQL"):
-            servers.start()
-        yield servers
+        with own_servers() as servers:
+            yield servers
     except DevstackError as error:
         sys.exit(f"error: {error}")
-    finally:
-        servers.stop()
 
 
 def _try(fault: Fault, servers: Servers, reporter: Reporter, plan: Plan) -> Row:

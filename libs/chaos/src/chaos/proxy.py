@@ -26,44 +26,52 @@ class CutProxy:
     def start(self) -> None:
         """Listen."""
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(asyncio.start_server(self._serve, "127.0.0.1", self.port), self._loop).result()
+        serving = asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = asyncio.run_coroutine_threadsafe(serving, self._loop).result()
 
     def stop(self) -> None:
-        """Cut everything."""
-        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
+        """Cut everything, and listen no more."""
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
+    async def _end(self) -> None:
+        self._server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # transports close in the next round
+
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_connection("127.0.0.1", self._to)
         answers = asyncio.create_task(_pump(server, to_client))
-        with suppress(OSError):
+        try:
             while data := await client.read(65536):
                 if COMMIT in data and self._dice.random() < self._share:
-                    await self._cut(data, to_server, answers)
+                    await self._cut(data, server, to_server, answers)
                     break
                 to_server.write(data)
                 await to_server.drain()
-        answers.cancel()
-        to_server.close()
-        to_client.close()
+        except (OSError, asyncio.CancelledError):
+            pass  # an end like any other
+        finally:
+            answers.cancel()
+            to_server.transport.abort()
+            to_client.transport.abort()
 
-    async def _cut(self, data: bytes, to_server: asyncio.StreamWriter, answers: "asyncio.Task[None]") -> None:
+    async def _cut(
+        self, data: bytes, server: asyncio.StreamReader, to_server: asyncio.StreamWriter, answers: "asyncio.Task[None]"
+    ) -> None:
         if self._dice.random() < 0.5:  # a coin
             self.cut_before += 1
             return
         self.cut_after += 1
         answers.cancel()
+        await asyncio.wait({answers})
         to_server.write(data)
-        await to_server.drain()
-
-
-async def _cancel_all() -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        await server.read(65536)  # committed: nobody hears of it
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -92,7 +92,8 @@ class Reporter:
         colour = {"green": "green", "RED": "bold red"}.get(row.verdict, "yellow")
         further = row.cells()[-2]
         head = f"{row.fault.number:>2} {row.fault.title}: "
-        self.console.print(Text(head).append(row.verdict, colour).append(f" ({row.seconds:.0f} s) {further}"))
+        told = Text(head).append(row.verdict, colour).append(f" ({row.seconds:.0f} s) {further}")
+        self.console.print(told, soft_wrap=True)
 
     def table(self, rows: Sequence[Row], title: str) -> None:
         """Print the ledger."""

@@ -1,5 +1,8 @@
 """One PostgreSQL for many systems, each with databases of its own, copied from migrated templates."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -43,24 +46,15 @@ def new_database(postgres: Postgres, service: str) -> str:
 
 
 class Servers:
-    """What the rig's systems need: PostgreSQL, synchronous to the disk, and a Redis and a sink for each system."""
+    """What a system needs: databases in one PostgreSQL, and a Redis and a sink of its own. Logs are in `directory`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, postgres: Postgres) -> None:
         self.directory = directory
-        self.postgres = Postgres(directory / "postgres")
-
-    def start(self) -> None:
-        """Start PostgreSQL and prepare its templates."""
-        self.postgres.start()
-        make_templates(self.postgres)
-
-    def stop(self) -> None:
-        """End PostgreSQL."""
-        self.postgres.stop()
+        self.postgres = postgres
 
     def system(self, name: str, **environment: str) -> System:
         """Make a system that nobody else uses, with Redis and sink running and its processes not yet."""
-        logs = self.directory / name
+        logs = self.directory / f"{next(_numbers):03}-{name}"
         logs.mkdir(parents=True)
         redis_server = RedisServer(logs / "redis", appendonly=False)
         sink = Sink()
@@ -69,3 +63,16 @@ class Servers:
         databases = {service: new_database(self.postgres, service) for service in SERVICES}
         herald = Herald(databases, redis_server.url, sink.url, free_port(), extra=environment)
         return System(herald, redis_server, sink, logs)
+
+
+@contextmanager
+def own_servers() -> Iterator[Servers]:
+    """Start a PostgreSQL, synchronous to the disk, in a temporary folder, for as long as it is needed."""
+    directory = Path(tempfile.mkdtemp(prefix="herald-chaos-"))
+    postgres = Postgres(directory / "postgres")
+    try:
+        postgres.start()
+        make_templates(postgres)
+        yield Servers(directory, postgres)
+    finally:
+        postgres.stop()

@@ -21,7 +21,7 @@ class KillRelay(Fault):
     """Three deaths: with deliveries claimed, with their messages enqueued, with receipts applied."""
 
     number = 2
-    title = "kill -9 of the relay between claim and enqueue, after the enqueue, between receipts and acknowledgement"
+    title = "kill -9 of the relay between claim, enqueue and commit"
     recovers_within = 30.0  # a claim whose message never was is found when its lease of 15 s runs out
 
     def prepare(self, trial: Trial) -> None:

@@ -1,0 +1,30 @@
+"""What an operator does about a mail that nobody can know of. The faults themselves: tests/chaos."""
+
+from collections.abc import Callable
+
+from chaos.system import System
+
+
+def test_under_hold_it_waits_for_an_operator_instead(start_system: Callable[..., System]) -> None:
+    system = start_system(SMTP_TIMEOUT="4", NOTIFIER_UNCERTAIN="hold")
+    user = _kill_in_mid_send(system)
+
+    system.until(lambda: system.states() == {"succeeded": 1, "uncertain": 1})
+    before = len(system.sink.mails)
+    delivery = system.deliveries(user)["welcome_email"]
+    system.run("users-api", "deliveries", "retry", delivery["event_id"], "welcome_email")
+
+    system.until(lambda: system.states() == {"succeeded": 2})
+    assert len(system.sink.mails) == before + 1
+
+
+def _kill_in_mid_send(system: System) -> int:
+    """Let a notifier die between the mail's last byte and the server's answer, and start another."""
+    system.sink.release.clear()
+    user: int = system.register("maya")["id"]
+    system.until(lambda: system.sink.begun == 1)
+    system.until(lambda: system.deliveries(user)["welcome_email"]["state"] == "running")
+    system.processes["notifier"].kill()
+    system.sink.release.set()
+    system.processes["notifier"].start()
+    return user
