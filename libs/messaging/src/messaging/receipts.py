@@ -2,6 +2,9 @@
 
 Receipts travel in a Redis stream and may be lost, doubled or late. Nothing depends on one arriving: the lease
 of the delivery runs out, it is enqueued again, and the consumer's own idempotency answers.
+
+The stream holds what no relay has applied yet: an entry goes when its receipts are committed (`done`), one that a relay
+died with is taken over first, and whatever else happens `report` keeps no more than about a million.
 """
 
 import json
@@ -24,6 +27,24 @@ GROUP = "relay"
 MAX_UNREAD = 1_000_000
 MAX_ERROR = 500
 MAX_DISPATCH = 2**31 - 1
+
+_FORGET_READERS = """
+-- Remove the names of relays that are no more: with nothing pending, and silent for ARGV[2] milliseconds. All in here,
+-- because a name takes with it what it has pending. (Before Redis 7.2 a relay that only finds nothing counts as silent
+-- too. Redis makes its name again as soon as it finds something.)
+local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
+if consumers.err then return 0 end -- no stream or no group yet
+local removed = 0
+for _, pairs in ipairs(consumers) do
+    local consumer = {}
+    for i = 1, #pairs, 2 do consumer[pairs[i]] = pairs[i + 1] end
+    if consumer.pending == 0 and consumer.idle >= tonumber(ARGV[2]) then
+        redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
+        removed = removed + 1
+    end
+end
+return removed
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +91,12 @@ def report(client: redis.Redis, receipts: Sequence[Receipt]) -> None:
     """
     entry = json.dumps([asdict(receipt) | {"event_id": str(receipt.event_id)} for receipt in receipts])
     client.xadd(transport.RECEIPTS, {"receipts": entry}, maxlen=MAX_UNREAD, approximate=True)
+
+
+def forget_readers(client: redis.Redis, *, idle: float) -> int:
+    """Remove the names of relays that have read nothing for `idle` seconds and owe nothing; return how many."""
+    removed: int = client.eval(_FORGET_READERS, 1, transport.RECEIPTS, GROUP, int(idle * 1000))
+    return removed
 
 
 class ReceiptReader:
