@@ -28,6 +28,13 @@ MAX_UNREAD = 1_000_000
 MAX_ERROR = 500
 MAX_DISPATCH = 2**31 - 1
 
+_DONE = """
+-- Acknowledge entries and delete them: both, or an acknowledged one would stay for ever. A script, because a full Redis
+-- refuses MULTI, and would never get rid of what fills it.
+redis.call('XACK', KEYS[1], unpack(ARGV))
+redis.call('XDEL', KEYS[1], unpack(ARGV, 2))
+"""
+
 _FORGET_READERS = """
 -- Remove the names of relays that are no more: with nothing pending, and silent for ARGV[2] milliseconds. All in here,
 -- because a name takes with it what it has pending. (Before Redis 7.2 a relay that only finds nothing counts as silent
@@ -135,10 +142,7 @@ class ReceiptReader:
         """Forget entries whose receipts are committed."""
         ids = list(entry_ids)
         if ids:
-            pipeline = self._client.pipeline(transaction=True)
-            pipeline.xack(transport.RECEIPTS, GROUP, *ids)
-            pipeline.xdel(transport.RECEIPTS, *ids)
-            pipeline.execute()
+            self._client.eval(_DONE, 1, transport.RECEIPTS, GROUP, *ids)
 
     def _create_group(self) -> None:
         try:
