@@ -20,6 +20,8 @@ from uuid import UUID
 
 import redis
 import structlog
+from psycopg import Connection
+from psycopg.rows import TupleRow
 
 from messaging.database import Pool
 from messaging.receipts import forget_readers
@@ -135,8 +137,10 @@ class Housekeeper:
         if not ids:
             return 0
         with self._pool.connection() as connection, connection.transaction():
-            taken = [event_id for (event_id,) in connection.execute(_TAKE, {"ids": ids})]
-            return connection.execute(_DELETE, self._given(ids=taken)).rowcount
+            return connection.execute(_DELETE, self._given(ids=self._take(connection, ids))).rowcount
+
+    def _take(self, connection: Connection[TupleRow], ids: list[UUID]) -> list[UUID]:
+        return [event_id for (event_id,) in connection.execute(_TAKE, {"ids": ids})]
 
     def _rows(self, statement: LiteralString) -> Iterator[int]:
         count = LIMIT
