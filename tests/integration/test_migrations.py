@@ -25,7 +25,7 @@ TABLES = {
     "notifier": {"emails", "notifier_revision"},
     "auditor": {"audit_log", "auditor_revision"},
 }
-REVISIONS = {"users_0001", "messaging_0001"}
+REVISIONS = {"users_0002", "messaging_0002"}
 
 Run = subprocess.CompletedProcess[str]
 _numbers = count()

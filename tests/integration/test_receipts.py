@@ -356,6 +356,20 @@ def test_what_is_done_is_nobodys_any_more(redis_client: redis.Redis) -> None:
     assert redis_client.xpending("herald:receipts", "relay")["pending"] == 0
 
 
+def test_a_full_redis_lets_go_of_receipts(redis_client: redis.Redis) -> None:
+    reader = ReceiptReader(redis_client, "one")
+    reader.read(wait=0.001)
+    report(redis_client, [Receipt(UUID(int=1), "audit_log", 1, "succeeded")])
+    redis_client.config_set("maxmemory", 1)
+    try:
+        entry_ids, _ = reader.read(wait=1)
+        reader.done(entry_ids)
+    finally:
+        redis_client.config_set("maxmemory", 0)
+
+    assert redis_client.xlen("herald:receipts") == 0
+
+
 def test_receipts_that_no_relay_reads_do_not_fill_redis(
     redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,9 @@ from psycopg.rows import dict_row
 
 from contracts import Event, EventData
 from devstack.ports import free_port
+from messaging import ConfigurationError
+from messaging.settings import load
+from users_api.settings import RelaySettings
 
 Publish = Callable[..., list[Event[EventData]]]
 
@@ -117,6 +120,16 @@ def test_without_postgresql_an_operators_command_says_so_in_one_line(url: str, s
 def test_before_the_migrations_an_operators_command_says_what_to_run(new_database: Callable[[str], str]) -> None:
     line = refused(users_api("deliveries", "list", DATABASE_URL=new_database("auditor")))
     assert "Run: users-api migrate" in line
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "40000", "inf", "nan", "a month"])
+def test_a_retention_that_makes_no_sense_is_refused_in_one_line(days: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"DATABASE_URL": "postgresql://", "REDIS_URL": "redis://", "RETENTION_DAYS": days}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigurationError, match=r"^RETENTION_DAYS: Input should be .*\. See \.env\.example\.$"):
+        load(RelaySettings)
 
 
 # deliveries list

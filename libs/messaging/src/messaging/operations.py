@@ -39,11 +39,13 @@ SELECT known.state, EXISTS (SELECT FROM retried) AS retried FROM known
 """
 
 REPLAY: LiteralString = """
--- Deliver to a subscription every event of its type since a time that it never had or that failed for it.
+-- Deliver to a subscription every event of its type since a time that it never had or that failed for it. Each event
+-- is locked before its delivery is touched: one that housekeeping is just deleting is waited for, and left out.
 WITH replayed AS (
     INSERT INTO deliveries (event_id, subscription, due_at)
     SELECT id, %(subscription)s, greatest(available_at, now()) FROM events
     WHERE type = %(event_type)s AND recorded_at >= %(since)s
+    FOR KEY SHARE
     ON CONFLICT (event_id, subscription) DO UPDATE
     SET state = 'pending', due_at = now(), finished_at = NULL,
         generation = deliveries.generation + 1, attempts = 0, crashes = 0

@@ -2,6 +2,9 @@
 
 Receipts travel in a Redis stream and may be lost, doubled or late. Nothing depends on one arriving: the lease
 of the delivery runs out, it is enqueued again, and the consumer's own idempotency answers.
+
+The stream holds what no relay has applied yet: an entry goes when its receipts are committed (`done`), one that a relay
+died with is taken over first, and whatever else happens `report` keeps no more than about a million.
 """
 
 import json
@@ -24,6 +27,31 @@ GROUP = "relay"
 MAX_UNREAD = 1_000_000
 MAX_ERROR = 500
 MAX_DISPATCH = 2**31 - 1
+
+_DONE = """
+-- Acknowledge entries and delete them: both, or an acknowledged one would stay for ever. A script, because a full Redis
+-- refuses MULTI, and would never get rid of what fills it.
+redis.call('XACK', KEYS[1], unpack(ARGV))
+redis.call('XDEL', KEYS[1], unpack(ARGV, 2))
+"""
+
+_FORGET_READERS = """
+-- Remove the names of relays that are no more: with nothing pending, and silent for ARGV[2] milliseconds. All in here,
+-- because a name takes with it what it has pending. (Before Redis 7.2 a relay that only finds nothing counts as silent
+-- too. Redis makes its name again as soon as it finds something.)
+local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
+if consumers.err then return 0 end -- no stream or no group yet
+local removed = 0
+for _, pairs in ipairs(consumers) do
+    local consumer = {}
+    for i = 1, #pairs, 2 do consumer[pairs[i]] = pairs[i + 1] end
+    if consumer.pending == 0 and consumer.idle >= tonumber(ARGV[2]) then
+        redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
+        removed = removed + 1
+    end
+end
+return removed
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +100,12 @@ def report(client: redis.Redis, receipts: Sequence[Receipt]) -> None:
     client.xadd(transport.RECEIPTS, {"receipts": entry}, maxlen=MAX_UNREAD, approximate=True)
 
 
+def forget_readers(client: redis.Redis, *, idle: float) -> int:
+    """Remove the names of relays that have read nothing for `idle` seconds and owe nothing; return how many."""
+    removed: int = client.eval(_FORGET_READERS, 1, transport.RECEIPTS, GROUP, int(idle * 1000))
+    return removed
+
+
 class ReceiptReader:
     """One relay's place in the stream. Several relays share the work; what one leaves unread another takes over."""
 
@@ -105,16 +139,10 @@ class ReceiptReader:
         return _parse(found[1])
 
     def done(self, entry_ids: Iterable[bytes]) -> None:
-        """Forget entries whose receipts are committed, by commands that a full Redis allows: it refuses any in MULTI.
-
-        In this order: an entry that is gone while it counts as ours is taken over, and comes to nothing.
-        """
+        """Forget entries whose receipts are committed."""
         ids = list(entry_ids)
         if ids:
-            pipeline = self._client.pipeline(transaction=False)
-            pipeline.xdel(transport.RECEIPTS, *ids)
-            pipeline.xack(transport.RECEIPTS, GROUP, *ids)
-            pipeline.execute()
+            self._client.eval(_DONE, 1, transport.RECEIPTS, GROUP, *ids)
 
     def _create_group(self) -> None:
         try:
@@ -124,7 +152,7 @@ class ReceiptReader:
                 raise
 
 
-Entries = list[tuple[bytes, dict[bytes, bytes] | None]]
+Entries = list[tuple[bytes | None, dict[bytes, bytes] | None]]
 
 
 def _entries(found: object) -> Entries:
@@ -137,7 +165,8 @@ def _entries(found: object) -> Entries:
 
 
 def _parse(entries: Entries) -> tuple[list[bytes], list[Receipt]]:
-    ids = [entry_id for entry_id, _ in entries]
+    """Read entries. Redis 6.2 claims even those that the stream has lost to its limit: they are nothing, not even an id."""
+    ids = [entry_id for entry_id, _ in entries if entry_id is not None]
     return ids, [receipt for _, fields in entries if fields for receipt in _receipts(fields)]
 
 

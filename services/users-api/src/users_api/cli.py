@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, LiteralString
 from uuid import UUID
@@ -18,7 +18,7 @@ from rich.text import Text
 
 from contracts import SUBSCRIPTIONS
 from messaging import logs, operations
-from messaging.settings import DatabaseSettings, Settings, load_or_exit
+from messaging.settings import DatabaseSettings, load_or_exit
 
 TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
 
@@ -65,14 +65,17 @@ def serve() -> None:
 @app.command()
 def relay() -> None:
     """Move deliveries between PostgreSQL and Redis. Several may run."""
-    from messaging.relay import run
+    from messaging.relay import Retention, run
+    from users_api.idempotency import FORGET
+    from users_api.settings import RelaySettings
 
-    settings = load_or_exit(Settings)
+    settings = load_or_exit(RelaySettings)
     logs.configure(settings.log_level, settings.log_format)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    run(settings.database_url, settings.redis_url, SUBSCRIPTIONS, stop)
+    retention = Retention(timedelta(days=settings.retention_days), {"idempotency_keys": FORGET})
+    run(settings.database_url, settings.redis_url, SUBSCRIPTIONS, stop, retention)
 
 
 @app.command()

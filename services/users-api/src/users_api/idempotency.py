@@ -1,7 +1,7 @@
 """Idempotency-Key: a client that didn't hear the answer asks again and gets the same one.
 
 The answer is stored in the transaction that it tells of, so there is none without its effect and no effect
-without it. Source: draft-ietf-httpapi-idempotency-key-header.
+without it. It is repeated for a day. Source: draft-ietf-httpapi-idempotency-key-header.
 """
 
 import hashlib
@@ -23,6 +23,16 @@ _FIND: LiteralString = "SELECT fingerprint, status, body FROM idempotency_keys W
 
 _STORE: LiteralString = """
 INSERT INTO idempotency_keys (key, fingerprint, status, body) VALUES (%(key)s, %(fingerprint)s, %(status)s, %(body)s)
+"""
+
+FORGET: LiteralString = """
+-- Forget answers after a day, or sooner if nothing is kept for so long. For the relay's housekeeping.
+DELETE FROM idempotency_keys WHERE key = ANY (ARRAY(
+    SELECT key FROM idempotency_keys WHERE created_at < now() - least(interval '1 day', %(retention)s)
+    ORDER BY created_at
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+))
 """
 
 

@@ -29,7 +29,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="Send the same key when you repeat a request: you get the first answer, and no second user.",
+        description="For a day, a request repeated with the same key gets the first answer, and makes no second user.",
     ),
 ]
 CorrelationId = Annotated[

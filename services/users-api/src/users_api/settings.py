@@ -1,8 +1,8 @@
-"""The settings of the web process. It needs PostgreSQL alone; the relay takes `messaging.settings.Settings`."""
+"""The settings of the web process, which needs PostgreSQL alone, and of the relay."""
 
 from pydantic import Field
 
-from messaging.settings import DatabaseSettings
+from messaging.settings import DatabaseSettings, Settings
 
 
 class ApiSettings(DatabaseSettings):
@@ -10,3 +10,9 @@ class ApiSettings(DatabaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
+
+
+class RelaySettings(Settings):
+    """From the environment; README's table says what each means. `retention_days`: up to a hundred years."""
+
+    retention_days: float = Field(default=30.0, gt=0, le=36_500)

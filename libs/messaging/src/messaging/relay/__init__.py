@@ -1,9 +1,10 @@
 """The relay: moves deliveries between PostgreSQL and Redis. Any number may run; they share the work.
 
-Three loops, each its own thread, each one round of `claim, send, record` at a time:
-`dispatch` enqueues what is due, `receipts` applies what consumers report, `reconcile` finds what got lost.
+Four loops, each its own thread, each one round at a time: `dispatch` enqueues what is due, `receipts` applies what
+consumers report, `reconcile` finds what got lost, `housekeep` forgets what is over.
 """
 
+from messaging.relay.housekeep import Retention
 from messaging.relay.relay import run
 
-__all__ = ["run"]
+__all__ = ["Retention", "run"]

@@ -1,4 +1,4 @@
-"""The relay's process: three loops that start together, survive their errors and stop together."""
+"""The relay's process: four loops that start together, survive their errors and stop together."""
 
 import os
 import socket
@@ -17,6 +17,7 @@ from messaging.outbox import CHANNEL
 from messaging.receipts import ReceiptReader
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import LIMIT, Dispatcher
+from messaging.relay.housekeep import Housekeeper, Retention
 from messaging.relay.reconcile import Reconciler
 
 IDLE_SECONDS = 1.0
@@ -26,15 +27,24 @@ BUSY_SECONDS = 0.05
 """How long it waits when something is due that it couldn't have: another relay has it, or a suspect goes first."""
 
 RECONCILE_SECONDS = 1.0
+HOUSEKEEP_SECONDS = 60.0
 TAKE_OVER_SECONDS = 10.0
 MAX_BACKOFF = 2.0
 STOP_SECONDS = 10.0
 """A loop that hangs for longer than this when the relay is told to stop is left behind: leases cover it."""
 
+KEEP = Retention()
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 
-def run(database_url: str, redis_url: str, subscriptions: Sequence[Subscription], stop: threading.Event) -> None:
+def run(
+    database_url: str,
+    redis_url: str,
+    subscriptions: Sequence[Subscription],
+    stop: threading.Event,
+    retention: Retention = KEEP,
+) -> None:
     """Run a relay until `stop` is set, then finish the round in hand."""
     # Whatever a crash of PostgreSQL makes it forget of routing and receipts is found by the leases.
     pool = open_pool(database_url, size=4, name="relay", synchronous_commit=False)
@@ -43,6 +53,7 @@ def run(database_url: str, redis_url: str, subscriptions: Sequence[Subscription]
     reader = ReceiptReader(client, f"{socket.gethostname()}.{os.getpid()}")
     applier = Applier(pool, subscriptions)
     reconciler = Reconciler(pool, client, subscriptions)
+    housekeeper = Housekeeper(pool, client, retention, stop)
 
     def receive() -> None:
         entry_ids, receipts = reader.read(wait=IDLE_SECONDS)
@@ -56,10 +67,15 @@ def run(database_url: str, redis_url: str, subscriptions: Sequence[Subscription]
         reader.done(entry_ids)
         stop.wait(RECONCILE_SECONDS)
 
+    def housekeep() -> None:
+        housekeeper.tidy()
+        stop.wait(HOUSEKEEP_SECONDS)
+
     loops = [
         threading.Thread(target=_dispatch_forever, args=(database_url, dispatcher, stop), name="dispatch", daemon=True),
         threading.Thread(target=_forever, args=(receive, stop), name="receipts", daemon=True),
         threading.Thread(target=_forever, args=(reconcile, stop), name="reconcile", daemon=True),
+        threading.Thread(target=_forever, args=(housekeep, stop), name="housekeep", daemon=True),
     ]
     log.info("relay.started", subscriptions=[each.name for each in subscriptions])
     for loop in loops:
