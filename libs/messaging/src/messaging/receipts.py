@@ -165,7 +165,7 @@ def _entries(found: object) -> Entries:
 
 
 def _parse(entries: Entries) -> tuple[list[bytes], list[Receipt]]:
-    """Read entries. Redis 6.2 claims even those that the stream has lost to its limit: they are nothing, not even an id."""
+    """Read entries. Redis 6.2 claims even what the stream has lost to its limit: that is nothing, without an id."""
     ids = [entry_id for entry_id, _ in entries if entry_id is not None]
     return ids, [receipt for _, fields in entries if fields for receipt in _receipts(fields)]
 
