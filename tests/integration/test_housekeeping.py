@@ -274,7 +274,7 @@ def test_two_relays_share_the_work(
 
 def replay(pool: Pool, subscription: str = "audit_log") -> int:
     """Replay everything, as an operator does, and return how many deliveries it says are due."""
-    given = {"subscription": subscription, "event_type": "user_registered", "since": "2000-01-01"}
+    given = {"subscription": subscription, "event_type": "user_registered", "since": "2000-01-01", "succeeded": False}
     with pool.connection() as connection:
         row = connection.execute(operations.REPLAY, given).fetchone()
     assert row is not None
@@ -294,7 +294,12 @@ def test_an_event_that_is_being_replayed_stays(relay: RelayParts, housekeeper: H
     old(2)
     before_audit(relay)
     with relay.pool.connection() as operator, operator.transaction():
-        given = {"subscription": "audit_log", "event_type": "user_registered", "since": "2000-01-01"}
+        given = {
+            "subscription": "audit_log",
+            "event_type": "user_registered",
+            "since": "2000-01-01",
+            "succeeded": False,
+        }
         operator.execute(operations.REPLAY, given)
 
         housekeeper.tidy()

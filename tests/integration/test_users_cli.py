@@ -227,6 +227,16 @@ def test_replay_makes_what_is_missing_revives_what_failed_and_leaves_the_rest(
     assert printed(users_api(*command, DATABASE_URL=users_database)) == "0 deliveries to audit_log are due\n"
 
 
+def test_replay_of_what_succeeded_is_for_those_who_say_so(users_database: str, publish_users: Publish) -> None:
+    succeeded, uncertain = publish_users(2)
+    kill(users_database, succeeded, "audit_log", "succeeded")
+    kill(users_database, uncertain, "audit_log", "uncertain")
+    command = ("replay", "--subscription", "audit_log", "--since", "2026-01-01", "--succeeded")
+
+    assert printed(users_api(*command, DATABASE_URL=users_database)) == "1 deliveries to audit_log are due\n"
+    assert states(users_database, "audit_log") == [("pending", 1, 0, 0), ("uncertain", 0, 3, 1)]
+
+
 def test_replay_wakes_the_relay_and_does_not_hurry_what_is_scheduled(
     users_database: str, publish_users: Publish
 ) -> None:

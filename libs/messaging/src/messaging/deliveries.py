@@ -10,7 +10,7 @@ Invariants, each kept by the WHERE clause of the statement that could break it:
 - News about an older `dispatch` moves nothing, except that an unfinished delivery that turns out to have
   succeeded is finished: the effect is there, whichever attempt made it.
 - A finished delivery moves only when an operator says so (RETRY_BY_OPERATOR, REPLAY), in a new `generation`.
-  One that has succeeded never moves: housekeeping counts on it when it deletes old events.
+  Whoever moves one that has succeeded locks its event first, for housekeeping may be about to delete it.
 - Whatever is queued or running has a lease; when that runs out the relay looks for its message.
 All times are the database's.
 """

@@ -39,8 +39,9 @@ SELECT known.state, EXISTS (SELECT FROM retried) AS retried FROM known
 """
 
 REPLAY: LiteralString = """
--- Deliver to a subscription every event of its type since a time that it never had or that failed for it. Each event
--- is locked before its delivery is touched: one that housekeeping is just deleting is waited for, and left out.
+-- Deliver to a subscription every event of its type since a time that it never had or that failed for it; with
+-- `succeeded` also what succeeded, for a consumer that has lost its database. Each event is locked before its delivery
+-- is touched: one that housekeeping is just deleting is waited for, and left out.
 WITH replayed AS (
     INSERT INTO deliveries (event_id, subscription, due_at)
     SELECT id, %(subscription)s, greatest(available_at, now()) FROM events
@@ -49,7 +50,7 @@ WITH replayed AS (
     ON CONFLICT (event_id, subscription) DO UPDATE
     SET state = 'pending', due_at = now(), finished_at = NULL,
         generation = deliveries.generation + 1, attempts = 0, crashes = 0
-    WHERE deliveries.state = 'failed'
+    WHERE deliveries.state = 'failed' OR deliveries.state = 'succeeded' AND %(succeeded)s
     RETURNING event_id
 )
 SELECT count(*) AS replayed, pg_notify('herald_due', '') FROM replayed

@@ -117,12 +117,22 @@ def retry_delivery(event_id: UUID, subscription: str) -> None:
 def replay(
     subscription: Annotated[str, typer.Option(help="Its name, as in contracts/subscriptions.py.")],
     since: Annotated[datetime, typer.Option(help="Events recorded from then on (UTC).", formats=TIMES)],
+    succeeded: Annotated[bool, typer.Option("--succeeded", help="Also those that succeeded: see below.")] = False,
 ) -> None:
-    """Deliver past events to a subscription: those that it never had, and those that failed for it."""
+    """Deliver past events to a subscription: those that it never had, and those that failed for it.
+
+    With --succeeded everything again, for a consumer whose database was lost and restored from a backup. What it still
+    knows of it doesn't do twice.
+    """
     known = {each.name: each.event_type for each in SUBSCRIPTIONS}
     if subscription not in known:
         sys.exit(f"There is no subscription {subscription}. There are: {', '.join(known)}")
-    given = {"subscription": subscription, "event_type": known[subscription], "since": since.replace(tzinfo=UTC)}
+    given = {
+        "subscription": subscription,
+        "event_type": known[subscription],
+        "since": since.replace(tzinfo=UTC),
+        "succeeded": succeeded,
+    }
     typer.echo(f"{_execute(operations.REPLAY, given)[0]['replayed']} deliveries to {subscription} are due")
 
 

@@ -4,7 +4,7 @@ An event goes with all its deliveries, or stays with all of them: while any is a
 It is looked at twice. The first look (PAGE) finds what is over and locks nothing. Then those events are locked (TAKE),
 which no new delivery gets past: inserting one locks its event too. What was inserted before that is seen by the second
 look (DELETE), which is a statement of its own because only a new statement sees what was committed since. That is
-enough, because a delivery that has succeeded never moves again.
+enough, because a delivery that has succeeded moves no more, unless an operator replays it, which locks its event too.
 
 Housekeeping waits for no event that somebody else has locked, so several relays may do it.
 """

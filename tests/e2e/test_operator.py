@@ -1,4 +1,4 @@
-"""What an operator does about a mail that nobody can know of. The faults themselves: tests/chaos."""
+"""What an operator does: about a mail that nobody can know of, about a database that is lost. (docs/reliability.md)"""
 
 from collections.abc import Callable
 
@@ -28,3 +28,20 @@ def _kill_in_mid_send(system: System) -> int:
     system.sink.release.set()
     system.processes["notifier"].start()
     return user
+
+
+def test_a_lost_audit_log_is_written_again_from_the_events_and_nobody_is_mailed_twice(system: System) -> None:
+    for number in range(20):
+        system.register(f"user{number}")
+    system.until(lambda: system.states() == {"succeeded": 40})
+    system.processes["auditor"].stop()
+    system.query("auditor", "DROP TABLE audit_log; DROP FUNCTION audit_log_refuse_change; DROP TABLE auditor_revision")
+
+    system.run("auditor", "migrate")
+    system.replace("auditor")
+    for subscription in ("audit_log", "welcome_email"):
+        system.run("users-api", "replay", "--subscription", subscription, "--since", "2026-01-01", "--succeeded")
+
+    system.until(lambda: system.states() == {"succeeded": 40})
+    assert len(set(system.audited())) == len(system.audited()) == 20
+    assert len(system.sink.recipients) == 20
