@@ -6,10 +6,10 @@ PACKAGES := libs/contracts libs/messaging libs/devstack libs/chaos services/user
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lock clean
+.PHONY: help install run test check chaos chaos-guards lock clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Make .venv with everything in it
 
@@ -28,6 +28,12 @@ run: $(STAMP) ## Start everything: PostgreSQL, Redis, a mailbox, the API, relay 
 
 test: check ## Run every check and test
 	@$(BIN)/pytest
+
+chaos: $(STAMP) ## Break a running Herald in twenty ways; count what is lost (FAULT= SEED= REGISTRATIONS=)
+	@$(BIN)/herald-chaos $(FAULT:%=--fault %) $(SEED:%=--seed %) $(REGISTRATIONS:%=--registrations %)
+
+chaos-guards: $(STAMP) ## Take away each guard in turn: the ledger must turn red (GUARD= SEED= REGISTRATIONS=)
+	@$(BIN)/herald-chaos guards $(GUARD:%=--guard %) $(SEED:%=--seed %) $(REGISTRATIONS:%=--registrations %)
 
 check: $(STAMP) ## Lint, format, types and import walls
 	@$(BIN)/ruff check .

@@ -1,7 +1,6 @@
 """The command `herald-chaos`."""
 
 import random
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,10 +11,11 @@ from typing import Annotated
 import typer
 
 from chaos import trial
+from chaos.fault import Fault
 from chaos.faults import FAULTS
 from chaos.report import Proof, Reporter, Row, markdown
 from chaos.servers import Servers, own_servers
-from chaos.trial import Fault, Plan
+from chaos.trial import Plan
 from chaos.without import GUARDS, Guard
 from devstack.errors import DevstackError
 
@@ -55,7 +55,8 @@ def ledger(  # noqa: PLR0913, PLR0917  # each is an option
         reporter.table(rows, f"The fault ledger, seed {plan.seed}")
         if table:
             table.write_text(markdown(rows))
-        _end(rows, servers.directory)
+        red = [row for row in rows if row.verdict == "RED"]
+        _end(servers, f"{len(red)} of {len(rows)} rows are red" if red else "")
 
 
 def _choose(numbers: Sequence[int] | None) -> list[Fault]:
@@ -87,11 +88,11 @@ def _try(fault: Fault, servers: Servers, reporter: Reporter, plan: Plan) -> Row:
     return row
 
 
-def _end(rows: Sequence[Row], directory: Path) -> None:
-    red = [row for row in rows if row.verdict == "RED"]
-    if red:
-        sys.exit(f"{len(red)} of {len(rows)} rows are red. Every log: {directory}")
-    shutil.rmtree(directory, ignore_errors=True)
+def _end(servers: Servers, fault: str) -> None:
+    """End with status 1, and let the logs stay, if something is wrong."""
+    if fault:
+        servers.keep = True
+        sys.exit(f"{fault}. Every log: {servers.directory}")
 
 
 @app.command()
@@ -111,9 +112,7 @@ def guards(
         proofs = [_prove(each, servers, reporter, plan) for each in GUARDS if not guard or each.name in guard]
         reporter.proofs(proofs, f"The guards, seed {plan.seed}")
         unproven = [proof for proof in proofs if not proof.proven]
-        if unproven:
-            sys.exit(f"{len(unproven)} of {len(proofs)} guards are not proven. Every log: {servers.directory}")
-        shutil.rmtree(servers.directory, ignore_errors=True)
+        _end(servers, f"{len(unproven)} of {len(proofs)} guards are not proven" if unproven else "")
 
 
 def _prove(guard: Guard, servers: Servers, reporter: Reporter, plan: Plan) -> Proof:

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from chaos.fault import Fault, Tell
 from chaos.ledger import Ledger
-from chaos.trial import Fault, Tell
 from chaos.without import Guard
 
 HEAD = (

@@ -1,5 +1,6 @@
 """One PostgreSQL for many systems, each with databases of its own, copied from migrated templates."""
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +47,12 @@ def new_database(postgres: Postgres, service: str) -> str:
 
 
 class Servers:
-    """What a system needs: databases in one PostgreSQL, and a Redis and a sink of its own. Logs are in `directory`."""
+    """What a system needs: databases in one PostgreSQL, and a Redis and a sink of its own.
+
+    Logs are in `directory`. `keep`: whether they are wanted when all is over.
+    """
+
+    keep = False
 
     def __init__(self, directory: Path, postgres: Postgres) -> None:
         self.directory = directory
@@ -70,9 +76,12 @@ def own_servers() -> Iterator[Servers]:
     """Start a PostgreSQL, synchronous to the disk, in a temporary folder, for as long as it is needed."""
     directory = Path(tempfile.mkdtemp(prefix="herald-chaos-"))
     postgres = Postgres(directory / "postgres")
+    servers = Servers(directory, postgres)
     try:
         postgres.start()
         make_templates(postgres)
-        yield Servers(directory, postgres)
+        yield servers
     finally:
         postgres.stop()
+        if not servers.keep:
+            shutil.rmtree(directory, ignore_errors=True)

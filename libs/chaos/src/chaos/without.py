@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+from chaos.fault import Fault
 from chaos.faults import FAULTS
-from chaos.trial import Fault, Plan
+from chaos.trial import Plan
 
 
 @dataclass(frozen=True)

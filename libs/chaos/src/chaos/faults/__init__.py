@@ -1,7 +1,7 @@
 """The twenty rows of the ledger."""
 
+from chaos.fault import Fault
 from chaos.faults import events, mail, postgres, processes, redis, scale
-from chaos.trial import Fault
 
 FAULTS: tuple[Fault, ...] = (
     postgres.KillApi(),

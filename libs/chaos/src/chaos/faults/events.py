@@ -2,11 +2,11 @@
 
 import psycopg
 
+from chaos.fault import Fault, Trial
 from chaos.faults.processes import SENDING, insert_user
 from chaos.ledger import DELIVERIES, Ledger
 from chaos.load import Answered, Load
 from chaos.sabotage.events import UserRegisteredV2
-from chaos.trial import Fault, Trial
 from contracts import SUBSCRIPTIONS, WELCOME_EMAIL
 
 POISON = "poison@example.com"

@@ -3,8 +3,8 @@
 import threading
 from collections import Counter
 
+from chaos.fault import Fault, Trial
 from chaos.ledger import Ledger
-from chaos.trial import Fault, Trial
 
 SPREAD = """
 -- Within what span the second attempts come that follow the first one's failure, in seconds after it.

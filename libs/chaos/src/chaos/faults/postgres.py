@@ -3,9 +3,9 @@
 import time
 from urllib.parse import urlsplit
 
+from chaos.fault import Fault, Trial
 from chaos.ledger import Ledger
 from chaos.proxy import CutProxy
-from chaos.trial import Fault, Trial
 
 
 class KillApi(Fault):

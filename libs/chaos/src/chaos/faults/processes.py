@@ -8,9 +8,9 @@ import time
 import psycopg
 from psycopg.rows import TupleRow
 
+from chaos.fault import Fault, Trial
 from chaos.ledger import Ledger
 from chaos.load import Answered, Load
-from chaos.trial import Fault, Trial
 from contracts import Event, UserRegistered
 from messaging import publish
 

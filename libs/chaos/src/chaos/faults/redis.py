@@ -2,8 +2,8 @@
 
 import time
 
+from chaos.fault import Fault, Trial
 from chaos.ledger import Ledger
-from chaos.trial import Fault, Trial
 
 WAITS_FOR_LOST = """
 -- Deliveries that still wait for a message from before the fault.

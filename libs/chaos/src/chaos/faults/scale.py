@@ -3,8 +3,8 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from chaos.fault import Fault, Trial
 from chaos.ledger import Ledger
-from chaos.trial import Fault, Trial
 
 WORKERS = ("notifier", "auditor")
 
