@@ -1,9 +1,11 @@
 """Redis wiped, killed, away and full. It is transport only, so nothing of this may show."""
 
 import time
+from statistics import median
 
 from chaos.fault import Fault, Trial
 from chaos.ledger import Ledger
+from chaos.load import Load
 
 WAITS_FOR_LOST = """
 -- Deliveries that still wait for a message from before the fault.
@@ -66,9 +68,10 @@ class Down(Fault):
         with_redis = time.monotonic()
         self.take(trial)
         trial.load.join()
-        self.without = time.monotonic() - with_redis
-        self.before = _p99(trial.load.seconds(began + self.without * 0.1, with_redis))
-        self.during = _p99(trial.load.seconds(with_redis))
+        over = time.monotonic()
+        self.without = over - with_redis
+        self.before = _p99(trial.load, began + self.without * 0.1, with_redis)  # but for the start
+        self.during = _p99(trial.load, with_redis, over)
         self.give_back(trial)
         trial.strike_now()
 
@@ -111,5 +114,8 @@ class Full(Down):
         ledger.figure += "; the relay says so" if said else ""
 
 
-def _p99(seconds: list[float]) -> float:
-    return seconds[int(len(seconds) * 0.99)] if seconds else float("nan")
+def _p99(load: Load, since: float, until: float, windows: int = 6) -> float:
+    """Return the 99th percentile of the request times in a span: the median over windows, for other things go on too."""
+    width = (until - since) / windows
+    spans = [load.seconds(since + n * width, since + (n + 1) * width) for n in range(windows)]
+    return median(seconds[int(len(seconds) * 0.99)] for seconds in spans if seconds)
