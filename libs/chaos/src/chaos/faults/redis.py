@@ -115,7 +115,7 @@ class Full(Down):
 
 
 def _p99(load: Load, since: float, until: float, windows: int = 6) -> float:
-    """Return the 99th percentile of the request times in a span: the median over windows, for other things go on too."""
+    """Return the 99th percentile of the request times in a span: the median over windows, as other things go on too."""
     width = (until - since) / windows
     spans = [load.seconds(since + n * width, since + (n + 1) * width) for n in range(windows)]
     return median(seconds[int(len(seconds) * 0.99)] for seconds in spans if seconds)
