@@ -123,3 +123,43 @@ def _prove(guard: Guard, servers: Servers, reporter: Reporter, plan: Plan) -> Pr
 
 def _drawn(seed: int | None) -> int:
     return random.SystemRandom().randrange(10**6) if seed is None else seed
+
+
+@app.command()
+def soak(
+    minutes: Annotated[float, typer.Option(help="How long.", min=0.3)] = 10.0,
+    per_second: Annotated[float, typer.Option(help="Registrations each second.", min=1)] = 30.0,
+    seed: Seed = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Directory for plot and samples; var/soak/<time> if left out.")
+    ] = None,
+) -> None:
+    """Let a Herald run under load and faults, and see whether anything only ever grows. Status 1, if so."""
+    from chaos import soak as soaking
+    from chaos.soak import summary
+
+    reporter, plan = Reporter(), soaking.Plan(60 * minutes, per_second, _drawn(seed))
+    with _servers(reporter) as servers:
+        with reporter.telling(f"soaking with seed {plan.seed}") as tell:
+            outcome = soaking.run(plan, servers, tell)
+        summary.show(outcome, reporter.console)
+        kept = summary.keep(outcome, output or Path("var/soak", time.strftime("%Y-%m-%d-%H%M%S")))
+        reporter.console.print("\n".join(map(str, kept)))
+        if outcome.wrong:
+            sys.exit(f"{'; '.join(outcome.wrong)}. Every log: {servers.directory}")
+        shutil.rmtree(servers.directory, ignore_errors=True)
+    if outcome.ledger is None:
+        sys.exit(130)
+
+
+@app.command()
+def idle(seconds: Annotated[float, typer.Option(help="How long to look.", min=1)] = 60.0) -> None:
+    """Measure what a Herald costs that has nothing to do."""
+    from chaos import idle as idling
+
+    reporter = Reporter()
+    with _servers(reporter) as servers:
+        with reporter.telling("idling") as tell:
+            before, after = idling.measure(servers, seconds, tell)
+        idling.show(before, after, reporter.console)
+        shutil.rmtree(servers.directory, ignore_errors=True)
