@@ -23,7 +23,11 @@ from messaging.receipts import GROUP
 
 NAME = "chaos-soak"
 
-TABLES: LiteralString = "SELECT relname, pg_total_relation_size(relid) FROM pg_stat_user_tables ORDER BY relname"
+TABLES: LiteralString = """
+-- Herald's tables: not those of Alembic, and not the rig's.
+SELECT relname, pg_total_relation_size(relid) FROM pg_stat_user_tables
+WHERE relname !~ '_revision$|^chaos_' ORDER BY relname
+"""
 
 CONNECTIONS: LiteralString = """
 -- Who is connected; the rig's own connections are nameless, but for this one.
@@ -72,9 +76,8 @@ class Sampler:
             with psycopg.connect(url, autocommit=True, application_name=NAME, connect_timeout=2) as connection:
                 for table, size in connection.execute(TABLES).fetchall():
                     [[rows]] = connection.execute(f'SELECT count(*) FROM "{table}"'.encode()).fetchall()  # noqa: S608  # PostgreSQL named it
-                    if table != "alembic_version":
-                        yield f"size/{table}", size / MIB
-                        yield f"rows/{table}", rows
+                    yield f"size/{table}", size / MIB
+                    yield f"rows/{table}", rows
         given = {"databases": [urlsplit(url).path[1:] for url in databases.values()], "ours": NAME}
         with psycopg.connect(databases["users"], application_name=NAME, connect_timeout=2) as connection:
             for application, count in connection.execute(CONNECTIONS, given):
