@@ -77,7 +77,11 @@ def test_a_saw_tooth_is_level() -> None:
 @pytest.mark.parametrize("phase", range(0, 60, 7))
 @pytest.mark.parametrize("seconds", [240, 300, 600])
 def test_a_saw_tooth_is_level_wherever_its_teeth_are(phase: int, seconds: int) -> None:
-    assert verdict(recorded("rows/events", lambda at: 3000 + 30 * ((at + phase) % 60), seconds=seconds)) == LEVEL
+    recording = recorded("rows/events", lambda at: 3000 + 30 * ((at + phase) % 60), seconds=seconds)
+
+    [judged] = judge(recording, Plan(seconds, 30, 1).tables)
+
+    assert judged.verdict == LEVEL
 
 
 def test_a_saw_tooth_that_keeps_a_tenth_of_what_it_should_remove_grows() -> None:
