@@ -6,7 +6,7 @@ PACKAGES := libs/contracts libs/messaging libs/devstack libs/chaos services/user
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check chaos chaos-guards lock clean
+.PHONY: help install run test check chaos chaos-guards soak lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ chaos: $(STAMP) ## Break a running Herald in twenty ways; count what is lost (FA
 
 chaos-guards: $(STAMP) ## Take away each guard in turn: the ledger must turn red (GUARD= SEED= REGISTRATIONS=)
 	@$(BIN)/herald-chaos guards $(GUARD:%=--guard %) $(SEED:%=--seed %) $(REGISTRATIONS:%=--registrations %)
+
+soak: MINUTES ?= 10
+soak: $(STAMP) ## Load and random faults for a while: does anything grow? (MINUTES= SEED=)
+	@$(BIN)/herald-chaos soak --minutes $(MINUTES) $(SEED:%=--seed %)
 
 check: $(STAMP) ## Lint, format, types and import walls
 	@$(BIN)/ruff check .

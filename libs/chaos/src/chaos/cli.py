@@ -143,13 +143,9 @@ def soak(
         with reporter.telling(f"soaking with seed {plan.seed}") as tell:
             outcome = soaking.run(plan, servers, tell)
         summary.show(outcome, reporter.console)
-        kept = summary.keep(outcome, output or Path("var/soak", time.strftime("%Y-%m-%d-%H%M%S")))
-        reporter.console.print("\n".join(map(str, kept)))
-        if outcome.wrong:
-            sys.exit(f"{'; '.join(outcome.wrong)}. Every log: {servers.directory}")
-        shutil.rmtree(servers.directory, ignore_errors=True)
-    if outcome.ledger is None:
-        sys.exit(130)
+        for kept in summary.keep(outcome, output or Path("var/soak", time.strftime("%Y-%m-%d-%H%M%S"))):
+            reporter.console.print(str(kept), soft_wrap=True)
+        _end(servers, "; ".join(outcome.wrong))
 
 
 @app.command()
@@ -162,4 +158,3 @@ def idle(seconds: Annotated[float, typer.Option(help="How long to look.", min=1)
         with reporter.telling("idling") as tell:
             before, after = idling.measure(servers, seconds, tell)
         idling.show(before, after, reporter.console)
-        shutil.rmtree(servers.directory, ignore_errors=True)

@@ -75,8 +75,6 @@ def plot(outcome: Outcome, path: Path) -> None:
 def _title(outcome: Outcome) -> str:
     plan = outcome.plan
     about = f"Herald, {plan.seconds / 60:g} minutes at {plan.per_second:g} registrations a second, seed {plan.seed}"
-    if outcome.ledger is None:
-        return f"{about}: interrupted"
     return f"{about}: {'; '.join(outcome.wrong)[:100] if outcome.wrong else 'nothing lost, nothing grows'}"
 
 

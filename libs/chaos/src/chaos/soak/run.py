@@ -32,7 +32,7 @@ class Outcome:
     def wrong(self) -> list[str]:
         """Every broken promise, in words."""
         grown = growing(self.verdicts or ())
-        lost = self.ledger.wrong if self.ledger else []
+        lost = self.ledger.wrong if self.ledger else ["interrupted"]
         return [*lost, *([f"it grows: {', '.join(grown)}"] if grown else [])]
 
 
