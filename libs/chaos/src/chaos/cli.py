@@ -146,6 +146,8 @@ def soak(
         for kept in summary.keep(outcome, output or Path("var/soak", time.strftime("%Y-%m-%d-%H%M%S"))):
             reporter.console.print(str(kept), soft_wrap=True)
         _end(servers, "; ".join(outcome.wrong))
+        if outcome.ledger is None:
+            sys.exit(130)  # Ctrl-C
 
 
 @app.command()

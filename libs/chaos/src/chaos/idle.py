@@ -11,11 +11,11 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
+from chaos.fault import Tell
 from chaos.servers import Servers
 from chaos.soak.kinds import MIB
 from chaos.soak.sampler import private_memory
 from chaos.system import System
-from chaos.trial import Tell
 
 USERS = 5
 SETTLED = 5.0

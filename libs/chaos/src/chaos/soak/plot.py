@@ -1,7 +1,8 @@
-"""The soak at a glance: small multiples over one time axis, with every fault as a thin line through all of them."""
+"""The soak at a glance: small multiples over one time axis, with every fault as a thin line through all of them.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+The shaded part is without faults. Beside each name stands its last value.
+"""
+
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -9,44 +10,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from chaos.soak.judgement import growing
-from chaos.soak.kinds import RECORDS
+from chaos.soak.panels import PANELS, Panel
 from chaos.soak.recording import Mark, Points, Recording
 from chaos.soak.run import Outcome
+from chaos.soak.storm import FAULTS_UNTIL
 
 INK, PALE, RED = "#22272e", "#d8dee6", "#c0392b"
 COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#805ad5", "#b7791f", "#d53f8c", "#319795", "#718096")
+ALWAYS = {"users-api": 0, "api": 0, "relay": 1, "notifier": 2, "auditor": 3, "redis": 4, "postgres": 5, "listen": 6}
+"""Whoever appears in several pictures has the same colour in each."""
 FAULTS = {"kill": "#c0392b", "SIGTERM": "#b7791f", "SIGSTOP": "#b7791f", "SMTP": "#805ad5", "restart": "#2b6cb0"}
 REDIS = "#dd6b20"
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One small picture: the series whose names begin so, unless `but` says no."""
-
-    title: str
-    begins: tuple[str, ...]
-    but: Callable[[str], bool] = lambda name: False
-    rate: bool = False
-
-
-def _is_record(name: str) -> bool:
-    return name in RECORDS
-
-
-PANELS = (
-    Panel("Private memory, MiB", ("memory/",)),
-    Panel("Redis: used memory, MiB", ("redis/",)),
-    Panel("Rows of what is forgotten", ("rows/",), _is_record),
-    Panel("Its tables with indexes, MiB", ("size/",), _is_record),
-    Panel("Rows of records", ("rows/users", "rows/emails", "rows/audit_log")),
-    Panel("Registered and mailed, each second", ("done/",), rate=True),
-    Panel("Unfinished deliveries", ("deliveries/",)),
-    Panel("In Redis: messages, receipts not applied", ("waiting/messages", "waiting/receipts")),
-    Panel("Connections", ("connections/",)),
-    Panel("Redis: keys and names", ("keys/",)),
-    Panel("Open file descriptors", ("files/",)),
-    Panel("Threads", ("threads/",)),
-)
 COLUMNS = 2
 SMOOTH = 5
 """Samples that a rate is taken over."""
@@ -66,6 +42,8 @@ def plot(outcome: Outcome, path: Path) -> None:
         _name_faults(figure.add_subplot(grid[0, column]), recording)
     for number, panel in enumerate(PANELS):
         axes = figure.add_subplot(grid[1 + number // COLUMNS, number % COLUMNS])
+        quiet_from = FAULTS_UNTIL * outcome.plan.seconds / 60
+        axes.axvspan(quiet_from, max(quiet_from, recording.end / 60), color=PALE, alpha=0.35, linewidth=0, zorder=0)
         _draw(axes, panel, recording, grown)
         if number >= len(PANELS) - COLUMNS:
             axes.set_xlabel("minutes", fontsize=9, color=INK)
@@ -75,6 +53,8 @@ def plot(outcome: Outcome, path: Path) -> None:
 def _title(outcome: Outcome) -> str:
     plan = outcome.plan
     about = f"Herald, {plan.seconds / 60:g} minutes at {plan.per_second:g} registrations a second, seed {plan.seed}"
+    if outcome.ledger is None:
+        return f"{about}: interrupted"
     return f"{about}: {'; '.join(outcome.wrong)[:100] if outcome.wrong else 'nothing lost, nothing grows'}"
 
 
@@ -91,25 +71,34 @@ def _draw(axes: Axes, panel: Panel, recording: Recording, grown: set[str]) -> No
     names = [name for name in sorted(recording.series) if name.startswith(panel.begins) and not panel.but(name)]
     for mark in recording.marks:
         axes.axvline(mark.at / 60, color=_colour(mark), linewidth=0.7, alpha=0.45, zorder=1)
-    for name, colour in zip(names, COLOURS * 3, strict=False):
+    for place, name in enumerate(names):
         points = _rate(recording.series[name]) if panel.rate else recording.series[name]
-        label = name.partition("/")[2].removeprefix("herald-") + (" GROWS" if name in grown else "")
-        line = axes.plot(*_gapped(points), color=colour, linewidth=1.4, label=label, zorder=2)[0]
-        if name in grown:
-            line.set(color=RED, linewidth=2.6)
-    _dress(axes, panel, recording, len(names))
+        if points:
+            _line(axes, name, points, place, name in grown)
+    _dress(axes, panel, recording)
 
 
-def _dress(axes: Axes, panel: Panel, recording: Recording, lines: int) -> None:
+def _line(axes: Axes, name: str, points: Points, place: int, grown: bool) -> None:
+    """Draw one series; what lies on top is thinner, so that what lies below shows."""
+    of = name.partition("/")[2].removeprefix("herald-")
+    last = points[-1][1]
+    label = f"{of}  {last:,.0f}" if last >= 20 or last == int(last) else f"{of}  {last:,.1f}"
+    colour = COLOURS[ALWAYS.get(of, place) % len(COLOURS)]
+    line = axes.plot(*_gapped(points), color=colour, linewidth=max(1.1, 2.3 - 0.4 * place), label=label, zorder=2)[0]
+    if grown:
+        line.set(color=RED, linewidth=3.2, label=f"{label}  GROWS")
+
+
+def _dress(axes: Axes, panel: Panel, recording: Recording) -> None:
     axes.set_title(panel.title, loc="left", fontsize=10.5, color=INK)
     _span(axes, recording)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.04)
     axes.grid(axis="y", color=PALE, linewidth=0.6)
     axes.tick_params(labelsize=8.5, colors=INK, length=3)
     for side, spine in axes.spines.items():
         spine.set_visible(side in {"left", "bottom"})
         spine.set_color(PALE)
-    if lines:
+    if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8.5, frameon=False, handlelength=1.2)
 
 

@@ -4,6 +4,7 @@ import random
 import time
 from dataclasses import dataclass
 
+from chaos.fault import Tell, Trial
 from chaos.ledger import WATCH, Ledger, reckon
 from chaos.load import Load
 from chaos.servers import Servers
@@ -13,7 +14,6 @@ from chaos.soak.recording import Recording
 from chaos.soak.sampler import Sampler
 from chaos.soak.storm import Storm
 from chaos.system import System
-from chaos.trial import Tell, Trial
 
 SAMPLE_SECONDS = 2.0
 
@@ -32,7 +32,7 @@ class Outcome:
     def wrong(self) -> list[str]:
         """Every broken promise, in words."""
         grown = growing(self.verdicts or ())
-        lost = self.ledger.wrong if self.ledger else ["interrupted"]
+        lost = self.ledger.wrong if self.ledger else []
         return [*lost, *([f"it grows: {', '.join(grown)}"] if grown else [])]
 
 
