@@ -39,7 +39,7 @@ def saw(at: float) -> float:
     return 30 * (at if at < 90 else 90 + at % 60)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize(
     ("name", "level", "noise"),
     [("memory/relay", 50, 0.7), ("redis/used", 2, 0.1), ("waiting/messages", 20, 15), ("size/events", 10, 0.3)],
@@ -48,7 +48,7 @@ def test_flat_with_noise_is_level(name: str, level: float, noise: float, seed: i
     assert verdict(recorded(name, lambda _: level, seed=seed, noise=noise)) == LEVEL
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize(
     ("name", "level", "each_minute", "noise"),
     [

@@ -24,6 +24,9 @@ REDIS = "#dd6b20"
 
 
 COLUMNS = 2
+WIDE = 150
+"""Characters that a line of the title has room for."""
+
 SMOOTH = 5
 """Samples that a rate is taken over."""
 
@@ -55,7 +58,7 @@ def _title(outcome: Outcome) -> str:
     about = f"Herald, {plan.seconds / 60:g} minutes at {plan.per_second:g} registrations a second, seed {plan.seed}"
     if outcome.ledger is None:
         return f"{about}: interrupted"
-    return f"{about}: {'; '.join(outcome.wrong)[:100] if outcome.wrong else 'nothing lost, nothing grows'}"
+    return about + "\n" + ("; ".join(outcome.wrong)[:WIDE] if outcome.wrong else "nothing lost, nothing grows")
 
 
 def _name_faults(axes: Axes, recording: Recording) -> None:
