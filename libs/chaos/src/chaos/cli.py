@@ -134,7 +134,11 @@ def soak(
         Path | None, typer.Option(help="Directory for plot and samples; var/soak/<time> if left out.")
     ] = None,
 ) -> None:
-    """Let a Herald run under load and faults, and see whether anything only ever grows. Status 1, if so."""
+    """Let a Herald run under load and faults, and see whether anything only ever grows. Status 1, if so.
+
+    Finished events are kept for a sixth of the time, at most 90 s; RETENTION_DAYS=30 in the environment shows what red
+    looks like.
+    """
     from chaos import soak as soaking
     from chaos.soak import summary
 
