@@ -79,6 +79,7 @@ class Row:
     last_error: str | None
     due_at: datetime | None
     lease_until: datetime | None
+    finished_at: datetime | None
 
     @property
     def key(self) -> Key:
@@ -288,7 +289,7 @@ class World:
     def rows(self) -> dict[Key, Row]:
         query = (
             "SELECT event_id, subscription, state, attempts, crashes, dispatch, generation, message_id, last_error,"
-            " due_at, lease_until FROM deliveries"
+            " due_at, lease_until, finished_at FROM deliveries"
         )
         with self.pool.connection() as connection:
             return {row.key: row for row in connection.cursor(row_factory=class_row(Row)).execute(query)}

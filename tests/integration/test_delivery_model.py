@@ -68,18 +68,20 @@ relays = st.integers(0, 1)
 workers = st.integers(0, 1)
 places = st.integers(0, 20)
 outcomes = st.sampled_from(["succeeded", "retry", "failed", "uncertain", "handed_back"])
+picks = st.lists(places, min_size=1, max_size=6)
 afters = st.sampled_from([None, 0.0, 90.0])
 Outcomes = tuple[Outcome, Outcome, Outcome]
 
 
 class Deliveries(RuleBasedStateMachine):
-    """`known`: the deliveries as they were last judged. `cause`: what has been done since."""
+    """`known`: the deliveries as they were last judged. `cause`: what has been done since. `heard`: all receipts."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
         world.begin_again()
         self.world = world
         self.events = 0
+        self.heard: list[Receipt] = []
         self.known = world.rows()
         self.cause: Cause = Nothing()
 
@@ -130,13 +132,11 @@ class Deliveries(RuleBasedStateMachine):
         self.all_receipts_arrive(0)
 
     @precondition(lambda self: self.world.post)
-    @rule(relay=relays, picked=st.lists(places, min_size=1, max_size=6), again=st.booleans())
-    def some_receipts_arrive(self, relay: int, picked: list[int], again: bool) -> None:
-        """Apply some receipts in one round; `again`: they will come once more."""
-        post = self.world.post
-        told = [post[place % len(post)] for place in picked]
-        if not again:
-            self.world.post = [each for each in post if each not in told]
+    @rule(relay=relays, picked=picks)
+    def some_receipts_arrive(self, relay: int, picked: list[int]) -> None:
+        """Apply some receipts in one round, in any order."""
+        told = [self.world.post[place % len(self.world.post)] for place in picked]
+        self.world.post = [each for each in self.world.post if each not in told]
         self.apply(relay, told)
 
     @precondition(lambda self: self.world.post)
@@ -218,6 +218,11 @@ class Deliveries(RuleBasedStateMachine):
         else:
             self.stop_in_order(it)
 
+    @precondition(lambda self: self.heard)
+    @rule(relay=relays, picked=picks)
+    def old_receipts_arrive_again(self, relay: int, picked: list[int]) -> None:
+        self.apply(relay, [self.heard[-1 - place % len(self.heard)] for place in picked])
+
     @precondition(lambda self: self.world.post)
     @rule(place=places)
     def receipts_are_lost(self, place: int) -> None:
@@ -291,6 +296,7 @@ class Deliveries(RuleBasedStateMachine):
             assert row.attempts <= self.world.begun[key], "more attempts than any handler began"
             assert 0 <= row.crashes <= policy(row).max_crashes
             assert row.state != "succeeded" or key in self.world.effects, "its effect was lost"
+            assert (row.finished_at is not None) == (row.state in FINAL)
             assert row.state != "failed" or row.last_error
 
     def messages_are_packed_as_promised(self) -> None:
@@ -326,6 +332,7 @@ class Deliveries(RuleBasedStateMachine):
 
     def apply(self, relay: int, receipts: list[Receipt]) -> None:
         self.cause = Told(receipts)
+        self.heard += [each for each in receipts if each not in self.heard]
         self.relay(relay).applier.apply(receipts)
 
     def look_once(self, relay: int) -> None:
@@ -374,7 +381,7 @@ def test_whatever_is_killed_wiped_or_late_no_effect_is_lost(
         run_state_machine_as_test(
             lambda: Deliveries(made),  # type: ignore[arg-type]  # any factory will do, says its docstring
             settings=settings(
-                max_examples=100,
+                max_examples=140,
                 stateful_step_count=50,
                 deadline=None,
                 print_blob=True,
