@@ -138,7 +138,7 @@ class Asked:
 
 
 class Crossed:
-    """While one relay looked, another did everything that it does."""
+    """While one relay looked, another did everything that it does, and time passed."""
 
     def judge(self, before: Row, after: Row) -> None:
         assert after.generation == before.generation
