@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from messaging.receipts import Outcome, Receipt
 
@@ -42,6 +43,20 @@ class Claimed:
         assert before.due_at <= self.now, "it was claimed too early"
         assert after.counts == (before.attempts, before.crashes, before.dispatch + 1, before.generation)
         assert after.state == (_waiting(after) if self.given_back else "queued")
+
+
+@dataclass(frozen=True)
+class Released:
+    """A relay gave back what it had once claimed, by event, subscription and dispatch."""
+
+    claimed: set[tuple[UUID, str, int]]
+
+    def judge(self, before: Row, after: Row) -> None:
+        if before.state == "queued" and (*before.key, before.dispatch) in self.claimed:
+            assert after.counts == before.counts
+            assert after.state == _waiting(after)
+        else:
+            assert after == before, "it was another relay's by then"
 
 
 @dataclass(frozen=True)

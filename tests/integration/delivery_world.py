@@ -19,12 +19,13 @@ import psycopg
 import pytest
 import redis
 from dramatiq import MessageProxy
-from psycopg.rows import class_row
+from psycopg.rows import TupleRow, class_row
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL, RetryPolicy
 from messaging import HeraldBroker, message, transport
 from messaging.consumer import Consumer
 from messaging.database import Pool, open_pool
+from messaging.deliveries import Fenced
 from messaging.message import Reference
 from messaging.receipts import Outcome, Receipt
 from messaging.relay.apply import Applier
@@ -113,10 +114,13 @@ class Relay:
         """Claim, and get no further."""
         self.stalled += self.dispatcher._claim()
 
-    def go_on(self) -> None:
-        """Enqueue what was claimed long ago, whatever has become of it."""
+    def go_on(self, *, answered: bool) -> None:
+        """Enqueue what was claimed long ago, whatever has become of it. `answered`: else Redis isn't there."""
         claimed, self.stalled = self.stalled, []
-        self.dispatcher._enqueue(claimed)
+        if answered:
+            self.dispatcher._enqueue(claimed)
+        else:
+            self.dispatcher._release(claimed)
 
     def dispatch_in_trouble(self, error: BaseException, *, written: bool) -> None:
         """Dispatch, and have `error` instead of Redis' answer. `written`: Redis has the messages all the same."""
@@ -175,7 +179,7 @@ class Held:
 
     @property
     def keys(self) -> list[Key]:
-        return [Key(each.event_id, each.subscription) for each in self.references]
+        return [key_of(each) for each in self.references]
 
 
 class Worker:
@@ -262,6 +266,7 @@ class World:
     are under way.
     """
 
+    database: psycopg.Connection[TupleRow]
     pool: Pool
     redis: redis.Redis
     workers: tuple[Worker, ...]
@@ -273,10 +278,9 @@ class World:
 
     def begin_again(self) -> None:
         """Forget everything."""
-        with self.pool.connection() as connection:
-            connection.execute("DELETE FROM deliveries")
-            connection.execute("DELETE FROM events")
-            connection.execute("UPDATE clock SET shows = %s", (BEGINNING,))
+        self.database.execute("DELETE FROM deliveries")
+        self.database.execute("DELETE FROM events")
+        self.database.execute("UPDATE clock SET shows = %s", (BEGINNING,))
         self.redis.flushall()
         self.relays = (Relay(self.pool, self.redis), Relay(self.pool, self.redis))
         self.seconds = 0.0
@@ -291,21 +295,18 @@ class World:
             "SELECT event_id, subscription, state, attempts, crashes, dispatch, generation, message_id, last_error,"
             " due_at, lease_until, finished_at FROM deliveries"
         )
-        with self.pool.connection() as connection:
-            return {row.key: row for row in connection.cursor(row_factory=class_row(Row)).execute(query)}
+        return {row.key: row for row in self.database.cursor(row_factory=class_row(Row)).execute(query)}
 
     def now(self) -> datetime:
-        with self.pool.connection() as connection:
-            row = connection.execute("SELECT now()").fetchone()
-            assert row is not None
-            now: datetime = row[0]
-            return now
+        row = self.database.execute("SELECT now()").fetchone()
+        assert row is not None
+        now: datetime = row[0]
+        return now
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, for PostgreSQL and for whoever watches workers."""
         self.seconds += seconds
-        with self.pool.connection() as connection:
-            connection.execute("UPDATE clock SET shows = shows + make_interval(secs => %s)", (seconds,))
+        self.database.execute("UPDATE clock SET shows = shows + make_interval(secs => %s)", (seconds,))
 
     def begin_handlers(self, held: Held) -> None:
         """Begin with everything in a message."""
@@ -327,7 +328,7 @@ class World:
         return {key.decode() if isinstance(key, bytes) else key for key in keys}
 
     def held_by_silent(self) -> set[str]:
-        """Return the ids of those among them that lie in the hands of a worker whose heart doesn't beat."""
+        """Return the ids of all that lie in the hands of a worker whose heart doesn't beat."""
         silent = [
             worker
             for worker in transport.members(self.redis, transport.WORKERS)
@@ -345,14 +346,22 @@ def world(database_url: str, redis_url: str) -> Iterator[World]:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(CLOCK_AND_DICE)
     client = transport.connect(redis_url)
-    brokers = [HeraldBroker(redis_url) for _ in range(2)]
-    with open_pool(database_url, size=2, name="model") as pool, pytest.MonkeyPatch.context() as patched:
-        made = World(pool, client, tuple(Worker(f"worker-{number}", each) for number, each in enumerate(brokers, 1)))
+    workers = tuple(Worker(f"worker-{number}", HeraldBroker(redis_url)) for number in (1, 2))
+    with (
+        psycopg.connect(database_url, autocommit=True) as database,
+        open_pool(database_url, size=2, name="model") as pool,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        made = World(database, pool, client, workers)
         patched.setattr("messaging.relay.reconcile.time", SimpleNamespace(monotonic=lambda: made.seconds))
         patched.setattr("messaging.transport.HEARTBEAT_SECONDS", 3600)  # hearts stop when the model says so
         yield made
-    for closing in (client, *(broker.client for broker in brokers)):
+    for closing in (client, *(worker.broker.client for worker in workers)):
         closing.close()
+
+
+def key_of(named: Fenced) -> Key:
+    return Key(named.event_id, named.subscription)
 
 
 def policy(row: Row) -> RetryPolicy:

@@ -44,7 +44,7 @@ from messaging import publish, transport
 from messaging.operations import REPLAY, RETRY_BY_OPERATOR
 from messaging.receipts import Outcome, Receipt
 
-from .delivery_moves import Asked, Cause, Claimed, Crossed, Looked, Nothing, Told
+from .delivery_moves import Asked, Cause, Claimed, Crossed, Looked, Nothing, Released, Told
 from .delivery_world import (
     DUE,
     FINAL,
@@ -56,6 +56,7 @@ from .delivery_world import (
     Worker,
     World,
     group_size,
+    key_of,
     messages_of,
     policy,
     world,
@@ -70,6 +71,7 @@ places = st.integers(0, 20)
 outcomes = st.sampled_from(["succeeded", "retry", "failed", "uncertain", "handed_back"])
 picks = st.lists(places, min_size=1, max_size=6)
 afters = st.sampled_from([None, 0.0, 90.0])
+blows = st.lists(st.sampled_from(["its worker", "Redis"]), min_size=1, max_size=3)
 Outcomes = tuple[Outcome, Outcome, Outcome]
 
 
@@ -99,8 +101,7 @@ class Deliveries(RuleBasedStateMachine):
         events = [user_registered(each).model_copy(update={"id": UUID(int=each)}) for each in numbers]
         self.events += number
         due = self.world.now() + timedelta(seconds=delay)
-        with self.world.pool.connection() as connection:
-            connection.execute(*publish(events, available_at=due))
+        self.world.database.execute(*publish(events, available_at=due))
 
     @precondition(lambda self: self.are_there(*DUE))
     @rule(relay=relays)
@@ -172,35 +173,35 @@ class Deliveries(RuleBasedStateMachine):
     def operator_retries(self, place: int) -> None:
         key = sorted(self.known)[place % len(self.known)]
         self.cause = Asked(("failed", "uncertain"), lambda row: row.key == key)
-        with self.world.pool.connection() as connection:
-            connection.execute(RETRY_BY_OPERATOR, key._asdict())
+        self.world.database.execute(RETRY_BY_OPERATOR, key._asdict())
 
     @precondition(lambda self: self.are_there("failed"))
     @rule(subscription=st.sampled_from(SUBSCRIPTIONS))
     def operator_replays(self, subscription: Subscription) -> None:
         self.cause = Asked(("failed",), lambda row: row.subscription == subscription.name)
         what = {"subscription": subscription.name, "event_type": UserRegistered.event_type}
-        with self.world.pool.connection() as connection:
-            connection.execute(REPLAY, what | {"since": datetime(2000, 1, 1, tzinfo=UTC)})
+        self.world.database.execute(REPLAY, what | {"since": datetime(2000, 1, 1, tzinfo=UTC)})
 
     # What goes wrong
 
-    @rule(worker=workers, relay=relays, blow=st.sampled_from(["its worker", "Redis"]))
-    def work_is_cut_off(self, worker: int, relay: int, blow: str) -> None:
-        """Let work begin, be seen to run, be cut off with its worker or with all of Redis, and be found."""
+    @rule(
+        worker=workers, relay=relays, blows=st.lists(st.sampled_from(["its worker", "Redis"]), min_size=1, max_size=3)
+    )
+    def work_is_cut_off(self, worker: int, relay: int, blows: list[str]) -> None:
+        """Let work begin, be seen to run, be cut off by the end of its worker or of Redis, and be found; repeatedly."""
         it = self.world.workers[worker]
-        if not it.hangs and not it.hands:
-            self.dispatch(relay)
+        for blow in blows:
             self.all_is_well()
-            it.fetch_all()
-        self.begin_all(it)
-        self.beginnings_are_heard(relay)
-        self.all_is_well()
-        if blow == "Redis":
-            self.redis_is_wiped()
-        else:
-            it.die()
-        self.look(relay, 6)
+            self.dispatch(relay)
+            self.begin_all(it)
+            self.all_is_well()
+            self.beginnings_are_heard(relay)
+            self.all_is_well()
+            if blow == "Redis":
+                self.redis_is_wiped()
+            else:
+                it.die()
+            self.look(relay, 6)
 
     @rule(worker=workers, done=st.booleans())
     def worker_dies(self, worker: int, done: bool) -> None:
@@ -244,10 +245,13 @@ class Deliveries(RuleBasedStateMachine):
             it.dispatch_in_trouble(Killed() if how == "dies" else redis.TimeoutError(), written=written)
 
     @precondition(lambda self: any(each.stalled for each in self.world.relays))
-    @rule()
-    def stalled_relays_go_on(self) -> None:
+    @rule(answered=st.booleans())
+    def stalled_relays_go_on(self, answered: bool) -> None:
+        """Let relays enqueue what they claimed long ago, whatever has become of it. Or Redis doesn't answer."""
+        claimed = [each for relay in self.world.relays for each in relay.stalled]
+        self.cause = Nothing() if answered else Released({(*key_of(each), each.dispatch) for each in claimed})
         for relay in self.world.relays:
-            relay.go_on()
+            relay.go_on(answered=answered)
 
     @rule(relay=relays, after=st.sampled_from(["_taken", "_missing"]))
     def relay_dies_while_it_looks(self, relay: int, after: Literal["_taken", "_missing"]) -> None:
@@ -257,6 +261,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule(relay=relays)
     def relays_cross(self, relay: int) -> None:
         """Suspend a relay when it has found messages missing and not yet said so; the other goes on meanwhile."""
+        self.world.pass_time(150)
         self.cause = Crossed()
         other = self.relay(1 - relay)
 
@@ -346,8 +351,8 @@ class Deliveries(RuleBasedStateMachine):
 
     def looked(self, *, killed: bool = False) -> Looked:
         """Note how things are before a relay looks."""
-        wiped = not self.world.redis.exists(transport.EPOCH)
-        return Looked(self.world.now(), wiped, self.world.stored(), self.world.held_by_silent(), killed)
+        wiped, stored = not self.world.redis.exists(transport.EPOCH), self.world.stored()
+        return Looked(self.world.now(), wiped, stored, stored & self.world.held_by_silent(), killed)
 
     def work_off(self, worker: Worker, end: Outcome) -> None:
         """Let a worker do all that is there to be done."""
@@ -357,8 +362,11 @@ class Deliveries(RuleBasedStateMachine):
             self.go_on(worker, worker.hands[0], (end, end, end), None)
 
     def begin_all(self, worker: Worker) -> None:
+        if worker.hangs:
+            return
+        worker.fetch_all()
         for held in worker.hands:
-            if held.stage == "fetched" and not worker.hangs:
+            if held.stage == "fetched":
                 self.world.begin_handlers(held)
 
     def stop_in_order(self, worker: Worker) -> None:
@@ -386,7 +394,7 @@ def test_whatever_is_killed_wiped_or_late_no_effect_is_lost(
         run_state_machine_as_test(
             lambda: Deliveries(made),  # type: ignore[arg-type]  # any factory will do, says its docstring
             settings=settings(
-                max_examples=100,
+                max_examples=70,
                 stateful_step_count=50,
                 deadline=None,
                 print_blob=True,
