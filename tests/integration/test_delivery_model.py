@@ -123,16 +123,16 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule(end=outcomes, times=st.integers(1, 3))
     def quiet_minutes(self, end: Outcome, times: int) -> None:
-        """Let nothing go wrong but what handlers say themselves, and let all of them end alike."""
+        """Let nothing go wrong but what handlers say themselves: all of them end alike, and what is due is enqueued."""
         for _ in range(times):
+            for worker in self.world.workers:
+                self.work_off(worker, end)
+            self.all_receipts_arrive(0)
             self.all_is_well()
             self.look(0, 150)
             self.all_is_well()
             self.dispatch(1)
             self.all_is_well()
-            for worker in self.world.workers:
-                self.work_off(worker, end)
-            self.all_receipts_arrive(0)
 
     @precondition(lambda self: self.world.post)
     @rule(relay=relays, picked=picks)
@@ -330,7 +330,6 @@ class Deliveries(RuleBasedStateMachine):
         """Let everything work, and time go on: then every delivery comes to its end."""
         for _ in range(ROUNDS_TO_HEAL):
             self.quiet_minutes("succeeded", 1)
-            self.all_is_well()
             unfinished = [row for row in self.known.values() if row.state not in FINAL]
             if not unfinished and not self.world.stored():
                 return
