@@ -89,11 +89,10 @@ WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = recei
 """
 
 FINISHED: LiteralString = """
--- A worker says how it ended for good. An older dispatch that succeeded was an attempt, and most often is counted.
+-- A worker says how it ended for good. What an older dispatch did is no attempt of the one that is queued.
 UPDATE deliveries
 SET state = receipt.outcome,
-    attempts = CASE WHEN deliveries.dispatch = receipt.dispatch THEN attempts + (state = 'queued')::int
-        ELSE greatest(attempts, 1) END,
+    attempts = greatest(1, attempts + (state = 'queued' AND deliveries.dispatch = receipt.dispatch)::int),
     last_error = coalesce(receipt.error, last_error), finished_at = now(),
     started_at = CASE WHEN state = 'running' THEN started_at ELSE now() END,
     due_at = NULL, lease_until = NULL, message_id = NULL
