@@ -70,6 +70,32 @@ def test_a_fetch_whose_reply_was_lost_is_handed_back(
     broker.client.close()
 
 
+def test_a_worker_that_was_wiped_from_redis_while_it_waited_is_known_again_with_what_it_fetches(
+    relay: RelayParts,
+    publish_users: Publish,
+    redis_server: RedisServer,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Killed before its next beat, it would take the message with it: Redis still holds it, and nobody looks."""
+    monkeypatch.setattr("messaging.consumer.WAIT_SECONDS", 4)
+    broker = HeraldBroker(redis_server.url)
+    consumer = broker.consume("auditor", prefetch=1)
+    broker.do_fetch("auditor", 1)  # Redis knows the script
+    waiting = threading.Thread(target=next, args=(consumer,))
+    waiting.start()
+    until(lambda: broker.broker_id in transport.members(redis_client, transport.WORKERS))
+    redis_client.flushall()
+
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    waiting.join()
+
+    assert transport.members(redis_client, transport.unacked_key(broker.broker_id, "auditor"))
+    assert transport.members(redis_client, transport.WORKERS) == {broker.broker_id}
+    broker.client.close()
+
+
 def test_a_message_that_cannot_be_read_holds_up_no_other(
     relay: RelayParts, publish_users: Publish, consume: Consume, redis_client: redis.Redis
 ) -> None:

@@ -137,6 +137,30 @@ def test_an_older_dispatch_that_succeeded_after_all_finishes_the_delivery(relay:
     assert relay.row(queued)["state"] == "succeeded"
 
 
+@pytest.mark.parametrize(("counted", "shown"), [(0, 1), (1, 1), (2, 2)])
+def test_an_older_dispatch_that_succeeded_is_no_attempt_of_the_one_that_waits(
+    relay: RelayParts, queued: UUID, counted: int, shown: int
+) -> None:
+    relay.execute("UPDATE deliveries SET dispatch = 2, attempts = %s", counted)
+
+    relay.tell(queued, "succeeded", dispatch=1)
+
+    assert relay.row(queued)["attempts"] == shown
+
+
+def test_an_attempt_that_was_given_up_for_lost_and_succeeded_after_all_is_counted(
+    relay: RelayParts, queued: UUID
+) -> None:
+    relay.tell(queued, "started")
+    relay.redis.flushall()
+    relay.reconciler.reconcile()
+
+    relay.tell(queued, "succeeded")
+
+    row = relay.row(queued)
+    assert (row["state"], row["attempts"]) == ("succeeded", 1)
+
+
 def test_the_stream_hands_each_receipt_to_one_relay_and_forgets_it_when_done(redis_client: redis.Redis) -> None:
     ours = Receipt(UUID(int=1), "audit_log", 1, "retry", "busy", 2.5)
     one, other = ReceiptReader(redis_client, "one"), ReceiptReader(redis_client, "other")

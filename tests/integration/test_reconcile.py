@@ -71,6 +71,32 @@ def test_a_message_that_vanished_is_enqueued_again(relay: RelayParts, queued: UU
     assert (reference.event_id, reference.dispatch) == (queued, 2)
 
 
+def test_an_attempt_that_got_lost_counts_for_nothing_so_the_last_one_may_be_made_again(
+    relay: RelayParts, queued: UUID
+) -> None:
+    relay.execute("UPDATE deliveries SET attempts = 2")
+    relay.tell(queued, "started")
+    relay.redis.flushall()
+
+    relay.reconciler.reconcile()
+
+    row = relay.row(queued)
+    assert (row["state"], row["attempts"]) == ("retrying", 2)
+    relay.dispatcher.dispatch()
+    relay.tell(queued, "started", dispatch=2)
+    assert relay.row(queued)["attempts"] == 3, "of three"
+
+
+def test_a_first_attempt_that_got_lost_was_none(relay: RelayParts, queued: UUID) -> None:
+    relay.tell(queued, "started")
+    relay.redis.flushall()
+
+    relay.reconciler.reconcile()
+
+    row = relay.row(queued)
+    assert (row["state"], row["attempts"]) == ("pending", 0)
+
+
 def test_a_wiped_redis_is_noticed_without_waiting_for_leases(relay: RelayParts, publish_users: Publish) -> None:
     events = publish_users(700)
     while relay.dispatcher.dispatch():

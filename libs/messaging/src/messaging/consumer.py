@@ -103,15 +103,20 @@ class Consumer(_RedisConsumer):
         self.message_cache = [data for data in self._fetch(room) if data is not None]
 
     def _fetch(self, room: int) -> list[bytes | None]:
-        """Beat, wait for a message and fetch up to `room`, in one round trip."""
+        """Beat, wait for a message and fetch up to `room`, in one round trip.
+
+        Redis may be wiped during the wait. So whoever fetches says again that it is there: no relay asks after a
+        worker that it doesn't know, and what such a one holds when it dies would look held for ever.
+        """
         dispatch = self.broker.scripts["dispatch"]
         queue = transport.queue_key(self.queue_name)
         pipeline = self.broker.client.pipeline(transaction=False)
         self.broker.beat(pipeline)
         pipeline.blmove(queue, queue, WAIT_SECONDS, "LEFT", "LEFT")
         pipeline.evalsha(dispatch.sha, 1, self.broker.namespace, *self._fetch_arguments(room))
+        pipeline.sadd(transport.WORKERS, self.broker.broker_id)
         try:
-            fetched: list[bytes | None] = pipeline.execute()[-1]
+            fetched: list[bytes | None] = pipeline.execute()[-2]
         except redis.exceptions.NoScriptError:
             self.broker.client.script_load(dispatch.script)
             return []

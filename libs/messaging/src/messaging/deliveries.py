@@ -90,9 +90,10 @@ WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = recei
 """
 
 FINISHED: LiteralString = """
--- A worker says how it ended for good.
+-- A worker says how it ended for good. What an older dispatch did is no attempt of the one that is queued.
 UPDATE deliveries
-SET state = receipt.outcome, attempts = attempts + (state = 'queued')::int,
+SET state = receipt.outcome,
+    attempts = greatest(1, attempts + (state = 'queued' AND deliveries.dispatch = receipt.dispatch)::int),
     last_error = coalesce(receipt.error, last_error), finished_at = now(),
     started_at = CASE WHEN state = 'running' THEN started_at ELSE now() END,
     due_at = NULL, lease_until = NULL, message_id = NULL
@@ -169,10 +170,11 @@ RETURNING deliveries.event_id, deliveries.subscription, dispatch, message_id
 """
 
 LOST: LiteralString = """
--- Redis no longer holds the message of these dispatches: due again, at once.
+-- Redis no longer holds the message of these dispatches: due again, at once. An attempt whose end nobody heard of
+-- doesn't count, or the last one would be followed by one too many.
 UPDATE deliveries
-SET state = CASE WHEN attempts > 0 THEN 'retrying' ELSE 'pending' END,
-    due_at = now(), lease_until = NULL, message_id = NULL
+SET state = CASE WHEN attempts > (state = 'running')::int THEN 'retrying' ELSE 'pending' END,
+    attempts = attempts - (state = 'running')::int, due_at = now(), lease_until = NULL, message_id = NULL
 FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
     AS lost (event_id, subscription, dispatch)
 WHERE deliveries.event_id = lost.event_id AND deliveries.subscription = lost.subscription

@@ -1,0 +1,165 @@
+"""Which moves of a delivery each kind of step may cause, and which it must: docs/deliveries.md as assertions.
+
+A `Cause` is told what a step of test_delivery_model.py did, and judges what became of each delivery in that step.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from messaging.receipts import Outcome, Receipt
+
+from .delivery_world import DUE, FINAL, IN_FLIGHT, Row, policy
+
+
+class Cause(Protocol):
+    """What a step did."""
+
+    def judge(self, before: Row, after: Row) -> None:
+        """Fail unless this is what becomes of a delivery."""
+
+
+class Nothing:
+    """Nobody spoke to PostgreSQL."""
+
+    def judge(self, before: Row, after: Row) -> None:
+        assert after == before, "it moved, and nobody said so"
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A relay took what was due. `given_back`: and made it due again, because Redis didn't take it."""
+
+    now: datetime
+    given_back: bool = False
+
+    def judge(self, before: Row, after: Row) -> None:
+        if after == before:
+            return
+        assert before.state in DUE, "only what is due can be claimed"
+        assert before.due_at is not None
+        assert before.due_at <= self.now, "it was claimed too early"
+        assert after.counts == (before.attempts, before.crashes, before.dispatch + 1, before.generation)
+        assert after.state == (_waiting(after) if self.given_back else "queued")
+
+
+@dataclass(frozen=True)
+class Released:
+    """A relay gave back what it had once claimed, by event, subscription and dispatch."""
+
+    claimed: set[tuple[UUID, str, int]]
+
+    def judge(self, before: Row, after: Row) -> None:
+        if before.state == "queued" and (*before.key, before.dispatch) in self.claimed:
+            assert after.counts == before.counts
+            assert after.state == _waiting(after)
+        else:
+            assert after == before, "it was another relay's by then"
+
+
+@dataclass(frozen=True)
+class Told:
+    """A relay applied receipts."""
+
+    receipts: Sequence[Receipt]
+
+    def judge(self, before: Row, after: Row) -> None:
+        news = [each for each in self.receipts if (each.event_id, each.subscription) == before.key]
+        current = {each.outcome for each in news if each.dispatch == before.dispatch}
+        if before.state not in FINAL and any(each.outcome == "succeeded" for each in news):
+            self._succeeded(before, after, current)
+        elif before.state in IN_FLIGHT and current - {"started"}:
+            [outcome] = current - {"started"}
+            self._ended(before, after, outcome)
+        elif before.state == "queued" and current:
+            assert after.state == "running"
+            assert after.counts == (before.attempts + 1, before.crashes, before.dispatch, before.generation)
+        else:
+            assert after == before, "news about an older dispatch, or about a finished delivery, moves nothing"
+
+    def _succeeded(self, before: Row, after: Row, current: set[Outcome]) -> None:
+        """Whichever dispatch it was, the effect is there. Only the current one's own end may come first."""
+        ends = current & set(FINAL) if before.state in IN_FLIGHT else set()
+        assert after.state in {"succeeded", *ends}
+        assert 1 <= after.attempts <= max(1, before.attempts + (before.state == "queued"))
+        assert after.counts[1:] == before.counts[1:]
+
+    def _ended(self, before: Row, after: Row, outcome: Outcome) -> None:
+        begun_anew = -(before.state == "running") if outcome == "handed_back" else before.state == "queued"
+        assert after.counts == (before.attempts + begun_anew, before.crashes, before.dispatch, before.generation)
+        dead = after.attempts >= policy(after).max_attempts
+        expected = {"handed_back": _waiting(after), "retry": "failed" if dead else "retrying"}.get(outcome, outcome)
+        assert after.state == expected, f"it was {before.state}, and its worker said {outcome}"
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A relay looked for what got lost.
+
+    `stored`: which messages Redis held. `silent`: which of them in the hands of a worker whose heart didn't beat.
+    `killed`: it didn't come to the end.
+    """
+
+    now: datetime
+    wiped: bool
+    stored: set[str]
+    silent: set[str]
+    killed: bool = False
+
+    def judge(self, before: Row, after: Row) -> None:
+        if before.state not in IN_FLIGHT:
+            assert after == before, "there was nothing to look for"
+        elif after.state in IN_FLIGHT:
+            self._left(before, after)
+        elif before.message_id in self.silent:
+            self._crashed(before, after)
+        else:
+            assert before.message_id not in self.stored, "its message is there: it only waits"
+            assert after.state == _waiting(after)
+            heard_nothing = before.attempts - (before.state == "running")
+            assert after.counts == (heard_nothing, before.crashes, before.dispatch, before.generation)
+
+    def _left(self, before: Row, after: Row) -> None:
+        assert after == replace(before, lease_until=after.lease_until)
+        if self.killed:
+            return
+        assert before.lease_until is not None
+        assert after.lease_until is not None
+        expired = self.wiped or before.lease_until <= self.now
+        assert not expired or before.message_id in self.stored, "it was lost, and not found"
+        assert after.lease_until > self.now, "the next look comes too soon"
+
+    def _crashed(self, before: Row, after: Row) -> None:
+        begun = before.state == "running"
+        assert after.counts == (before.attempts, before.crashes + begun, before.dispatch, before.generation)
+        used_up = after.crashes >= policy(after).max_crashes or after.attempts >= policy(after).max_attempts
+        assert after.state == (("failed" if used_up else "retrying") if begun else _waiting(after))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An operator asked for these deliveries again, where they ended in one of these states."""
+
+    states: tuple[str, ...]
+    chosen: Callable[[Row], bool]
+
+    def judge(self, before: Row, after: Row) -> None:
+        if before.state in self.states and self.chosen(before):
+            assert (after.state, *after.counts) == ("pending", 0, 0, before.dispatch, before.generation + 1)
+        else:
+            assert after == before
+
+
+class Crossed:
+    """While one relay looked, another did everything that it does, and time passed."""
+
+    def judge(self, before: Row, after: Row) -> None:
+        assert after.generation == before.generation
+        if after.dispatch > before.dispatch:
+            assert after.state == "queued", "it was enqueued a moment ago, and its message is there"
+
+
+def _waiting(row: Row) -> str:
+    return "retrying" if row.attempts else "pending"
