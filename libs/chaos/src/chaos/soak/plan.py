@@ -21,7 +21,7 @@ class Plan:
     def retention(self) -> float:
         """Seconds that finished events are kept: as the environment's RETENTION_DAYS says; else a sixth of the run."""
         days = os.environ.get("RETENTION_DAYS")
-        return float(days) * DAY if days else min(90.0, self.seconds / 6)
+        return float(days) * DAY if days else self.tables.retention
 
     @property
     def tables(self) -> Tables:

@@ -38,7 +38,7 @@ def plot(outcome: Outcome, path: Path) -> None:
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(h_pad=0.06, w_pad=0.12)  # type: ignore[union-attr, call-arg]  # it is the constrained one
     figure.suptitle(_title(outcome), x=0.01, ha="left", fontsize=15, fontweight="bold", color=INK)
-    grid = figure.add_gridspec(rows + 1, COLUMNS, height_ratios=[0.55, *[1] * rows])
+    grid = figure.add_gridspec(rows + 1, COLUMNS, height_ratios=[0.7, *[1] * rows])
     recording = outcome.recording
     grown = set(growing(outcome.verdicts or ()))
     for column in range(COLUMNS):

@@ -54,6 +54,7 @@ def _run(plan: Plan, trial: Trial) -> Outcome:
     system, load = trial.system, trial.load
     system.query("users", WATCH)
     _vacuum_often(system)
+    system.sink.delay = 0.05  # so that there are mails in flight when a notifier is killed
     system.start()
     outcome = Outcome(plan, Recording())
     storm = Storm(system, trial.postgres, outcome.recording, trial.dice, plan)
