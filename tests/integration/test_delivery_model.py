@@ -175,11 +175,12 @@ class Deliveries(RuleBasedStateMachine):
         self.cause = Asked(("failed", "uncertain"), lambda row: row.key == key)
         self.world.database.execute(RETRY_BY_OPERATOR, key._asdict())
 
-    @precondition(lambda self: self.are_there("failed"))
-    @rule(subscription=st.sampled_from(SUBSCRIPTIONS))
-    def operator_replays(self, subscription: Subscription) -> None:
-        self.cause = Asked(("failed",), lambda row: row.subscription == subscription.name)
-        what = {"subscription": subscription.name, "event_type": UserRegistered.event_type}
+    @precondition(lambda self: self.are_there("failed", "succeeded"))
+    @rule(subscription=st.sampled_from(SUBSCRIPTIONS), succeeded=st.booleans())
+    def operator_replays(self, subscription: Subscription, succeeded: bool) -> None:
+        which = ("failed", "succeeded") if succeeded else ("failed",)
+        self.cause = Asked(which, lambda row: row.subscription == subscription.name)
+        what = {"subscription": subscription.name, "event_type": UserRegistered.event_type, "succeeded": succeeded}
         self.world.database.execute(REPLAY, what | {"since": datetime(2000, 1, 1, tzinfo=UTC)})
 
     # What goes wrong
