@@ -242,7 +242,8 @@ class Worker:
         self.hangs = True
 
     def wake_up(self) -> None:
-        self.broker.beat(self.broker.client)
+        for queue in self._consumers:
+            self.broker.beat(self.broker.client, queue)
         self.hangs = False
 
     def shut_down(self) -> None:
@@ -329,13 +330,11 @@ class World:
 
     def held_by_silent(self) -> set[str]:
         """Return the ids of all that lie in the hands of a worker whose heart doesn't beat."""
-        silent = [
-            worker
-            for worker in transport.members(self.redis, transport.WORKERS)
-            if not self.redis.exists(transport.heartbeat_key(worker))
-        ]
+        holders = (each.rpartition("/") for each in transport.members(self.redis, transport.WORKERS))
         held = (
-            transport.members(self.redis, transport.unacked_key(each, queue)) for each in silent for queue in QUEUES
+            transport.members(self.redis, transport.unacked_key(worker, queue))
+            for worker, _, queue in holders
+            if not self.redis.exists(transport.heartbeat_key(worker))
         )
         return set().union(*held) & self.stored()
 

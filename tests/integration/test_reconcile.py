@@ -10,10 +10,10 @@ import redis
 from dramatiq import Message
 from tests.integration.conftest import RelayParts
 
-from contracts import Event, EventData
+from contracts import Event, EventData, Subscription
 from devstack.redis_server import RedisServer
 from messaging import HeraldBroker, transport
-from messaging.relay.reconcile import Leased
+from messaging.relay.reconcile import Leased, Reconciler
 
 Publish = Callable[..., list[Event[EventData]]]
 
@@ -159,7 +159,7 @@ def test_a_worker_that_woke_up_in_time_is_not_robbed(
     die(relay.redis, worker)
     relay.redis.set(transport.heartbeat_key(worker), "auditor", ex=8)
 
-    relay.reconciler._take_back(worker)
+    relay.reconciler._take_back(worker, "auditor")
 
     assert relay.redis.hlen(transport.messages_key("auditor")) == 1
     assert relay.row(queued)["state"] == "queued"
@@ -188,6 +188,23 @@ def test_a_dead_worker_is_forgotten(relay: RelayParts, queued: UUID, redis_serve
 
     assert relay.redis.smembers(transport.WORKERS) == set()
     assert relay.redis.zcard("dramatiq:__heartbeats__") == 0
+
+
+def test_a_relay_that_does_not_know_a_queue_leaves_its_workers_and_its_leases_to_one_that_does(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer, subscriptions: tuple[Subscription, ...]
+) -> None:
+    """As in a rolling deploy of a new consumer: the older relay would forget the worker, and its message for ever."""
+    older = Reconciler(relay.pool, relay.redis, [each for each in subscriptions if each.queue != "auditor"])
+    die(relay.redis, fetch(redis_server.url))
+    relay.age_leases()
+
+    older.reconcile()
+
+    assert relay.redis.scard(transport.WORKERS) == 1
+    assert (lease := relay.row(queued)["lease_in"]) is not None
+    assert lease < 0, "the one that knows the queue is to look at once"
+    relay.reconciler.reconcile()
+    assert relay.row(queued)["state"] == "pending"
 
 
 def test_a_strangers_message_in_our_queue_hurts_nobody(

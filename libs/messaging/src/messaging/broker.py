@@ -60,17 +60,17 @@ class HeraldBroker(RedisBroker):
         pipeline.srem(transport.unacked_key(self.broker_id, queue_name), message_id)
         pipeline.execute()
 
-    def beat(self, client: redis.Redis) -> None:
-        """Show that this process lives; `client` may be a pipeline."""
+    def beat(self, client: redis.Redis, queue: str) -> None:
+        """Show that this process lives, and may hold messages of a queue; `client` may be a pipeline."""
         client.set(transport.heartbeat_key(self.broker_id), "1", ex=transport.HEARTBEAT_SECONDS)
-        client.sadd(transport.WORKERS, self.broker_id)
+        client.sadd(transport.WORKERS, transport.holder(self.broker_id, queue))
 
     def leave(self) -> None:
         """Stop being looked after by the relay, unless it has something to take back."""
         unacked = [transport.unacked_key(self.broker_id, queue) for queue in self.queues]
         try:
             if not self.client.exists(*unacked):
-                self.client.srem(transport.WORKERS, self.broker_id)
+                self.client.srem(transport.WORKERS, *(transport.holder(self.broker_id, each) for each in self.queues))
                 self.client.delete(transport.heartbeat_key(self.broker_id))
                 self.client.zrem(transport.DRAMATIQ_HEARTBEATS, self.broker_id)
         except redis.RedisError:

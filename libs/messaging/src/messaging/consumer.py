@@ -95,7 +95,7 @@ class Consumer(_RedisConsumer):
         self._acked.clear()
         room = self.prefetch - self.outstanding_message_count
         if room <= 0 or self.broker.stopping.is_set():
-            self.broker.beat(self.broker.client)
+            self.broker.beat(self.broker.client, self.queue_name)
             self._acked.wait(WAIT_SECONDS if room <= 0 else 0.1)
             return
         if not self._handed_back:
@@ -111,10 +111,10 @@ class Consumer(_RedisConsumer):
         dispatch = self.broker.scripts["dispatch"]
         queue = transport.queue_key(self.queue_name)
         pipeline = self.broker.client.pipeline(transaction=False)
-        self.broker.beat(pipeline)
+        self.broker.beat(pipeline, self.queue_name)
         pipeline.blmove(queue, queue, WAIT_SECONDS, "LEFT", "LEFT")
         pipeline.evalsha(dispatch.sha, 1, self.broker.namespace, *self._fetch_arguments(room))
-        pipeline.sadd(transport.WORKERS, self.broker.broker_id)
+        pipeline.sadd(transport.WORKERS, transport.holder(self.broker.broker_id, self.queue_name))
         try:
             fetched: list[bytes | None] = pipeline.execute()[-2]
         except redis.exceptions.NoScriptError:

@@ -157,7 +157,7 @@ EXTEND: LiteralString = """
 -- Take the leases that ran out, to look for their messages. The longer a message waits the rarer the look.
 WITH expired AS MATERIALIZED (
     SELECT event_id, subscription FROM deliveries
-    WHERE state IN ('queued', 'running') AND lease_until <= now()
+    WHERE state IN ('queued', 'running') AND lease_until <= now() AND subscription = ANY (%(names)s)
     ORDER BY lease_until
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED

@@ -17,7 +17,8 @@ from messaging.settings import Settings, load_or_exit
 
 def worker_fault(client: redis.Redis, host: str) -> str | None:
     """Return why no worker of this host is alive; None if one's heart beats."""
-    mine = [each for each in transport.members(client, transport.WORKERS) if each.rsplit(".", 2)[0] == host]
+    workers = {each.rpartition("/")[0] for each in transport.members(client, transport.WORKERS)}
+    mine = [each for each in workers if each.rsplit(".", 2)[0] == host]
     if mine and client.exists(*map(transport.heartbeat_key, mine)):
         return None
     return f"no worker on {host} has beaten its heart for {transport.HEARTBEAT_SECONDS} s"

@@ -20,7 +20,7 @@ EPOCH = "herald:epoch"
 """Present as long as Redis hasn't been wiped since a relay last looked."""
 
 WORKERS = "herald:workers"
-"""Set: ids of the worker processes that may hold messages."""
+"""Set: which worker processes may hold messages, and of which queue. Each relay asks after those of its own queues."""
 
 DRAMATIQ_HEARTBEATS = f"{NAMESPACE}:__heartbeats__"
 """Sorted set: Dramatiq's own note of workers. We only keep it from growing."""
@@ -42,6 +42,11 @@ def messages_key(queue: str) -> str:
 def unacked_key(worker: str, queue: str) -> str:
     """Name the set of message ids that a worker process has fetched and not acknowledged."""
     return f"{NAMESPACE}:__acks__.{worker}.{queue}"
+
+
+def holder(worker: str, queue: str) -> str:
+    """Name a worker process in the set of those that may hold messages of a queue."""
+    return f"{worker}/{queue}"
 
 
 def heartbeat_key(worker: str) -> str:

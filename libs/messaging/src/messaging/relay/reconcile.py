@@ -33,23 +33,25 @@ SILENCE = 5.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 _TAKE_BACK = """
--- Take a dead worker's messages, and forget them and the worker: PostgreSQL decides what becomes of each.
--- KEYS: its heartbeat, the workers, Dramatiq's heartbeats, then for each queue its unacknowledged ids and the messages.
+-- Take a dead worker's messages of a queue, and forget them and the worker: PostgreSQL decides what becomes of each.
+-- KEYS: its heartbeat, its unacknowledged ids, the queue's messages, the workers, Dramatiq's heartbeats.
 -- Asking for the heartbeat again, here, makes it impossible to rob a worker that has just woken up.
 if redis.call('EXISTS', KEYS[1]) == 1 then return {} end
 local found = {}
-for k = 4, #KEYS, 2 do
-    for _, id in ipairs(redis.call('SMEMBERS', KEYS[k])) do
-        local data = redis.call('HGET', KEYS[k + 1], id)
-        if data then found[#found + 1] = data end
-        redis.call('HDEL', KEYS[k + 1], id)
-    end
-    redis.call('DEL', KEYS[k])
+for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
+    local data = redis.call('HGET', KEYS[3], id)
+    if data then found[#found + 1] = data end
+    redis.call('HDEL', KEYS[3], id)
 end
-redis.call('SREM', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('DEL', KEYS[2])
+redis.call('SREM', KEYS[4], ARGV[1])
+redis.call('ZREM', KEYS[5], ARGV[2])
 return found
 """
+
+
+Holder = tuple[str, str]
+"""A worker process, and a queue of which it may hold messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +72,15 @@ class Reconciler:
         self._redis = client
         self._queues = {each.name: each.queue for each in subscriptions}
         self._policies = policies(subscriptions)
-        self._silent_since: dict[str, float] = {}
+        self._silent_since: dict[Holder, float] = {}
 
     def reconcile(self) -> None:
         """Look once, all three ways."""
         if self._beat_and_see_empty():
             self._expire_all()
             self._redis.set(transport.EPOCH, "1")
-        for worker in self._dead_workers():
-            self._take_back(worker)
+        for worker, queue in self._dead_workers():
+            self._take_back(worker, queue)
         while self._check_leases() == LIMIT:
             pass
 
@@ -95,36 +97,46 @@ class Reconciler:
         if expired:
             log.warning("redis.found_empty", deliveries_in_flight=expired)
 
-    def _dead_workers(self) -> list[str]:
-        workers = sorted(transport.members(self._redis, transport.WORKERS))
+    def _dead_workers(self) -> list[Holder]:
+        """List who has been silent for long. Of our queues alone: a newer relay may know a queue that we don't."""
+        workers = [each for each in self._holders() if each[1] in self._queues.values()]
         pipeline = self._redis.pipeline(transaction=False)
-        for worker in workers:
+        for worker, _ in workers:
             pipeline.exists(transport.heartbeat_key(worker))
         now = time.monotonic()
-        silent = {worker for worker, alive in zip(workers, pipeline.execute(), strict=True) if not alive}
-        self._silent_since = {worker: self._silent_since.get(worker, now) for worker in silent}
-        return [worker for worker, since in self._silent_since.items() if now - since >= SILENCE]
+        silent = [each for each, alive in zip(workers, pipeline.execute(), strict=True) if not alive]
+        self._silent_since = {each: self._silent_since.get(each, now) for each in silent}
+        return [each for each, since in self._silent_since.items() if now - since >= SILENCE]
 
-    def _take_back(self, worker: str) -> None:
-        """Make due what a dead worker held. Dying in here loses nothing: the leases still run out."""
-        held = self._taken(worker)
+    def _holders(self) -> list[Holder]:
+        named = (each.rpartition("/") for each in sorted(transport.members(self._redis, transport.WORKERS)))
+        return [(worker, queue) for worker, _, queue in named]
+
+    def _take_back(self, worker: str, queue: str) -> None:
+        """Make due what a dead worker held of a queue. Dying in here loses nothing: the leases still run out."""
+        held = self._taken(worker, queue)
         with self._pool.connection() as connection:
             log_dead(connection.execute(deliveries.CRASHED, deliveries.triples(held) | self._policies).fetchall())
             connection.execute(deliveries.WAKE)
-        log.warning("worker.found_dead", worker=worker, deliveries_taken_back=len(held))
+        log.warning("worker.found_dead", worker=worker, queue=queue, deliveries_taken_back=len(held))
 
-    def _taken(self, worker: str) -> list[message.Reference]:
-        keys = [transport.heartbeat_key(worker), transport.WORKERS, transport.DRAMATIQ_HEARTBEATS]
-        for queue in sorted(set(self._queues.values())):
-            keys += [transport.unacked_key(worker, queue), transport.messages_key(queue)]
-        taken = self._redis.eval(_TAKE_BACK, len(keys), *keys, worker)
+    def _taken(self, worker: str, queue: str) -> list[message.Reference]:
+        keys = [
+            transport.heartbeat_key(worker),
+            transport.unacked_key(worker, queue),
+            transport.messages_key(queue),
+            transport.WORKERS,
+            transport.DRAMATIQ_HEARTBEATS,
+        ]
+        taken = self._redis.eval(_TAKE_BACK, len(keys), *keys, transport.holder(worker, queue), worker)
         return [reference for data in taken for reference in message.references(data)]
 
     def _check_leases(self) -> int:
         with self._pool.connection() as connection:
             cursor = connection.cursor(row_factory=class_row(Leased))
-            expired = cursor.execute(deliveries.EXTEND, {"limit": LIMIT, "lease": LEASE}).fetchall()
-        lost = self._missing([each for each in expired if each.subscription in self._queues])
+            given = {"names": list(self._queues), "limit": LIMIT, "lease": LEASE}
+            expired = cursor.execute(deliveries.EXTEND, given).fetchall()
+        lost = self._missing(expired)
         if lost:
             with self._pool.connection() as connection:
                 connection.execute(deliveries.LOST, deliveries.triples(lost))
