@@ -1,23 +1,23 @@
 """The twenty rows of the ledger."""
 
 from chaos.fault import Fault
-from chaos.faults import events, mail, postgres, processes, redis, scale
+from chaos.faults import events, mail, postgres, redis, relay, scale, workers
 
 FAULTS: tuple[Fault, ...] = (
     postgres.KillApi(),
-    processes.KillRelay(),
-    processes.LongTransactions(),
-    processes.KillNotifierBeforeSend(),
-    processes.KillNotifierAfterSend("resend"),
-    processes.KillNotifierAfterSend("hold"),
-    processes.KillAuditor(),
+    relay.KillRelay(),
+    relay.LongTransactions(),
+    workers.KillNotifierBeforeSend(),
+    workers.KillNotifierAfterSend("resend"),
+    workers.KillNotifierAfterSend("hold"),
+    workers.KillAuditor(),
     redis.Flush(),
     redis.Kill(),
     redis.Down(),
     redis.Full(),
     postgres.Restart(),
     postgres.CutCommit(),
-    processes.StopNotifier(),
+    workers.StopNotifier(),
     mail.Refuse(),
     mail.Hang(),
     events.Poison(),

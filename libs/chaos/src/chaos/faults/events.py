@@ -3,9 +3,10 @@
 import psycopg
 
 from chaos.fault import Fault, Trial
-from chaos.faults.processes import SENDING, insert_user
+from chaos.faults.workers import SENDING
 from chaos.ledger import DELIVERIES, Ledger
 from chaos.load import Answered, Load
+from chaos.producer import insert_user
 from chaos.sabotage.events import UserRegisteredV2
 from contracts import SUBSCRIPTIONS, WELCOME_EMAIL
 

@@ -3,7 +3,7 @@
 from collections.abc import MutableMapping
 from typing import Any, ClassVar, cast
 
-from chaos.sabotage.points import die
+from chaos.sabotage.bomb import die
 from contracts import Event, EventData, UserRegistered, events
 
 

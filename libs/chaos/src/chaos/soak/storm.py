@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-from chaos.faults.processes import SENDING
+from chaos.faults.workers import SENDING
 from chaos.soak.plan import Plan
 from chaos.soak.recording import Recording
 from chaos.system import System

@@ -1,0 +1,90 @@
+"""How a process dies at a given passing of a given line."""
+
+import functools
+import os
+import signal
+import threading
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+from typing import Any, NoReturn
+
+
+class Bomb:
+    """Kills the process, with its whole group, when it has been passed so many times."""
+
+    def __init__(self, passings: int) -> None:
+        self._left = passings
+        self._lock = threading.Lock()
+
+    def passed(self) -> bool:
+        """Count a passing, and tell whether it was the one."""
+        with self._lock:
+            self._left -= 1
+            return self._left == 0
+
+    def __call__(self) -> None:
+        """Count a passing, and die if it was the one."""
+        if self.passed():
+            die()
+
+
+def die() -> NoReturn:
+    """End this process and all of its group, as `kill -9` does."""
+    os.killpg(0, signal.SIGKILL)
+    raise AssertionError("nobody survives that")
+
+
+def before(owner: Any, name: str, bomb: Callable[[], None]) -> None:
+    """Let a function pass the bomb before it does anything."""
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        bomb()
+        return original(*args, **kwargs)
+
+    setattr(owner, name, wrapped)
+
+
+def after(owner: Any, name: str, bomb: Callable[[], None]) -> None:
+    """Let a function, awaited or not, pass the bomb when it has done its work."""
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        bomb()
+        return result
+
+    @functools.wraps(original)
+    async def awaited(*args: Any, **kwargs: Any) -> Any:
+        result = await original(*args, **kwargs)
+        bomb()
+        return result
+
+    setattr(owner, name, awaited if iscoroutinefunction(original) else wrapped)
+
+
+class Gate:
+    """Lets threads send until the bomb's time has come; then nobody enters, and when the last one is out, all die."""
+
+    def __init__(self, bomb: Bomb) -> None:
+        self._bomb = bomb
+        self._inside = 0
+        self._closed = False
+        self._moved = threading.Condition()
+
+    def enter(self) -> None:
+        """Go in, or wait for the end."""
+        with self._moved:
+            self._closed = self._bomb.passed() or self._closed
+            if self._closed:
+                self._moved.wait_for(lambda: self._inside == 0)
+                die()
+            self._inside += 1
+
+    def leave(self) -> None:
+        """Come out."""
+        with self._moved:
+            self._inside -= 1
+            self._moved.notify_all()
