@@ -97,13 +97,16 @@ class StopNotifier(Fault):
         self._signal(pids, signal.SIGSTOP)
         trial.strike_now()
         time.sleep(1)
-        self._in_flight = trial.system.query(
-            "notifier",
-            f"{SENDING} AND claimed_until < to_timestamp(%(struck)s) + make_interval(secs => %(lease)s)",
-            {"struck": trial.struck, "lease": self.lease},
-        )[0][0]
-        time.sleep(trial.dice.uniform(19, 24))
+        self._in_flight = self._claimed_before(trial)
+        trial.system.until(lambda: self._claimed_before(trial) == 0)  # somebody else has claimed them, and sent
+        time.sleep(trial.dice.uniform(0, 3))
         self._signal(pids, signal.SIGCONT)
+
+    def _claimed_before(self, trial: Trial) -> int:
+        """Count the mails that are still being sent by whoever was stopped."""
+        before = "claimed_until < to_timestamp(%(struck)s) + make_interval(secs => %(lease)s)"
+        given = {"struck": trial.struck, "lease": self.lease}
+        return int(trial.system.query("notifier", f"{SENDING} AND {before}", given)[0][0])
 
     def _signal(self, pids: set[int], number: int) -> None:
         for pid in pids:
@@ -111,8 +114,9 @@ class StopNotifier(Fault):
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         k, d = self._in_flight, ledger.duplicate_mails
-        fenced = trial.system.log("notifier").count("ClaimLost")
+        fenced = sum(trial.system.log("notifier").count(end) for end in ("ClaimLost", "delivery.uncertain"))
         ledger.expect(k > 0, "nothing was in flight when it was stopped")
+        ledger.expect(fenced > 0, "no attempt came too late")
         ledger.expect(d <= k, f"{d} mails twice with K = {k}")
         ledger.expect(not ledger.failed + ledger.uncertain, f"{ledger.failed} failed, {ledger.uncertain} uncertain")
         ledger.figure = f"K = {k}, D = {d}; {fenced} stale outcomes fenced"
