@@ -52,7 +52,7 @@ class Row:
         ledger = self.ledger
         recovered = "" if ledger.recovered is None else f"{ledger.recovered:.1f} s"
         counts = (ledger.lost_mails, ledger.lost_audits, ledger.duplicate_mails, ledger.duplicate_audits, ledger.stuck)
-        further = "; ".join(ledger.wrong) if ledger.wrong else ledger.figure
+        further = "; ".join(filter(None, [*ledger.wrong, ledger.figure]))
         answered = f"{ledger.answered:,}"
         return [str(self.fault.number), self.fault.title, answered, *map(str, counts), recovered, further, self.verdict]
 
