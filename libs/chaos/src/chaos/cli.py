@@ -1,25 +1,22 @@
 """The command `herald-chaos`."""
 
-import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from chaos import trial
 from chaos.fault import Fault
 from chaos.faults import FAULTS
 from chaos.report import Proof, Reporter, Row, markdown
-from chaos.servers import Servers, own_servers
+from chaos.session import absence, attempt, drawn, end, session, writable
 from chaos.trial import Plan
-from chaos.without import GUARDS, Guard
-from devstack.errors import DevstackError
+from chaos.without import GUARDS
+from devstack.redis_server import best_program
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 Seed = Annotated[int | None, typer.Option(help="Decides every moment. Drawn and printed, if left out.", min=0)]
 Registrations = Annotated[int, typer.Option(help="For each fault; slow ones take half.", min=20)]
@@ -39,24 +36,45 @@ def ledger(  # noqa: PLR0913, PLR0917  # each is an option
     Starts its own servers in a temporary folder, which stays if anything is red. Ends with status 1 then.
     """
     if context.invoked_subcommand:
+        _nothing_given(context)
         return
     reporter = Reporter()
     chosen = _choose(fault)
     if show:
         for each in FAULTS:
-            reporter.console.print(
-                f"{each.number:>2}  {each.title}{f' ({each.absent})' if each.absent else ''}", soft_wrap=True
-            )
+            reason = f" ({absence(each)})" if absence(each) else ""
+            reporter.console.print(f"{each.number:>2}  {each.title}{reason}", soft_wrap=True)
         return
-    plan = Plan(registrations, _drawn(seed))
-    reporter.console.print(f"seed {plan.seed}, {registrations:,} registrations for each fault")
-    with _servers(reporter) as servers:
-        rows = [_try(each, servers, reporter, plan) for each in chosen]
-        reporter.table(rows, f"The fault ledger, seed {plan.seed}")
-        if table:
-            table.write_text(markdown(rows))
+    if all(map(absence, chosen)):
+        sys.exit(f"error: there is nothing to try: {absence(chosen[0])}")
+    if table:
+        writable(table)
+    _make_ledger(reporter, chosen, Plan(registrations, drawn(seed)), table)
+
+
+def _make_ledger(reporter: Reporter, chosen: Sequence[Fault], plan: Plan, table: Path | None) -> None:
+    """Try one fault after another, and show what there is, even if interrupted."""
+    reporter.console.print(f"seed {plan.seed}, {plan.registrations:,} registrations for each fault")
+    rows: list[Row] = []
+    with session(reporter) as servers:
+        try:
+            for each in chosen:
+                rows.append(attempt(each, servers, reporter, plan))  # noqa: PERF401  # what there is must outlive an interrupt
+        finally:
+            rest = "" if len(rows) == len(chosen) else f", interrupted after {len(rows)} of {len(chosen)} rows"
+            reporter.table(rows, f"The fault ledger, seed {plan.seed}{rest}")
+            if table:
+                table.write_text(markdown(rows))
         red = [row for row in rows if row.verdict == "RED"]
-        _end(servers, f"{len(red)} of {len(rows)} rows are red" if red else "")
+        end(servers, f"{len(red)} of {len(rows)} rows are red" if red else "")
+
+
+def _nothing_given(context: typer.Context) -> None:
+    """Refuse options that stand before a subcommand: they would be ignored."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"options of {context.invoked_subcommand} stand after its name", ctx=context)
 
 
 def _choose(numbers: Sequence[int] | None) -> list[Fault]:
@@ -64,35 +82,6 @@ def _choose(numbers: Sequence[int] | None) -> list[Fault]:
     if unknown := set(numbers or ()) - known:
         sys.exit(f"error: there is no fault {', '.join(map(str, sorted(unknown)))}. See: herald-chaos --list")
     return [each for each in FAULTS if not numbers or each.number in numbers]
-
-
-@contextmanager
-def _servers(reporter: Reporter) -> Iterator[Servers]:
-    reporter.console.print("starting PostgreSQL ...")
-    try:
-        with own_servers() as servers:
-            yield servers
-    except DevstackError as error:
-        sys.exit(f"error: {error}")
-
-
-def _try(fault: Fault, servers: Servers, reporter: Reporter, plan: Plan) -> Row:
-    if fault.absent:
-        row = Row(fault, None)
-    else:
-        began = time.monotonic()
-        with reporter.telling(f"{fault.number} {fault.title}") as tell:
-            outcome = trial.run(fault, servers, plan, tell)
-        row = Row(fault, outcome, time.monotonic() - began)
-    reporter.row(row)
-    return row
-
-
-def _end(servers: Servers, fault: str) -> None:
-    """End with status 1, and let the logs stay, if something is wrong."""
-    if fault:
-        servers.keep = True
-        sys.exit(f"{fault}. Every log: {servers.directory}")
 
 
 @app.command()
@@ -106,23 +95,17 @@ def guards(
     if unknown := set(guard or ()) - set(known):
         sys.exit(f"error: there is no guard {', '.join(sorted(unknown))}. There are: {', '.join(known)}")
     reporter = Reporter()
-    plan = Plan(registrations, _drawn(seed))
+    plan = Plan(registrations, drawn(seed))
     reporter.console.print(f"seed {plan.seed}, {registrations:,} registrations for each trial")
-    with _servers(reporter) as servers:
-        proofs = [_prove(each, servers, reporter, plan) for each in GUARDS if not guard or each.name in guard]
+    with session(reporter) as servers:
+        proofs = []
+        for each in (one for one in GUARDS if not guard or one.name in guard):
+            reporter.console.print(f"{each.name}: {each.meaning}")
+            rows = [attempt(each.fault, servers, reporter, which) for which in (plan, each.taken_away(plan))]
+            proofs.append(Proof(each, *rows))
         reporter.proofs(proofs, f"The guards, seed {plan.seed}")
         unproven = [proof for proof in proofs if not proof.proven]
-        _end(servers, f"{len(unproven)} of {len(proofs)} guards are not proven" if unproven else "")
-
-
-def _prove(guard: Guard, servers: Servers, reporter: Reporter, plan: Plan) -> Proof:
-    reporter.console.print(f"{guard.name}: {guard.meaning}")
-    fault = guard.fault
-    return Proof(guard, _try(fault, servers, reporter, plan), _try(fault, servers, reporter, guard.taken_away(plan)))
-
-
-def _drawn(seed: int | None) -> int:
-    return random.SystemRandom().randrange(10**6) if seed is None else seed
+        end(servers, f"{len(unproven)} of {len(proofs)} guards are not proven" if unproven else "")
 
 
 @app.command()
@@ -142,14 +125,17 @@ def soak(
     from chaos import soak as soaking
     from chaos.soak import summary
 
-    reporter, plan = Reporter(), soaking.Plan(60 * minutes, per_second, _drawn(seed))
-    with _servers(reporter) as servers:
+    reporter, plan = Reporter(), soaking.Plan(60 * minutes, per_second, drawn(seed))
+    directory = output or Path("var/soak", time.strftime("%Y-%m-%d-%H%M%S"))
+    writable(directory / "soak.png")
+    with session(reporter) as servers:
         with reporter.telling(f"soaking with seed {plan.seed}") as tell:
             outcome = soaking.run(plan, servers, tell)
         summary.show(outcome, reporter.console)
-        for kept in summary.keep(outcome, output or Path("var/soak", time.strftime("%Y-%m-%d-%H%M%S"))):
+        for kept in summary.keep(outcome, directory):
             reporter.console.print(str(kept), soft_wrap=True)
-        _end(servers, "; ".join(outcome.wrong))
+        reporter.console.print(outcome.in_words, soft_wrap=True)
+        end(servers, "; ".join(outcome.wrong))
         if outcome.ledger is None:
             sys.exit(130)  # Ctrl-C
 
@@ -159,8 +145,10 @@ def idle(seconds: Annotated[float, typer.Option(help="How long to look.", min=1)
     """Measure what a Herald costs that has nothing to do."""
     from chaos import idle as idling
 
+    if best_program() is None:
+        sys.exit("error: idle needs a real redis-server (6.2 or newer)")
     reporter = Reporter()
-    with _servers(reporter) as servers:
+    with session(reporter) as servers:
         with reporter.telling("idling") as tell:
             before, after = idling.measure(servers, seconds, tell)
         idling.show(before, after, reporter.console)

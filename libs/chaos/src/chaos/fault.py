@@ -82,13 +82,15 @@ class Fault:
     """One row of the ledger. Subclasses say what happens, and what must be true besides what is true of every row.
 
     `share`: of the registrations asked for, where the fault is slow. `environment`: of every process.
-    `absent`: why it can't be tried yet. `clients`, `per_second`: the load. `patience`: seconds to settle in.
+    `absent`: why it can't be tried yet. `needs_redis`: a real one, not the fake. `clients`, `per_second`: the load.
+    `patience`: seconds to settle in. `recovers_within`: seconds, at most.
     """
 
     number: int
     title: str
     variant = ""
     absent = ""
+    needs_redis = False
     share = 1.0
     environment: dict[str, str] = {}  # noqa: RUF012  # overridden, never changed
     clients = 16

@@ -32,23 +32,33 @@ QUIET = 15.0
 
 @dataclass(frozen=True)
 class Row:
-    """A trial that is over, or the reason why there was none. `seconds`: how long it took."""
+    """A trial that is over, or the reason why there was none.
+
+    `seconds`: how long it took. `without`: the guard that was missing.
+    """
 
     fault: Fault
     ledger: Ledger | None
+    reason: str = ""
     seconds: float = 0.0
+    without: str = ""
+
+    @property
+    def title(self) -> str:
+        """Say what was tried."""
+        return f"{self.fault.number} {self.fault.title}{f', without {self.without}' if self.without else ''}"
 
     @property
     def verdict(self) -> str:
         """Tell it in one word."""
         if self.ledger is None:
-            return "not yet"
+            return "not tried"
         return "green" if self.ledger.green else "RED"
 
     def cells(self) -> list[str]:
         """Return what stands below HEAD."""
         if self.ledger is None:
-            return [str(self.fault.number), self.fault.title, *[""] * 7, self.fault.absent, self.verdict]
+            return [str(self.fault.number), self.fault.title, *[""] * 7, self.reason, self.verdict]
         ledger = self.ledger
         recovered = "" if ledger.recovered is None else f"{ledger.recovered:.1f} s"
         counts = (ledger.lost_mails, ledger.lost_audits, ledger.duplicate_mails, ledger.duplicate_audits, ledger.stuck)
@@ -90,9 +100,11 @@ class Reporter:
     def row(self, row: Row) -> None:
         """Tell how a trial ended."""
         colour = {"green": "green", "RED": "bold red"}.get(row.verdict, "yellow")
-        further = row.cells()[-2]
-        head = f"{row.fault.number:>2} {row.fault.title}: "
-        told = Text(head).append(row.verdict, colour).append(f" ({row.seconds:.0f} s) {further}")
+        if row.without and row.verdict == "RED":
+            colour = "green"
+        must = ", as it must be" if row.without and row.verdict == "RED" else ""
+        told = Text(f"{row.title}: ").append(row.verdict + must, colour).append(f" ({row.seconds:.0f} s) ")
+        told.append(row.cells()[-2])
         self.console.print(told, soft_wrap=True)
 
     def table(self, rows: Sequence[Row], title: str) -> None:

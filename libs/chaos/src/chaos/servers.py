@@ -81,6 +81,9 @@ def own_servers() -> Iterator[Servers]:
         postgres.start()
         make_templates(postgres)
         yield servers
+    except Exception:
+        servers.keep = True
+        raise
     finally:
         postgres.stop()
         if not servers.keep:

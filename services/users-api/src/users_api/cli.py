@@ -117,7 +117,7 @@ def retry_delivery(event_id: UUID, subscription: str) -> None:
 def replay(
     subscription: Annotated[str, typer.Option(help="Its name, as in contracts/subscriptions.py.")],
     since: Annotated[datetime, typer.Option(help="Events recorded from then on (UTC).", formats=TIMES)],
-    succeeded: Annotated[bool, typer.Option("--succeeded", help="Also those that succeeded: see below.")] = False,
+    succeeded: Annotated[bool, typer.Option("--succeeded", help="Also those that succeeded: see above.")] = False,
 ) -> None:
     """Deliver past events to a subscription: those that it never had, and those that failed for it.
 

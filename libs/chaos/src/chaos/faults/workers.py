@@ -22,7 +22,13 @@ class KillNotifierBeforeSend(Fault):
 
     def strike(self, trial: Trial) -> None:
         trial.until_struck("notifier")
+        self._in_flight = trial.system.query("notifier", SENDING)[0][0]
         trial.system.replace("notifier")
+
+    def judge(self, trial: Trial, ledger: Ledger) -> None:
+        super().judge(trial, ledger)
+        ledger.expect(self._in_flight > 0, "no mail was claimed when it died")
+        ledger.figure = f"{self._in_flight} claimed and not sent, D = {ledger.duplicate_mails}"
 
 
 class KillNotifierAfterSend(Fault):

@@ -21,7 +21,8 @@ from chaos.soak.recording import Points, Recording
 RULE = (
     "Rule: each series is cut into thirds (from its process' last start, or since tables can be level); it GROWS\n"
     "if the floor (10th percentile) of each third is above that of the one before by more than noise, without\n"
-    "slowing down."
+    "slowing down. Too short: fewer than five samples in a third, or tables seen for less than a round and a half of\n"
+    "housekeeping. A record grows by design: one row for each registration."
 )
 GROWS, LEVEL, RECORD, SHORT = "GROWS", "level", "a record", "too short"
 

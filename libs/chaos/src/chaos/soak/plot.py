@@ -56,9 +56,7 @@ def plot(outcome: Outcome, path: Path) -> None:
 def _title(outcome: Outcome) -> str:
     plan = outcome.plan
     about = f"Herald, {plan.seconds / 60:g} minutes at {plan.per_second:g} registrations a second, seed {plan.seed}"
-    if outcome.ledger is None:
-        return f"{about}: interrupted"
-    return about + "\n" + ("; ".join(outcome.wrong)[:WIDE] if outcome.wrong else "nothing lost, nothing grows")
+    return f"{about}\n{outcome.in_words[:WIDE]}"
 
 
 def _name_faults(axes: Axes, recording: Recording) -> None:

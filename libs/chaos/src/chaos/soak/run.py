@@ -8,7 +8,7 @@ from chaos.fault import Tell, Trial
 from chaos.ledger import WATCH, Ledger, reckon
 from chaos.load import Load
 from chaos.servers import Servers
-from chaos.soak.judgement import Verdict, growing, judge
+from chaos.soak.judgement import LEVEL, SHORT, Verdict, growing, judge
 from chaos.soak.plan import DAY, Plan
 from chaos.soak.recording import Recording
 from chaos.soak.sampler import Sampler
@@ -34,6 +34,17 @@ class Outcome:
         grown = growing(self.verdicts or ())
         lost = self.ledger.wrong if self.ledger else []
         return [*lost, *([f"it grows: {', '.join(grown)}"] if grown else [])]
+
+    @property
+    def in_words(self) -> str:
+        """Tell it in a line."""
+        verdicts = [each.verdict for each in self.verdicts or ()]
+        if self.ledger is None:
+            return "interrupted"
+        if self.wrong:
+            return "; ".join(self.wrong)
+        short = f"; {verdicts.count(SHORT)} were seen for too short a time to tell" if SHORT in verdicts else ""
+        return f"nothing lost; {verdicts.count(LEVEL)} series are level{short}"
 
 
 def run(plan: Plan, servers: Servers, tell: Tell) -> Outcome:
