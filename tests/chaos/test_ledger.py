@@ -29,17 +29,17 @@ def attempt(postgres: Postgres, tmp_path: Path) -> Try:
 
 @pytest.mark.parametrize("row", TELLING)
 def test_no_effect_is_lost(row: str, attempt: Try) -> None:
-    ledger = attempt(row, Plan(250, SEED))
+    ledger = attempt(row, Plan(400, SEED))
 
     assert not ledger.wrong
-    assert ledger.answered >= 250
+    assert ledger.answered >= 400
 
 
 @pytest.mark.parametrize("name", ["outbox"])
 def test_a_ledger_without_a_guard_is_red(name: str, attempt: Try) -> None:
     guard = next(each for each in GUARDS if each.name == name)
 
-    ledger = attempt(str(guard.row), guard.taken_away(Plan(250, SEED)))
+    ledger = attempt(str(guard.row), guard.taken_away(Plan(400, SEED)))
 
     assert any("lost" in each for each in ledger.wrong)
 

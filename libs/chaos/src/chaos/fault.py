@@ -10,8 +10,8 @@ from chaos.load import Load
 from chaos.system import System
 from devstack.postgres import Postgres
 
-STILL = 45.0
-"""Seconds without any change after which nothing more will happen: every lease is shorter."""
+STILL = 75.0
+"""Seconds without any change after which nothing more will happen: a mail without an answer waits for 60."""
 
 LAST_EFFECT = """
 -- When the last effect was there of what was registered before the fault.
@@ -23,7 +23,7 @@ Tell = Callable[[str], None]
 
 @dataclass
 class Trial:
-    """A system with a load, and the dice of this seed. `struck`: when the fault came, on PostgreSQL's clock."""
+    """A system with a load, and the dice of this seed. `strikes`: when the fault came, on PostgreSQL's clock."""
 
     system: System
     load: Load
@@ -31,7 +31,13 @@ class Trial:
     postgres: Postgres
     tell: Tell
     loads: list[Load] = field(default_factory=list)
-    struck: float | None = None
+    strikes: list[float] = field(default_factory=list)
+    in_load: bool = False
+
+    @property
+    def struck(self) -> float:
+        """The last fault's moment."""
+        return self.strikes[-1]
 
     def now(self) -> float:
         """Ask PostgreSQL for the time."""
@@ -42,8 +48,8 @@ class Trial:
         return max(1, round(self.dice.uniform(0.25, 0.75) * self.load.total))
 
     def rounds(self, registrations: int) -> int:
-        """Draw at which passing to die, where a round takes up to so many registrations."""
-        return self.dice.randint(1, max(1, self.load.total // registrations))
+        """Draw at which passing to die, where a round takes about so many registrations: in the first half."""
+        return max(1, round(self.dice.uniform(0.1, 0.5) * self.load.total / registrations))
 
     def until_struck(self, name: str, seconds: float = 300) -> None:
         """Wait until a process has died of its order; note the moment."""
@@ -51,20 +57,24 @@ class Trial:
         self.strike_now()
 
     def strike_now(self) -> None:
-        """Note the moment of the fault."""
-        self.struck = self.now()
+        """Note the moment of the fault, and whether the first one came in the middle of the load."""
+        if not self.strikes:
+            self.in_load = self.load.running and 0 < len(self.load.answered) < self.load.total
+        self.strikes.append(self.now())
 
     def wait_for_share(self, share: float) -> None:
         """Wait until a share of the load has been answered."""
         while self.load.running and len(self.load.answered) < share * self.load.total:
+            self.tell(f"{len(self.load.answered):,} of {self.load.total:,} registered")
             time.sleep(0.005)
 
     def recovered(self) -> float | None:
-        """Return the seconds from the fault until the last effect was there of what was registered before it."""
-        if self.struck is None:
-            return None
-        last = self.system.query("users", LAST_EFFECT, {"struck": self.struck})[0][0]
-        return max(0.0, float(last) - self.struck) if last else None
+        """Return the most seconds from a fault until PostgreSQL knew of every effect of what was registered before."""
+        took = []
+        for struck in self.strikes:
+            last = self.system.query("users", LAST_EFFECT, {"struck": struck})[0][0]
+            took.append(max(0.0, float(last) - struck) if last else 0.0)
+        return max(took) if took else None
 
     def settle(self, seconds: float) -> None:
         """Wait until nothing is left to do; or for so long, or until nothing has moved for some time."""
@@ -81,7 +91,8 @@ class Trial:
 class Fault:
     """One row of the ledger. Subclasses say what happens, and what must be true besides what is true of every row.
 
-    `share`: of the registrations asked for, where the fault is slow. `environment`: of every process.
+    `share`: of the registrations asked for, where the fault is slow. `least`: with fewer it is over too soon.
+    `environment`: of every process.
     `absent`: why it can't be tried yet. `needs_redis`: a real one, not the fake. `clients`, `per_second`: the load.
     `patience`: seconds to settle in. `recovers_within`: seconds, at most.
     """
@@ -92,6 +103,7 @@ class Fault:
     absent = ""
     needs_redis = False
     share = 1.0
+    least = 20
     environment: dict[str, str] = {}  # noqa: RUF012  # overridden, never changed
     clients = 16
     per_second: float | None = None

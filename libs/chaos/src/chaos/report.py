@@ -78,7 +78,8 @@ class Proof:
     @property
     def proven(self) -> bool:
         """Whether the guard made the difference."""
-        return self.guarded.verdict == "green" and self.unguarded.verdict == "RED"
+        wrong = self.unguarded.ledger.wrong if self.unguarded.ledger else []
+        return self.guarded.verdict == "green" and any(self.guard.because in each for each in wrong)
 
 
 class Reporter:

@@ -17,14 +17,14 @@ class Sink:
     """Keeps what it accepts, on a port of its own for as long as it lives.
 
     `answer`: its reply to each mail, or a function from the recipient to it, where None is silence for ever.
-    `delay`: seconds before each reply. Clear `release` to let every mail wait.
+    `delay`: seconds before each reply, or a function from the recipient to them. Clear `release` to let every mail wait.
     """
 
     def __init__(self) -> None:
         self.accepted: list[tuple[str, bytes]] = []
         self.begun = 0
         self.answer: str | Answer = "250 OK"
-        self.delay = 0.0
+        self.delay: float | Callable[[str], float] = 0.0
         self.release = asyncio.Event()
         self.release.set()
         self.port = free_port()
@@ -61,8 +61,8 @@ class Sink:
         recipient = envelope.rcpt_tos[0]
         while not self.release.is_set():
             await asyncio.sleep(0.01)
-        if self.delay:
-            await asyncio.sleep(self.delay)
+        if delay := self.delay(recipient) if callable(self.delay) else self.delay:
+            await asyncio.sleep(delay)
         answer = self.answer if isinstance(self.answer, str) else self.answer(recipient)
         if answer is None:
             await asyncio.Event().wait()

@@ -1,5 +1,6 @@
 """A running Herald that can be hurt: its processes one by one, and what they rely on."""
 
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +22,9 @@ from messaging import transport
 
 OURS = "subscription IN ('welcome_email', 'audit_log')"
 """Whatever else you subscribe is no matter here."""
+
+QUEUES = ("notifier", "auditor")
+"""Each is named for the service that consumes it."""
 
 UNFINISHED = frozenset({"pending", "queued", "running", "retrying"})
 
@@ -104,7 +108,7 @@ class System:
 
     def unfinished(self) -> int:
         """Count what is still to be done: deliveries without a final state, and messages that Redis holds."""
-        held = sum(self.redis.hlen(transport.messages_key(queue)) for queue in ("notifier", "auditor"))
+        held = sum(self.redis.hlen(transport.messages_key(queue)) for queue in QUEUES)
         return held + sum(count for state, count in self.states().items() if state in UNFINISHED)
 
     def query(self, database: str, statement: str, given: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
@@ -140,11 +144,24 @@ class System:
                 raise Unsettled(f"not within {seconds:.0f} s; deliveries: {self.states()}; logs: {self.logs}")
             time.sleep(0.05)
 
+    def stop_workers(self) -> set[int | None]:
+        """End what consumes, in order, let the relay apply their last words, and return the exit statuses."""
+        workers = [each for name, each in self.processes.items() if name.startswith(QUEUES) and each.running]
+        with ThreadPoolExecutor(max(1, len(workers))) as threads:
+            list(threads.map(lambda process: process.stop(timeout=30), workers))
+        self.until(lambda: self.redis.xlen(transport.RECEIPTS) == 0)
+        return {process.returncode for process in workers}
+
     def _process(self, command: Command) -> Process:
         return Process(command.name, command.argv, env=command.env, output=self.logs / f"{command.name}.log")
 
     def _ready(self) -> bool:
+        """Tell whether users can register, and whether everybody who is to do something about it is there."""
         try:
-            return self.http.get("/readyz").status_code == 200  # HTTP's
+            served = self.http.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
+        holders = transport.members(self.redis, transport.WORKERS)
+        consumed = {holder.rpartition("/")[2] for holder in holders}
+        relayed = self.redis.exists(transport.relay_key(socket.gethostname()))
+        return served and consumed >= set(QUEUES) and bool(relayed)

@@ -13,12 +13,17 @@ from chaos.system import Unsettled
 
 @dataclass(frozen=True)
 class Plan:
-    """How to try faults. `guard`: the one to work without, and which processes are to."""
+    """How to try faults.
+
+    `guard`: the one to work without; `unguarded`: the processes that do; `statement`: what takes it from the auditor's
+    database.
+    """
 
     registrations: int
     seed: int
     guard: str = ""
     unguarded: tuple[str, ...] = ()
+    statement: str = ""
 
 
 def run(fault: Fault, servers: Servers, plan: Plan, tell: Tell) -> Ledger:
@@ -26,7 +31,7 @@ def run(fault: Fault, servers: Servers, plan: Plan, tell: Tell) -> Ledger:
     dice = random.Random(f"{plan.seed} {fault.number}{fault.variant}")  # noqa: S311  # no secret
     name = f"{fault.number}{fault.variant}-{plan.seed}{'-without-' + plan.guard if plan.guard else ''}"
     system = servers.system(name, **fault.environment)
-    total = max(20, round(plan.registrations * fault.share))
+    total = max(fault.least, round(plan.registrations * fault.share))
     load = Load(system.herald.port, total, plan.seed, clients=fault.clients, per_second=fault.per_second)
     trial = Trial(system, load, dice, servers.postgres, tell, [load])
     try:
@@ -44,8 +49,8 @@ def _run(fault: Fault, trial: Trial, plan: Plan) -> Ledger:
     system.query("users", WATCH)
     for name in plan.unguarded:
         system.sabotage(name, f"without:{plan.guard}", lasting=True)
-    if plan.guard == "idempotency":
-        system.query("auditor", "ALTER TABLE audit_log DROP CONSTRAINT audit_log_event_id_key")
+    if plan.statement:
+        system.query("auditor", plan.statement)
     fault.prepare(trial)
     system.start()
     load.start()
@@ -56,11 +61,18 @@ def _run(fault: Fault, trial: Trial, plan: Plan) -> Ledger:
     load.join()
     trial.settle(fault.patience)
     fault.afterwards(trial)
-    return _judged(fault, trial)
+    left, ends = system.unfinished(), system.stop_workers()
+    ledger = _judged(fault, trial)
+    ledger.expect(not left, f"{left} deliveries or messages are left")
+    ledger.expect(ends <= {0}, f"workers ended by SIGTERM with {ends}")
+    return ledger
 
 
 def _judged(fault: Fault, trial: Trial) -> Ledger:
     ledger = reckon(trial.system, trial.loads)
+    load = trial.load
+    ledger.expect(len(load.answered) == load.total, f"{len(load.answered)} of {load.total} answered")
+    ledger.expect(trial.in_load or not trial.strikes, "the fault came when the load was over")
     ledger.recovered = trial.recovered()
     fault.judge(trial, ledger)
     if fault.recovers_within is not None:

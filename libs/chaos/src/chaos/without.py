@@ -1,4 +1,4 @@
-"""Which guards there are, and which fault shows that a guard is missing."""
+"""Which guards there are, and which fault shows that a guard is missing, and how."""
 
 from dataclasses import dataclass, replace
 
@@ -9,12 +9,18 @@ from chaos.trial import Plan
 
 @dataclass(frozen=True)
 class Guard:
-    """A guard, the processes that it is in, and the row of the ledger that must turn red without it."""
+    """A guard, the processes that it is in, the row that must turn red without it, and a word of why.
+
+    `order`: what the processes are told (`chaos.sabotage`). `statement`: what the auditor's database loses with it.
+    """
 
     name: str
     meaning: str
+    order: str
     processes: tuple[str, ...]
     row: int
+    because: str
+    statement: str = ""
 
     @property
     def fault(self) -> Fault:
@@ -23,13 +29,16 @@ class Guard:
 
     def taken_away(self, plan: Plan) -> Plan:
         """Return the same plan, without this guard."""
-        return replace(plan, guard=self.name, unguarded=self.processes)
+        return replace(plan, guard=self.order, unguarded=self.processes, statement=self.statement)
 
+
+_NO_KEY = "ALTER TABLE audit_log DROP CONSTRAINT audit_log_event_id_key"
 
 GUARDS = (
-    Guard("idempotency", "the ledger of emails, and the log's unique key", ("notifier", "auditor"), 7),
-    Guard("leases", "a claim that runs out", ("relay",), 2),
-    Guard("reconciliation", "the relay's look for what got lost", ("relay",), 7),
-    Guard("outbox", "event and user in one transaction", ("users-api",), 1),
-    Guard("fencing", "news of an older attempt moves nothing", ("relay", "notifier"), 13),
+    Guard("idempotency-mail", "the ledger of emails", "idempotency", ("notifier",), 7, "mails twice"),
+    Guard("idempotency-audit", "the log's unique key", "idempotency", ("auditor",), 7, "rows twice", _NO_KEY),
+    Guard("leases", "a claim that runs out", "leases", ("relay",), 2, "stuck"),
+    Guard("reconciliation", "the relay's look for what got lost", "reconciliation", ("relay",), 7, "stuck"),
+    Guard("outbox", "event and user in one transaction", "outbox", ("users-api",), 1, "lost"),
+    Guard("fencing", "news of an older attempt moves nothing", "fencing", ("relay", "notifier"), 13, "backwards"),
 )

@@ -1,15 +1,18 @@
 """Events that consumers can't bear: one that kills, one from the future; and an effect that doesn't exist yet."""
 
+from uuid import UUID
+
 import psycopg
 
 from chaos.fault import Fault, Trial
-from chaos.faults.workers import SENDING
 from chaos.ledger import DELIVERIES, Ledger
 from chaos.load import Answered, Load
 from chaos.producer import insert_user
 from chaos.sabotage.events import UserRegisteredV2
+from chaos.system import Unsettled
 from contracts import SUBSCRIPTIONS, WELCOME_EMAIL
 
+SENDING_IDS = "SELECT event_id FROM emails WHERE state = 'sending'"
 POISON = "poison@example.com"
 
 
@@ -22,7 +25,8 @@ class Poison(Fault):
     share = 0.5
 
     def prepare(self, trial: Trial) -> None:
-        self._in_flight = self._deaths = 0
+        self._in_flight: set[UUID] = set()
+        self._deaths = 0
         trial.system.sabotage("notifier", f"poison:{POISON}", lasting=True)
 
     def strike(self, trial: Trial) -> None:
@@ -35,7 +39,9 @@ class Poison(Fault):
             trial.system.until(lambda: self._given_up(trial) or not trial.system.processes["notifier"].running)
             if not trial.system.processes["notifier"].running:
                 self._deaths += 1
-                self._in_flight += trial.system.query("notifier", SENDING)[0][0]
+                self._in_flight |= {row[0] for row in trial.system.query("notifier", SENDING_IDS)}
+                if self._deaths > 2 * WELCOME_EMAIL.retry.max_crashes:
+                    raise Unsettled(f"died {self._deaths} times, and nobody has given it up")
                 trial.system.replace("notifier")
             trial.tell(f"died {self._deaths} times")
 
@@ -46,7 +52,7 @@ class Poison(Fault):
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         state, _, crashes, _ = ledger.states[POISON, "welcome_email"]
         others = ledger.failed + ledger.uncertain - 1
-        k, d = self._in_flight, ledger.duplicate_mails
+        k, d = len(self._in_flight), ledger.duplicate_mails
         ledger.expect(state == "failed", f"the poison event is {state}")
         ledger.expect(crashes == WELCOME_EMAIL.retry.max_crashes, f"{crashes} crashes counted")
         ledger.expect(not others, f"{others} others failed or uncertain")

@@ -1,12 +1,15 @@
 """More workers, fewer workers, and workers that don't agree on the time."""
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from chaos.fault import Fault, Trial
 from chaos.ledger import Ledger
 
 WORKERS = ("notifier", "auditor")
+SLOW = 4
 
 
 class Scale(Fault):
@@ -14,14 +17,14 @@ class Scale(Fault):
 
     number = 18
     title = "scale 1 → 4 → 1 processes with SIGTERM under load"
+    least, per_second = 1500, 150.0
 
     def strike(self, trial: Trial) -> None:
         trial.wait_for_share(trial.dice.uniform(0.1, 0.2))
         trial.strike_now()
-        for number in (2, 3, 4):
-            for worker in WORKERS:
-                trial.system.add(f"{worker}-{number}", worker)
-        trial.wait_for_share(trial.dice.uniform(0.4, 0.6))
+        for name in self._added():
+            trial.system.add(name, name.partition("-")[0])
+        trial.system.until(lambda: all(trial.system.log(name).count("delivery.succeeded") for name in self._added()))
         leaving = [[worker, f"{worker}-2", f"{worker}-3"] for worker in WORKERS]
         for names in zip(*(trial.dice.sample(each, 3) for each in leaving), strict=True):
             with ThreadPoolExecutor(len(names)) as threads:
@@ -36,7 +39,10 @@ class Scale(Fault):
         ends = {trial.system.processes[name].returncode for name in ended}
         ledger.expect(not dead + lost + ledger.crashes, f"{dead} found dead, {lost} x lost, {ledger.crashes} crashes")
         ledger.expect(ends == {0}, f"exit statuses {ends}")
-        ledger.figure = "6 ended by SIGTERM with status 0; no lease ran out, no worker was found dead"
+        ledger.figure = f"{len(ended)} ended by SIGTERM; leases run out: {lost}, workers found dead: {dead}"
+
+    def _added(self) -> list[str]:
+        return [f"{worker}-{number}" for worker in WORKERS for number in (2, 3, 4)]
 
 
 class Clocks(Fault):
@@ -45,6 +51,7 @@ class Clocks(Fault):
     number = 19
     title = "worker clocks skewed by ± 10 minutes (and a FLUSHALL)"
     recovers_within = 15.0
+    least, per_second = 1500, 150.0
 
     def prepare(self, trial: Trial) -> None:
         for name, seconds in (("notifier", 600), ("auditor", -600), ("relay", -600)):
@@ -52,10 +59,31 @@ class Clocks(Fault):
 
     def strike(self, trial: Trial) -> None:
         trial.system.add("notifier-2", "notifier", "clock:-600")
-        trial.wait_for_share(trial.dice.uniform(0.3, 0.8))
+        trial.wait_for_share(trial.dice.uniform(0.2, 0.4))
+        trial.system.until(lambda: trial.system.log("notifier-2").count("delivery.succeeded") > 0)
+        slow: set[str] = set()
+        trial.system.sink.delay = partial(_slow_for_some, slow)  # their claims live when they are enqueued again
+        trial.system.until(lambda: len(slow) == SLOW)
         trial.strike_now()
         trial.system.redis.flushall()
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         super().judge(trial, ledger)
-        ledger.figure = "D = 0"
+        said = [trial.system.log(name) for name in ("notifier", "notifier-2")]
+        met = sum(log.count("another attempt has claimed this mail") for log in said)
+        ledger.expect(met > 0, "no attempt met another's claim")
+        ledger.expect(_minutes(said[0]).isdisjoint(_minutes(said[1])), "both notifiers have the same time")
+        ledger.figure = f"D = {ledger.duplicate_mails}; {met} attempts met a claim of a notifier that is 20 minutes off"
+
+
+def _slow_for_some(slow: set[str], recipient: str) -> float:
+    """Answer the first mails late, and all others at once."""
+    if len(slow) < SLOW:
+        slow.add(recipient)
+        return 4.0
+    return 0.0
+
+
+def _minutes(log: str) -> set[str]:
+    """Return the minutes in which a process said something, by its own clock."""
+    return set(re.findall(r"^\d{4}-\d\d-\d\dT\d\d:\d\d", log, re.MULTILINE))
