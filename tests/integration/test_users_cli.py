@@ -237,6 +237,25 @@ def test_replay_of_what_succeeded_is_for_those_who_say_so(users_database: str, p
     assert states(users_database, "audit_log") == [("pending", 1, 0, 0), ("uncertain", 0, 3, 1)]
 
 
+def test_replay_of_what_succeeded_goes_by_when_it_ended(users_database: str, publish_users: Publish) -> None:
+    """A backup has what had ended by then, however old its event."""
+    before, after = publish_users(2)
+    execute(users_database, "UPDATE events SET recorded_at = '2026-01-01T12:00Z'")
+    for event, ended in ((before, "2026-01-02T11:00Z"), (after, "2026-01-02T13:00Z")):
+        kill(users_database, event, "audit_log", "succeeded")
+        execute(users_database, "UPDATE deliveries SET finished_at = %s WHERE event_id = %s", ended, event.id)
+    command = ("replay", "--subscription", "audit_log", "--since", "2026-01-02T12:00:00", "--succeeded")
+
+    assert printed(users_api(*command, DATABASE_URL=users_database)) == "1 deliveries to audit_log are due\n"
+    assert [row[0] for row in states(users_database, "audit_log")] == ["succeeded", "pending"]
+
+
+def test_what_succeeded_is_not_replayed_where_it_might_be_done_twice(users_database: str) -> None:
+    command = ("replay", "--subscription", "welcome_email", "--since", "2026-01-01", "--succeeded")
+
+    assert "might be done twice" in refused(users_api(*command, DATABASE_URL=users_database))
+
+
 def test_replay_wakes_the_relay_and_does_not_hurry_what_is_scheduled(
     users_database: str, publish_users: Publish
 ) -> None:

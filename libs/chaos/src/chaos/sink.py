@@ -17,7 +17,7 @@ class Sink:
     """Keeps what it accepts, on a port of its own for as long as it lives.
 
     `answer`: its reply to each mail, or a function from the recipient to it, where None is silence for ever.
-    `delay`: seconds before each reply, or a function from the recipient to them. Clear `release` to let every mail wait.
+    `delay`: seconds before each reply, or a function from the recipient to them. Clear `release`: every mail waits.
     """
 
     def __init__(self) -> None:

@@ -29,6 +29,8 @@ class Subscription(BaseModel):
 
     `group_size`: at most so many events travel in one message, when many are due at once.
     `time_limit`: seconds after which a message's handler is interrupted and tried again.
+    `repeatable`: whether doing it again does nothing more, whatever happened before: the effect is one row with a
+    unique key, and nothing else. Only then may what succeeded be replayed.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,6 +41,7 @@ class Subscription(BaseModel):
     retry: RetryPolicy
     group_size: int = Field(default=100, ge=1)
     time_limit: float = Field(default=600.0, gt=0)
+    repeatable: bool = False
 
 
 WELCOME_EMAIL = Subscription(
@@ -54,6 +57,7 @@ AUDIT_LOG = Subscription(
     event_type=UserRegistered.event_type,
     queue="auditor",
     retry=RetryPolicy(max_attempts=10_000, first_delay=0.5, max_delay=60),  # about a week
+    repeatable=True,
 )
 
 SUBSCRIPTIONS: tuple[Subscription, ...] = (WELCOME_EMAIL, AUDIT_LOG)

@@ -40,12 +40,16 @@ SELECT known.state, EXISTS (SELECT FROM retried) AS retried FROM known
 
 REPLAY: LiteralString = """
 -- Deliver to a subscription every event of its type since a time that it never had or that failed for it; with
--- `succeeded` also what succeeded, for a consumer that has lost its database. Each event is locked before its delivery
--- is touched: one that housekeeping is just deleting is waited for, and left out.
+-- `succeeded` also what succeeded, for a consumer that has lost its database: then what ended since that time counts
+-- too, however old the event. Each event is locked before its delivery is touched: one that housekeeping is just
+-- deleting is waited for, and left out.
 WITH replayed AS (
     INSERT INTO deliveries (event_id, subscription, due_at)
     SELECT id, %(subscription)s, greatest(available_at, now()) FROM events
-    WHERE type = %(event_type)s AND recorded_at >= %(since)s
+    WHERE type = %(event_type)s AND (recorded_at >= %(since)s OR %(succeeded)s AND EXISTS (
+        SELECT FROM deliveries
+        WHERE event_id = events.id AND subscription = %(subscription)s AND finished_at >= %(since)s))
+    ORDER BY id
     FOR KEY SHARE
     ON CONFLICT (event_id, subscription) DO UPDATE
     SET state = 'pending', due_at = now(), finished_at = NULL,

@@ -121,15 +121,17 @@ def replay(
 ) -> None:
     """Deliver past events to a subscription: those that it never had, and those that failed for it.
 
-    With --succeeded everything again, for a consumer whose database was lost and restored from a backup. What it still
-    knows of it doesn't do twice.
+    With --succeeded everything again, for a consumer whose database was lost and restored from a backup. Wait until
+    nothing is queued or running before you say so.
     """
-    known = {each.name: each.event_type for each in SUBSCRIPTIONS}
+    known = {each.name: each for each in SUBSCRIPTIONS}
     if subscription not in known:
         sys.exit(f"There is no subscription {subscription}. There are: {', '.join(known)}")
+    if succeeded and not known[subscription].repeatable:
+        sys.exit(f"What succeeded for {subscription} can't be replayed: it might be done twice. (See `repeatable`.)")
     given = {
         "subscription": subscription,
-        "event_type": known[subscription],
+        "event_type": known[subscription].event_type,
         "since": since.replace(tzinfo=UTC),
         "succeeded": succeeded,
     }
@@ -143,6 +145,8 @@ def _execute(statement: LiteralString, given: dict[str, Any]) -> list[dict[str, 
             return connection.execute(statement, given).fetchall()
     except psycopg.errors.UndefinedTable:
         sys.exit("The database has no deliveries yet. Run: users-api migrate")
+    except psycopg.errors.DeadlockDetected:
+        sys.exit("A relay was at the same deliveries, and nothing was changed. Run it again.")
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
         sys.exit(f"{str(error).splitlines()[0]}. Check DATABASE_URL and that PostgreSQL answers.")
 
