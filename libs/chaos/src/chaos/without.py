@@ -36,7 +36,7 @@ _NO_KEY = "ALTER TABLE audit_log DROP CONSTRAINT audit_log_event_id_key"
 
 GUARDS = (
     Guard("idempotency-mail", "the ledger of emails", "idempotency", ("notifier",), 7, "mails twice"),
-    Guard("idempotency-audit", "the log's unique key", "idempotency", ("auditor",), 7, "rows twice", _NO_KEY),
+    Guard("idempotency-audit", "the log's unique key", "idempotency", ("auditor",), 6, "rows twice", _NO_KEY),
     Guard("leases", "a claim that runs out", "leases", ("relay",), 2, "stuck"),
     Guard("reconciliation", "the relay's look for what got lost", "reconciliation", ("relay",), 7, "stuck"),
     Guard("outbox", "event and user in one transaction", "outbox", ("users-api",), 1, "lost"),
