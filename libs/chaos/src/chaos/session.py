@@ -18,7 +18,7 @@ from chaos.trial import Plan
 from devstack.errors import DevstackError
 from devstack.redis_server import FAKE_NOTE, best_program
 
-NO_REDIS = "not tried: it needs a real redis-server"
+NO_REDIS = "it needs a real redis-server"
 
 
 @contextmanager
