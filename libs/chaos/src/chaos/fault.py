@@ -23,14 +23,17 @@ Tell = Callable[[str], None]
 
 @dataclass
 class Trial:
-    """A system with a load, and the dice of this seed. `strikes`: when the fault came, on PostgreSQL's clock."""
+    """A system with a load, and the dice of this seed.
+
+    `beside`: who else was registered, and as which user. `strikes`: when the fault came, on PostgreSQL's clock.
+    """
 
     system: System
     load: Load
     dice: random.Random
     postgres: Postgres
     tell: Tell
-    loads: list[Load] = field(default_factory=list)
+    beside: dict[str, int] = field(default_factory=dict)
     strikes: list[float] = field(default_factory=list)
     in_load: bool = False
 
@@ -42,10 +45,6 @@ class Trial:
     def now(self) -> float:
         """Ask PostgreSQL for the time."""
         return float(self.system.query("users", "SELECT extract(epoch FROM clock_timestamp())")[0][0])
-
-    def passings(self) -> int:
-        """Draw at which passing of a point to die that each registration passes once: in the middle of the load."""
-        return max(1, round(self.dice.uniform(0.25, 0.75) * self.load.total))
 
     def rounds(self, registrations: int) -> int:
         """Draw at which passing to die, where a round takes about so many registrations: in the first half."""
@@ -80,11 +79,11 @@ class Trial:
         """Wait until nothing is left to do; or for so long, or until nothing has moved for some time."""
         deadline = time.monotonic() + seconds
         seen, since = None, time.monotonic()
-        while self.system.unfinished() and time.monotonic() < min(deadline, since + STILL):
+        while (left := self.system.unfinished()) and time.monotonic() < min(deadline, since + STILL):
             picture = (self.system.states(), len(self.system.sink.accepted))
             if picture != seen:
                 seen, since = picture, time.monotonic()
-            self.tell(f"settling, {self.system.unfinished()} to go")
+            self.tell(f"settling, {left:,} to go")
             time.sleep(0.2)
 
 

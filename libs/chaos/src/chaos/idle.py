@@ -40,8 +40,7 @@ class Reading:
 
 def measure(servers: Servers, seconds: float, tell: Tell) -> tuple[Reading, Reading]:
     """Let a system of its own work a little and then idle; return the readings at both ends of the idleness."""
-    system = servers.system("idle")
-    try:
+    with servers.system("idle") as system:
         system.start()
         for number in range(USERS):
             system.register(f"idler{number}")
@@ -52,10 +51,6 @@ def measure(servers: Servers, seconds: float, tell: Tell) -> tuple[Reading, Read
         time.sleep(seconds)
         after = _read(system, servers)
         system.stop()
-    finally:
-        system.kill()
-        system.redis_server.kill()
-        system.sink.stop()
     return before, after
 
 

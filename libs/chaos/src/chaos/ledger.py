@@ -1,6 +1,7 @@
 """The ledger: what was answered, and what happened, side by side."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chaos.load import Load
@@ -68,12 +69,13 @@ class Ledger:
         return [email for (email, name), row in self.states.items() if name == subscription and row[0] == state]
 
 
-def reckon(system: System, loads: list[Load], *, kept: bool = True) -> Ledger:
+def reckon(system: System, load: Load, beside: Mapping[str, int], *, kept: bool = True) -> Ledger:
     """Compare everything that was answered, or committed without an answer, with what came of it.
 
-    `kept`: whether every delivery is still there; housekeeping may have removed those that succeeded.
+    `beside`: whom others registered, and as which user. `kept`: whether every delivery is still there; housekeeping may
+    have removed those that succeeded.
     """
-    answered = {email: each.user_id for load in loads for email, each in load.answered.items()}
+    answered = {email: each.user_id for email, each in load.answered.items()} | dict(beside)
     users = dict(system.query("users", "SELECT email, id FROM users"))
     states = {(row[0], row[1]): row[2:] for row in system.query("users", DELIVERIES)}
     mails, audits = Counter(system.sink.recipients), Counter(system.audited())
@@ -88,8 +90,7 @@ def reckon(system: System, loads: list[Load], *, kept: bool = True) -> Ledger:
     complete = not kept or len(states) == len(EFFECTS) * len(users)
     ledger.expect(complete, f"{len(states)} deliveries of {len(users)} users")
     ledger.expect(not ledger.backwards, f"{ledger.backwards} deliveries moved backwards")
-    for load in loads:
-        ledger.expect(not load.wrong, f"wrong answers: {dict(load.wrong)}")
+    ledger.expect(not load.wrong, f"wrong answers: {dict(load.wrong)}")
     return ledger
 
 

@@ -58,8 +58,9 @@ class Servers:
         self.directory = directory
         self.postgres = postgres
 
-    def system(self, name: str, **environment: str) -> System:
-        """Make a system that nobody else uses, with Redis and sink running and its processes not yet."""
+    @contextmanager
+    def system(self, name: str, **environment: str) -> Iterator[System]:
+        """Lend a system that nobody else uses, with Redis and sink running and its processes not yet; then end all."""
         logs = self.directory / f"{next(_numbers):03}-{name}"
         logs.mkdir(parents=True)
         redis_server = RedisServer(logs / "redis", appendonly=False)
@@ -68,7 +69,13 @@ class Servers:
         sink.start()
         databases = {service: new_database(self.postgres, service) for service in SERVICES}
         herald = Herald(databases, redis_server.url, sink.url, free_port(), extra=environment)
-        return System(herald, redis_server, sink, logs)
+        system = System(herald, redis_server, sink, logs)
+        try:
+            yield system
+        finally:
+            system.kill()
+            redis_server.kill()
+            sink.stop()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import psycopg
@@ -23,8 +24,11 @@ from messaging import transport
 OURS = "subscription IN ('welcome_email', 'audit_log')"
 """Whatever else you subscribe is no matter here."""
 
-QUEUES = ("notifier", "auditor")
-"""Each is named for the service that consumes it."""
+WORKERS = ("notifier", "auditor")
+"""The services that consume, each the queue of its own name."""
+
+SENDING = "SELECT event_id FROM emails WHERE state = 'sending'"
+"""Mails that somebody has claimed and not recorded: in flight, if whoever it was is dead."""
 
 UNFINISHED = frozenset({"pending", "queued", "running", "retrying"})
 
@@ -108,7 +112,7 @@ class System:
 
     def unfinished(self) -> int:
         """Count what is still to be done: deliveries without a final state, and messages that Redis holds."""
-        held = sum(self.redis.hlen(transport.messages_key(queue)) for queue in QUEUES)
+        held = sum(self.redis.hlen(transport.messages_key(queue)) for queue in WORKERS)
         return held + sum(count for state, count in self.states().items() if state in UNFINISHED)
 
     def query(self, database: str, statement: str, given: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
@@ -116,6 +120,10 @@ class System:
         with psycopg.connect(self.herald.databases[database], autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), given)
             return cursor.fetchall() if cursor.description is not None else []
+
+    def sending(self) -> set[UUID]:
+        """Return the events whose mails are in flight."""
+        return {row[0] for row in self.query("notifier", SENDING)}
 
     def audited(self) -> list[str]:
         """List the addresses in the audit log."""
@@ -146,7 +154,7 @@ class System:
 
     def stop_workers(self) -> set[int | None]:
         """End what consumes, in order, let the relay apply their last words, and return the exit statuses."""
-        workers = [each for name, each in self.processes.items() if name.startswith(QUEUES) and each.running]
+        workers = [each for name, each in self.processes.items() if name.startswith(WORKERS) and each.running]
         with ThreadPoolExecutor(max(1, len(workers))) as threads:
             list(threads.map(lambda process: process.stop(timeout=30), workers))
         self.until(lambda: self.redis.xlen(transport.RECEIPTS) == 0)
@@ -164,4 +172,4 @@ class System:
         holders = transport.members(self.redis, transport.WORKERS)
         consumed = {holder.rpartition("/")[2] for holder in holders}
         relayed = self.redis.exists(transport.relay_key(socket.gethostname()))
-        return served and consumed >= set(QUEUES) and bool(relayed)
+        return served and consumed >= set(WORKERS) and bool(relayed)

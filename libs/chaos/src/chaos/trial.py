@@ -30,18 +30,13 @@ def run(fault: Fault, servers: Servers, plan: Plan, tell: Tell) -> Ledger:
     """Try a fault on a system of its own, and return the ledger."""
     dice = random.Random(f"{plan.seed} {fault.number}{fault.variant}")  # noqa: S311  # no secret
     name = f"{fault.number}{fault.variant}-{plan.seed}{'-without-' + plan.guard if plan.guard else ''}"
-    system = servers.system(name, **fault.environment)
     total = max(fault.least, round(plan.registrations * fault.share))
-    load = Load(system.herald.port, total, plan.seed, clients=fault.clients, per_second=fault.per_second)
-    trial = Trial(system, load, dice, servers.postgres, tell, [load])
-    try:
-        return _run(fault, trial, plan)
-    except Unsettled as error:
-        return Ledger(answered=len(load.answered), wrong=[f"the trial couldn't be made: {error}"])
-    finally:
-        system.kill()
-        system.redis_server.kill()
-        system.sink.stop()
+    with servers.system(name, **fault.environment) as system:
+        load = Load(system.herald.port, total, plan.seed, clients=fault.clients, per_second=fault.per_second)
+        try:
+            return _run(fault, Trial(system, load, dice, servers.postgres, tell), plan)
+        except Unsettled as error:
+            return Ledger(answered=len(load.answered), wrong=[f"the trial couldn't be made: {error}"])
 
 
 def _run(fault: Fault, trial: Trial, plan: Plan) -> Ledger:
@@ -69,7 +64,7 @@ def _run(fault: Fault, trial: Trial, plan: Plan) -> Ledger:
 
 
 def _judged(fault: Fault, trial: Trial) -> Ledger:
-    ledger = reckon(trial.system, trial.loads)
+    ledger = reckon(trial.system, trial.load, trial.beside)
     load = trial.load
     ledger.expect(len(load.answered) == load.total, f"{len(load.answered)} of {load.total} answered")
     ledger.expect(trial.in_load or not trial.strikes, "the fault came when the load was over")

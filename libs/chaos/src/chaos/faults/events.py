@@ -6,13 +6,11 @@ import psycopg
 
 from chaos.fault import Fault, Trial
 from chaos.ledger import DELIVERIES, Ledger
-from chaos.load import Answered, Load
 from chaos.producer import insert_user
 from chaos.sabotage.events import UserRegisteredV2
 from chaos.system import Unsettled
 from contracts import SUBSCRIPTIONS, WELCOME_EMAIL
 
-SENDING_IDS = "SELECT event_id FROM emails WHERE state = 'sending'"
 POISON = "poison@example.com"
 
 
@@ -31,15 +29,13 @@ class Poison(Fault):
 
     def strike(self, trial: Trial) -> None:
         trial.wait_for_share(trial.dice.uniform(0.2, 0.6))
-        poison = Load(trial.system.herald.port, 0, 0)
-        poison.answered[POISON] = Answered(trial.system.register("poison")["id"], 0.0, 0.0, 1)
-        trial.loads.append(poison)
+        trial.beside[POISON] = trial.system.register("poison")["id"]
         trial.strike_now()
         while not self._given_up(trial):
             trial.system.until(lambda: self._given_up(trial) or not trial.system.processes["notifier"].running)
             if not trial.system.processes["notifier"].running:
                 self._deaths += 1
-                self._in_flight |= {row[0] for row in trial.system.query("notifier", SENDING_IDS)}
+                self._in_flight |= trial.system.sending()
                 if self._deaths > 2 * WELCOME_EMAIL.retry.max_crashes:
                     raise Unsettled(f"died {self._deaths} times, and nobody has given it up")
                 trial.system.replace("notifier")
@@ -77,14 +73,11 @@ class UnknownVersion(Fault):
     def strike(self, trial: Trial) -> None:
         trial.wait_for_share(trial.dice.uniform(0.2, 0.8))
         trial.strike_now()
-        newer = Load(trial.system.herald.port, 0, 0)
-        trial.loads.append(newer)
         self._published = max(5, trial.load.total // 50)
         with psycopg.connect(trial.system.herald.databases["users"], autocommit=True) as connection:
             for number in range(self._published):
                 email = f"newer{number}@example.com"
-                user_id = insert_user(connection, email, UserRegisteredV2, locale="de")
-                newer.answered[email] = Answered(user_id, 0.0, 0.0, 1)
+                trial.beside[email] = insert_user(connection, email, UserRegisteredV2, locale="de")
 
     def afterwards(self, trial: Trial) -> None:
         listed = trial.system.run("users-api", "deliveries", "list", "--state", "failed", "--limit", "100000", "--json")

@@ -4,24 +4,18 @@ import time
 from urllib.parse import urlsplit
 
 from chaos.fault import Fault, Trial
+from chaos.faults.deaths import Deaths
 from chaos.ledger import Ledger
 from chaos.proxy import CutProxy
 
 
-class KillApi(Fault):
+class KillApi(Deaths):
     """It dies with rows written, and again with rows committed and nobody told."""
 
     number = 1
     title = "kill -9 of the API in mid-request, on either side of its commit"
-
-    def prepare(self, trial: Trial) -> None:
-        trial.system.sabotage("users-api", f"kill:api.written:{trial.passings()}")
-
-    def strike(self, trial: Trial) -> None:
-        trial.until_struck("users-api")
-        trial.system.replace("users-api", f"kill:api.committed:{trial.rounds(10)}")
-        trial.until_struck("users-api")
-        trial.system.replace("users-api")
+    process = "users-api"
+    points = (("api.written", 1), ("api.committed", 10))
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         super().judge(trial, ledger)

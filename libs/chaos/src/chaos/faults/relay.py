@@ -7,27 +7,19 @@ from functools import partial
 import psycopg
 
 from chaos.fault import Fault, Trial
+from chaos.faults.deaths import Deaths
 from chaos.ledger import Ledger
-from chaos.load import Answered, Load
 from chaos.producer import insert_user
 
 
-class KillRelay(Fault):
+class KillRelay(Deaths):
     """Three deaths: with deliveries claimed, with their messages enqueued, with receipts applied."""
 
     number = 2
     title = "kill -9 of the relay between claim, enqueue and commit"
+    process = "relay"
+    points = (("relay.claimed", 10), ("relay.enqueued", 50), ("relay.applied", 50))
     recovers_within = 30.0  # a claim whose message never was is found when its lease of 15 s runs out
-
-    def prepare(self, trial: Trial) -> None:
-        trial.system.sabotage("relay", f"kill:relay.claimed:{trial.rounds(10)}")
-
-    def strike(self, trial: Trial) -> None:
-        for point in ("enqueued", "applied"):
-            trial.until_struck("relay")
-            trial.system.replace("relay", f"kill:relay.{point}:{trial.rounds(50)}")
-        trial.until_struck("relay")
-        trial.system.replace("relay")
 
 
 class LongTransactions(Fault):
@@ -42,8 +34,6 @@ class LongTransactions(Fault):
         trial.system.add("relay-2", "relay")
         trial.system.until(lambda: "relay.started" in trial.system.log("relay-2"))
         trial.strike_now()
-        self._late = Load(trial.system.herald.port, 0, 0)
-        trial.loads.append(self._late)
         pauses = [[trial.dice.uniform(0, 3) for _ in range(self.rounds)] for _ in range(self.writers)]
         with ThreadPoolExecutor(self.writers) as threads:
             list(threads.map(partial(self._write, trial), range(self.writers), pauses))
@@ -55,11 +45,11 @@ class LongTransactions(Fault):
                 user_id = insert_user(connection, email)
                 time.sleep(pause)
                 connection.commit()
-                self._late.answered[email] = Answered(user_id, time.monotonic(), 0.0, 1)
+                trial.beside[email] = user_id
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         super().judge(trial, ledger)
-        late = len(self._late.answered)
+        late = len(trial.beside)
         ledger.expect(late == self.writers * self.rounds, f"only {late} late commits")
         ledger.expect(trial.system.processes["relay-2"].running, "the second relay died")
         ledger.figure = f"{late} late commits, D = {ledger.duplicate_mails}"

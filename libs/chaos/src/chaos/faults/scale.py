@@ -7,9 +7,10 @@ from functools import partial
 
 from chaos.fault import Fault, Trial
 from chaos.ledger import Ledger
+from chaos.system import WORKERS
 
-WORKERS = ("notifier", "auditor")
 SLOW = 4
+"""So many mails are answered late."""
 
 
 class Scale(Fault):

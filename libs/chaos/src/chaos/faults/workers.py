@@ -5,28 +5,30 @@ import signal
 import time
 
 from chaos.fault import Fault, Trial
+from chaos.faults.deaths import Deaths
 from chaos.ledger import Ledger
+from chaos.system import SENDING
 
 THREADS = 8
 """Of a worker: so many mails can be in flight in it."""
 
-SENDING = "SELECT count(*) FROM emails WHERE state = 'sending'"
+
+class KillNotifier(Deaths):
+    """The notifier dies once, with mails claimed."""
+
+    process = "notifier"
+
+    def look(self, trial: Trial) -> None:
+        self._in_flight = len(trial.system.sending())
 
 
-class KillNotifierBeforeSend(Fault):
-    """It dies with mails claimed, and not one on its way."""
+class KillNotifierBeforeSend(KillNotifier):
+    """Not one of them is on its way."""
 
     number = 4
     title = "kill -9 of the notifier before a send"
+    points = (("notifier.before_send", 1),)
     recovers_within = 60.0
-
-    def prepare(self, trial: Trial) -> None:
-        trial.system.sabotage("notifier", f"kill:notifier.before_send:{trial.passings()}")
-
-    def strike(self, trial: Trial) -> None:
-        trial.until_struck("notifier")
-        self._in_flight = trial.system.query("notifier", SENDING)[0][0]
-        trial.system.replace("notifier")
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         super().judge(trial, ledger)
@@ -34,25 +36,17 @@ class KillNotifierBeforeSend(Fault):
         ledger.figure = f"{self._in_flight} claimed and not sent, D = {ledger.duplicate_mails}"
 
 
-class KillNotifierAfterSend(Fault):
-    """It dies with a mail accepted that its ledger doesn't know of: nobody can know, and an operator has chosen."""
+class KillNotifierAfterSend(KillNotifier):
+    """One is accepted, and its ledger doesn't know: nobody can know, and an operator has chosen."""
 
     number = 5
+    points = (("notifier.sent", 1),)
     recovers_within = 20.0
 
     def __init__(self, choice: str) -> None:
         self.variant = f"-{choice}"
         self.title = f"kill -9 of the notifier after SMTP 250, before its commit (`{choice}`)"
         self.environment = {"NOTIFIER_UNCERTAIN": choice}
-        self._in_flight = 0
-
-    def prepare(self, trial: Trial) -> None:
-        trial.system.sabotage("notifier", f"kill:notifier.sent:{trial.passings()}")
-
-    def strike(self, trial: Trial) -> None:
-        trial.until_struck("notifier")
-        self._in_flight = trial.system.query("notifier", SENDING)[0][0]
-        trial.system.replace("notifier")
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         k, d, held = self._in_flight, ledger.duplicate_mails, ledger.uncertain
@@ -67,21 +61,14 @@ class KillNotifierAfterSend(Fault):
         ledger.figure = f"K = {k}, D = {d}, uncertain {held}"
 
 
-class KillAuditor(Fault):
+class KillAuditor(Deaths):
     """It dies with a group written, and again with a group committed."""
 
     number = 6
     title = "kill -9 of the auditor on either side of its commit"
+    process = "auditor"
+    points = (("auditor.written", 10), ("auditor.committed", 50))
     recovers_within = 20.0
-
-    def prepare(self, trial: Trial) -> None:
-        trial.system.sabotage("auditor", f"kill:auditor.written:{trial.rounds(10)}")
-
-    def strike(self, trial: Trial) -> None:
-        trial.until_struck("auditor")
-        trial.system.replace("auditor", f"kill:auditor.committed:{trial.rounds(50)}")
-        trial.until_struck("auditor")
-        trial.system.replace("auditor")
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         super().judge(trial, ledger)
@@ -115,7 +102,7 @@ class StopNotifier(Fault):
         """Count the mails that are still being sent by whoever was stopped."""
         before = "claimed_until < to_timestamp(%(struck)s) + make_interval(secs => %(lease)s)"
         given = {"struck": trial.struck, "lease": self.lease}
-        return int(trial.system.query("notifier", f"{SENDING} AND {before}", given)[0][0])
+        return len(trial.system.query("notifier", f"{SENDING} AND {before}", given))
 
     def _signal(self, pids: set[int], number: int) -> None:
         for pid in pids:

@@ -49,16 +49,10 @@ class Outcome:
 
 def run(plan: Plan, servers: Servers, tell: Tell) -> Outcome:
     """Soak a system of its own. Ctrl-C ends it early, in order, with what was seen so far."""
-    system = servers.system(f"soak-{plan.seed}", RETENTION_DAYS=str(plan.retention / DAY))
     dice = random.Random(f"{plan.seed} soak")  # noqa: S311  # no secret
-    load = Load(system.herald.port, round(plan.per_second * plan.seconds), plan.seed, per_second=plan.per_second)
-    trial = Trial(system, load, dice, servers.postgres, tell, [load])
-    try:
-        return _run(plan, trial)
-    finally:
-        system.kill()
-        system.redis_server.kill()
-        system.sink.stop()
+    with servers.system(f"soak-{plan.seed}", RETENTION_DAYS=str(plan.retention / DAY)) as system:
+        load = Load(system.herald.port, round(plan.per_second * plan.seconds), plan.seed, per_second=plan.per_second)
+        return _run(plan, Trial(system, load, dice, servers.postgres, tell))
 
 
 def _run(plan: Plan, trial: Trial) -> Outcome:
@@ -107,7 +101,7 @@ def _watch(plan: Plan, trial: Trial, recording: Recording) -> None:
 
 
 def _reckon(trial: Trial, storm: Storm) -> Ledger:
-    ledger = reckon(trial.system, trial.loads, kept=False)
+    ledger = reckon(trial.system, trial.load, trial.beside, kept=False)
     twice, may = ledger.duplicate_mails, storm.in_flight
     ledger.expect(twice <= may, f"{twice} mails twice, {may} were in flight when a notifier was killed")
     ledger.expect(not ledger.failed + ledger.uncertain, f"{ledger.failed} failed, {ledger.uncertain} uncertain")

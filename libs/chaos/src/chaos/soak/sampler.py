@@ -16,7 +16,7 @@ import redis
 
 from chaos.load import Load
 from chaos.soak.kinds import MIB
-from chaos.system import UNFINISHED, System
+from chaos.system import UNFINISHED, WORKERS, System
 from devstack.postgres import Postgres
 from messaging import transport
 from messaging.receipts import GROUP
@@ -103,7 +103,7 @@ class Sampler:
             "keys/heartbeats": client.zcard(transport.DRAMATIQ_HEARTBEATS),
             "connections/redis": len(client.client_list()) - 1,  # our own
             "waiting/receipts": client.xlen(transport.RECEIPTS),
-            "waiting/messages": sum(client.hlen(transport.messages_key(queue)) for queue in ("notifier", "auditor")),
+            "waiting/messages": sum(client.hlen(transport.messages_key(queue)) for queue in WORKERS),
         }
 
 

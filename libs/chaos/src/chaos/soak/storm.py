@@ -11,15 +11,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-from chaos.faults.workers import SENDING
 from chaos.soak.plan import Plan
 from chaos.soak.recording import Recording
-from chaos.system import System
+from chaos.system import WORKERS, System
 from devstack.postgres import Postgres
 
 KILLS_UNTIL, FAULTS_UNTIL = 0.6, 0.8
 PROCESSES = ("users-api", "relay", "notifier", "auditor")
-WORKERS = ("notifier", "auditor")
 
 
 class Storm:
@@ -81,7 +79,7 @@ class Storm:
     def _kill(self, name: str) -> None:
         self._system.processes[name].kill()
         if name == "notifier":
-            self.in_flight += self._system.query("notifier", SENDING)[0][0]
+            self.in_flight += len(self._system.sending())
         self._start(name)
 
     def _end(self) -> None:
