@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 from contracts import Event, InvalidEvent, UnknownEventVersion, UserRegistered, decode
 from users_api.database import Connection
-from users_api.registration import register
+from users_api.registration import Registration, register
 from users_api.schemas import NewUser
 
 GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("user_registered.v1.json").read_text("utf-8"))
@@ -49,7 +49,7 @@ def written_by_users_api(database_url: str) -> str:
     async def registering() -> None:
         connection: Connection
         async with await psycopg.AsyncConnection.connect(database_url, row_factory=dict_row) as connection:
-            await register(connection, new, GOLDEN["correlationid"])
+            await register(connection, [Registration(new, GOLDEN["correlationid"])])
 
     asyncio.run(registering())
     with psycopg.connect(database_url) as connection:

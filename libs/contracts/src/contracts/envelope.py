@@ -49,14 +49,22 @@ class Event(BaseModel, Generic[DataT]):
     data: DataT
 
     @classmethod
-    def about(cls, data: DataT, *, source: str, subject: str, correlation_id: str) -> "Event[DataT]":  # type: ignore[misc]  # a constructor: covariance can't be misused
-        """Wrap `data` in a new envelope with an id and a time (UTC) of its own."""
+    def about(
+        cls,
+        data: DataT,  # type: ignore[misc]  # a constructor: covariance can't be misused
+        *,
+        source: str,
+        subject: str,
+        correlation_id: str,
+        time: datetime | None = None,
+    ) -> "Event[DataT]":
+        """Wrap `data` in a new envelope with an id of its own. `time`: when it happened (aware); now, if None."""
         return cls(
             id=uuid4(),
             source=source,
             type=data.event_type,
             subject=subject,
-            time=datetime.now(UTC),
+            time=time or datetime.now(UTC),
             dataschema=data.schema_uri(),
             correlationid=correlation_id,
             data=data,

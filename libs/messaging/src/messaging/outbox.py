@@ -3,6 +3,8 @@
 The outbox never opens, commits or even sees a connection. It makes one statement, and the caller executes it
 in the transaction that writes what the event is about. So either both are committed or neither is; and a
 delivery exists, `pending`, from the moment its event does.
+
+Who writes many rows with an event each makes it a part of the statement that writes them: `PUBLISH`.
 """
 
 from collections.abc import Sequence
@@ -14,22 +16,32 @@ from contracts import SUBSCRIPTIONS, Event, EventData
 CHANNEL: LiteralString = "herald_due"
 """PostgreSQL notification channel: a delivery may be due."""
 
-_PUBLISH: LiteralString = """
--- One event row for each event, one pending delivery for each subscription to its type, one wake-up in all.
-WITH event AS (
+PUBLISH: LiteralString = """
+-- One event row for each row of `new_event` (id, type, subject, envelope, available_at: null is now), and one pending
+-- delivery for each subscription to its type.
+event AS (
     INSERT INTO events (id, type, subject, envelope, available_at)
-    SELECT id, type, subject, envelope, coalesce(%(available_at)s::timestamptz, now())
-    FROM unnest(%(ids)s::uuid[], %(types)s::text[], %(subjects)s::text[], %(envelopes)s::json[])
-        AS new (id, type, subject, envelope)
+    SELECT id, type, subject, envelope, coalesce(available_at, now()) FROM new_event
     RETURNING id, type, available_at
 ), delivery AS (
     INSERT INTO deliveries (event_id, subscription, due_at)
     SELECT event.id, subscription.name, event.available_at
     FROM event JOIN unnest(%(names)s::text[], %(event_types)s::text[]) AS subscription (name, event_type)
         ON subscription.event_type = event.type
-)
-SELECT pg_notify('herald_due', '')
-"""
+)"""
+"""Two common table expressions, for a WITH that has `new_event` before them. Their parameters: `subscribed()`."""
+
+WAKE: LiteralString = "pg_notify('herald_due', '')"
+"""To be selected once or more by the statement: it wakes every relay when the transaction commits."""
+
+_PUBLISH: LiteralString = f"""
+WITH new_event AS (
+    SELECT *, %(available_at)s::timestamptz AS available_at
+    FROM unnest(%(ids)s::uuid[], %(types)s::text[], %(subjects)s::text[], %(envelopes)s::json[])
+        AS new (id, type, subject, envelope)
+), {PUBLISH}
+SELECT {WAKE}
+"""  # noqa: S608  # of literals
 
 
 def publish(
@@ -46,6 +58,13 @@ def publish(
         "subjects": [event.subject for event in events],
         "envelopes": [event.model_dump_json() for event in events],
         "available_at": available_at,
+        **subscribed(),
+    }
+
+
+def subscribed() -> dict[str, list[str]]:
+    """Return the parameters of `PUBLISH`: who wants which type of event."""
+    return {
         "names": [subscription.name for subscription in SUBSCRIPTIONS],
         "event_types": [subscription.event_type for subscription in SUBSCRIPTIONS],
     }

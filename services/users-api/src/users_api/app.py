@@ -8,8 +8,10 @@ from fastapi import FastAPI
 from messaging.migrate import revisions
 from users_api import health, problems, routes
 from users_api.database import make_pool
+from users_api.idempotency import KeysInHand
 from users_api.limits import LimitBody
 from users_api.metrics import CountRequests
+from users_api.registration import registrar
 
 MIGRATIONS = ("messaging.migrations", "users_api.migrations")
 
@@ -20,7 +22,10 @@ def create_app(database_url: str) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with make_pool(database_url) as app.state.pool:
+            registrations = registrar(app.state.pool)
+            app.state.writing = routes.State(registrations, KeysInHand())
             yield
+            await registrations.close()
 
     app = FastAPI(title="Herald users-api", version="0.1.0", lifespan=lifespan)
     app.state.revisions = revisions(MIGRATIONS)

@@ -22,8 +22,16 @@ WAIT_SECONDS = 1.5
 """A request waits for PostgreSQL no longer than this, connection and commit included."""
 
 
+LOCK_SECONDS = 0.5
+"""A statement waits for another's lock no longer than this."""
+
+
 class DatabaseUnavailable(Exception):
     """PostgreSQL didn't answer in time. The request may be sent again, with its Idempotency-Key."""
+
+
+class DatabaseBusy(DatabaseUnavailable):
+    """Somebody else has what this needs, and PostgreSQL gave up waiting: nothing was done. Try again."""
 
 
 def make_pool(database_url: str) -> Pool:
@@ -35,12 +43,24 @@ def make_pool(database_url: str) -> Pool:
         max_size=10,
         timeout=WAIT_SECONDS,
         reconnect_timeout=1,
-        kwargs={"row_factory": dict_row, "application_name": "herald-api", **NEVER_SILENT, "connect_timeout": 2},
+        kwargs={
+            "autocommit": True,
+            "row_factory": dict_row,
+            "application_name": "herald-api",
+            **NEVER_SILENT,
+            "connect_timeout": 2,
+        },
+        configure=_wait_for_no_lock,
         open=False,
     )
 
 
-def _pool_of(request: Request) -> Pool:
+async def _wait_for_no_lock(connection: Connection) -> None:
+    """Set how long a statement waits for somebody else's lock: all of a group would wait with the one that must."""
+    await connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'".encode())
+
+
+async def _pool_of(request: Request) -> Pool:
     pool: Pool = request.app.state.pool
     return pool
 
@@ -50,12 +70,11 @@ Database = Annotated[Pool, Depends(_pool_of)]
 
 
 @asynccontextmanager
-async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """Lend a connection in a transaction: committed when the block ends, rolled back when it raises."""
+async def connected(pool: Pool) -> AsyncIterator[Connection]:
+    """Lend a connection. Each statement is a transaction, committed when it returns: one round trip."""
     connection = await _get_alive(pool)
     try:
-        async with connection:
-            yield connection
+        yield connection
     finally:
         await pool.putconn(connection)
 
@@ -77,7 +96,7 @@ def _has_ended(connection: Connection) -> bool:
     return bool(poll.poll(0))
 
 
-async def in_time(work: Coroutine[Any, Any, T]) -> T:
+async def in_time(work: Coroutine[Any, Any, T], seconds: float = WAIT_SECONDS) -> T:
     """Await work on the database, but not for long.
 
     The work goes on in a task of its own, so that not even cancelling it (psycopg asks the server to) can delay
@@ -88,11 +107,13 @@ async def in_time(work: Coroutine[Any, Any, T]) -> T:
     """
     task = asyncio.ensure_future(work)
     try:
-        done, _ = await asyncio.wait({task}, timeout=WAIT_SECONDS)
+        done, _ = await asyncio.wait({task}, timeout=seconds)
         if done:
             return task.result()
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        raise DatabaseBusy(str(error).strip()) from error
     except (psycopg.OperationalError, psycopg.errors.UndefinedTable, PoolTimeout) as error:
         raise DatabaseUnavailable(str(error).strip()) from error
     finally:
         task.cancel()
-    raise DatabaseUnavailable(f"no answer within {WAIT_SECONDS} s")
+    raise DatabaseUnavailable(f"no answer within {seconds:.1f} s")

@@ -23,6 +23,8 @@ def _clean_email(value: str) -> str:
 
 def _clean_name(value: str) -> str:
     name = value.strip()
+    if 0 < len(name) <= MAX_NAME and name.isascii() and name.isprintable():
+        return name  # as most are: nothing to look for
     for character in name:
         if refused := _refused(character):
             raise PydanticCustomError("characters", "must not contain {refused}", {"refused": refused})

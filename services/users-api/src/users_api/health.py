@@ -10,7 +10,7 @@ from psycopg import sql
 
 from messaging.migrate import version_table
 from users_api import metrics
-from users_api.database import Database, DatabaseUnavailable, Pool, in_time, transaction
+from users_api.database import Database, DatabaseUnavailable, Pool, connected, in_time
 from users_api.problems import Problem, problem_response
 
 router = APIRouter(tags=["health"])
@@ -61,13 +61,13 @@ async def show_metrics(pool: Database) -> Response:
 async def _revisions(pool: Pool) -> set[str]:
     query = sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(version_table("users_api")))
     try:
-        async with transaction(pool) as connection:
+        async with connected(pool) as connection:
             return {row["version_num"] for row in await (await connection.execute(query)).fetchall()}
     except psycopg.errors.UndefinedTable:
         return set()
 
 
 async def _unfinished(pool: Pool) -> list[metrics.Unfinished]:
-    async with transaction(pool) as connection:
+    async with connected(pool) as connection:
         rows = await (await connection.execute(_UNFINISHED)).fetchall()
     return [metrics.Unfinished(**row) for row in rows]

@@ -5,7 +5,7 @@ from typing import LiteralString
 from uuid import UUID
 
 from messaging import operations
-from users_api.database import Pool, transaction
+from users_api.database import Pool, connected
 from users_api.schemas import Deliveries, User, UserPage
 
 _USER: LiteralString = "SELECT id, email, full_name, created_at FROM users WHERE id = %(id)s"
@@ -18,14 +18,14 @@ SELECT id, email, full_name, created_at FROM users WHERE id > %(after)s ORDER BY
 
 async def user(pool: Pool, user_id: int) -> User | None:
     """Return a user, or None."""
-    async with transaction(pool) as connection:
+    async with connected(pool) as connection:
         row = await (await connection.execute(_USER, {"id": user_id})).fetchone()
     return User.model_validate(row) if row else None
 
 
 async def page(pool: Pool, after: int, limit: int) -> UserPage:
     """Return up to `limit` users with an id greater than `after`."""
-    async with transaction(pool) as connection:
+    async with connected(pool) as connection:
         rows = await (await connection.execute(_PAGE, {"after": after, "limit": limit})).fetchall()
     more = _cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
     return UserPage.model_validate({"users": rows[:limit], "next": more})
@@ -33,7 +33,7 @@ async def page(pool: Pool, after: int, limit: int) -> UserPage:
 
 async def deliveries_about(pool: Pool, subject: str) -> Deliveries:
     """Return every delivery of every event about a subject."""
-    async with transaction(pool) as connection:
+    async with connected(pool) as connection:
         rows = await (await connection.execute(operations.OF_SUBJECT, {"subject": subject})).fetchall()
     return Deliveries.model_validate({"deliveries": rows})
 
@@ -41,7 +41,7 @@ async def deliveries_about(pool: Pool, subject: str) -> Deliveries:
 async def retry(pool: Pool, event_id: UUID, subscription: str) -> tuple[str | None, bool]:
     """Make a dead letter due again. Return the state it was in, None if there is none, and whether it moved."""
     given = {"event_id": event_id, "subscription": subscription}
-    async with transaction(pool) as connection:
+    async with connected(pool) as connection:
         row = await (await connection.execute(operations.RETRY_BY_OPERATOR, given)).fetchone()
     return (row["state"], row["retried"]) if row else (None, False)
 

@@ -1,44 +1,175 @@
-"""Register a user: the user, the event and its deliveries, in one transaction, and nothing else.
+"""Register users: each with its event, its deliveries and the answer to its key, a whole group in one statement.
 
 The answer never waits for an effect. Whatever reaches the client as 201 is committed with its event; what isn't
 committed never happened.
+
+Groups of several processes can't deadlock: each takes the addresses in order, and then the keys in order.
 """
 
-from typing import LiteralString
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, LiteralString
+
+import structlog
 
 from contracts import Event, UserRegistered
-from messaging import publish
-from users_api.database import Connection
+from messaging import outbox
+from users_api.database import Connection, Pool, connected
+from users_api.group_commit import GroupCommit
+from users_api.idempotency import fingerprint
+from users_api.problems import Problem
 from users_api.schemas import NewUser, Registered
 
-_INSERT: LiteralString = """
--- The unique key decides between concurrent registrations of one address.
-INSERT INTO users (email, email_key, full_name) VALUES (%(email)s, %(email_key)s, %(full_name)s)
-ON CONFLICT (email_key) DO NOTHING
-RETURNING id, created_at
-"""
+log: structlog.stdlib.BoundLogger = structlog.get_logger("users-api")
+
+_REGISTER: LiteralString = f"""
+-- What is asked for, each with the id that it gets if its address is free.
+WITH request AS MATERIALIZED (
+    SELECT *, nextval('users_id_seq') AS user_id
+    FROM unnest(%(emails)s::text[], %(email_keys)s::text[], %(full_names)s::text[], %(times)s::timestamptz[],
+        %(events)s::uuid[], %(envelopes)s::text[], %(keys)s::text[], %(fingerprints)s::text[], %(answers)s::text[])
+        WITH ORDINALITY
+        AS request (email, email_key, full_name, registered_at, event, envelope, key, fingerprint, answer, place)
+), earlier AS (
+    -- Their keys were used before. (One that another process is just using makes the whole statement fail.)
+    SELECT place, stored.fingerprint, status, body FROM request JOIN idempotency_keys AS stored USING (key)
+), registered AS (
+    -- The unique address decides between concurrent registrations.
+    INSERT INTO users (id, email, email_key, full_name, created_at) OVERRIDING SYSTEM VALUE
+    SELECT user_id, email, email_key, full_name, registered_at
+    FROM request WHERE place NOT IN (SELECT place FROM earlier)
+    ORDER BY email_key
+    ON CONFLICT (email_key) DO NOTHING
+    RETURNING id
+), new_event AS (
+    SELECT event AS id, %(type)s AS type, 'users/' || user_id AS subject,
+        replace(envelope, %(unknown)s, user_id::text)::json AS envelope, NULL::timestamptz AS available_at
+    FROM registered JOIN request ON user_id = registered.id
+), {outbox.PUBLISH}, stored AS (
+    INSERT INTO idempotency_keys (key, fingerprint, status, body)
+    SELECT key, fingerprint, CASE WHEN registered.id IS NULL THEN 409 ELSE 201 END,
+        (CASE WHEN registered.id IS NULL THEN %(taken)s ELSE replace(answer, %(unknown)s, user_id::text) END)::json
+    FROM request LEFT JOIN registered ON user_id = registered.id
+    WHERE key IS NOT NULL AND place NOT IN (SELECT place FROM earlier)
+    ORDER BY key
+)
+SELECT registered.id, earlier.fingerprint, earlier.status, earlier.body, {outbox.WAKE}
+FROM request LEFT JOIN registered ON user_id = registered.id LEFT JOIN earlier USING (place)
+ORDER BY place
+"""  # noqa: S608  # of literals
+
+_UNKNOWN = secrets.randbits(62) | 1 << 61
+"""Stands for a user's id in what is written before there is one; the statement puts the real one in its place. Nobody
+can guess this number, so nobody's name holds it."""
+
+_TAKEN = Problem(409, "A user with this email address is already registered. Use another address.").body
+_KEY_REUSED = "This Idempotency-Key was used for another request. Use a new key for a new request."
 
 
-class EmailTaken(Exception):
-    """A user with this email address is already registered. Use another address."""
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What one request asks for. `key`: its Idempotency-Key, if it has one."""
+
+    user: NewUser
+    correlation_id: str
+    key: str | None = None
 
 
-async def register(connection: Connection, new: NewUser, correlation_id: str) -> Registered:
-    """Register a user in the caller's transaction.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status and a JSON body, as sent and as stored; `repeated`, if an earlier request got it first."""
+
+    status: int
+    body: dict[str, Any]
+    repeated: bool = False
+
+
+Registrar = GroupCommit[Registration, Answer]
+
+
+async def register(connection: Connection, registrations: Sequence[Registration]) -> list[Answer]:
+    """Register a group of users, all of it or nothing, and return the answers in the same order.
+
+    The connection is in autocommit, so that on return they are committed; or in a transaction of the caller's.
 
     Raises:
-        EmailTaken: the address is registered, in whatever case; the transaction is still good.
+        psycopg.Error: nothing was done, unless the connection broke: then nobody knows.
     """
-    given = {"email": new.email, "email_key": new.email.casefold(), "full_name": new.full_name}
-    row = await (await connection.execute(_INSERT, given)).fetchone()
-    if row is None:
-        raise EmailTaken(EmailTaken.__doc__)
-    user = UserRegistered(user_id=row["id"], email=new.email, full_name=new.full_name, registered_at=row["created_at"])
-    event = Event.about(user, source="users-api", subject=subject(row["id"]), correlation_id=correlation_id)
-    await connection.execute(*publish([event]))
-    return Registered(id=row["id"], email=new.email, full_name=new.full_name)
+    rows = await (await connection.execute(_REGISTER, _given(registrations), prepare=True)).fetchall()
+    return [_answer(each, row) for each, row in zip(registrations, rows, strict=True)]
+
+
+def registrar(pool: Pool) -> Registrar:
+    """Make the group commit of registrations."""
+
+    async def execute(group: Sequence[Registration]) -> list[Answer]:
+        async with connected(pool) as connection:
+            answers = await register(connection, group)
+        _log(group, answers)
+        return answers
+
+    return GroupCommit(execute)
 
 
 def subject(user_id: int) -> str:
     """Name a user as the subject of events."""
     return f"users/{user_id}"
+
+
+def _given(registrations: Sequence[Registration]) -> dict[str, Any]:
+    users = [each.user for each in registrations]
+    events = [_event(each) for each in registrations]
+    keyed = [(each.key, each.user) for each in registrations]
+    return {
+        "emails": [user.email for user in users],
+        "email_keys": [user.email.casefold() for user in users],
+        "full_names": [user.full_name for user in users],
+        "times": [event.time for event in events],
+        "events": [event.id for event in events],
+        "envelopes": [event.model_dump_json() for event in events],
+        "keys": [each.key for each in registrations],
+        "fingerprints": [key and fingerprint(user.model_dump_json()) for key, user in keyed],
+        "answers": [key and _body(user, _UNKNOWN).model_dump_json() for key, user in keyed],
+        "type": UserRegistered.event_type,
+        "taken": json.dumps(_TAKEN),
+        "unknown": str(_UNKNOWN),
+        **outbox.subscribed(),
+    }
+
+
+def _event(registration: Registration) -> Event[UserRegistered]:
+    user, now = registration.user, datetime.now(UTC)
+    data = UserRegistered(user_id=_UNKNOWN, email=user.email, full_name=user.full_name, registered_at=now)
+    return Event.about(
+        data, source="users-api", subject=subject(_UNKNOWN), correlation_id=registration.correlation_id, time=now
+    )
+
+
+def _body(user: NewUser, user_id: int) -> Registered:
+    return Registered(id=user_id, email=user.email, full_name=user.full_name)
+
+
+def _answer(registration: Registration, row: dict[str, Any]) -> Answer:
+    if row["status"] is not None:
+        if row["fingerprint"] != fingerprint(registration.user.model_dump_json()):
+            return Answer(422, Problem(422, _KEY_REUSED).body)
+        return Answer(row["status"], row["body"], repeated=True)
+    if row["id"] is None:
+        return Answer(409, _TAKEN)
+    return Answer(201, _body(registration.user, row["id"]).model_dump())
+
+
+def _log(registrations: Sequence[Registration], answers: Sequence[Answer]) -> None:
+    """Say who registered, in one line for all."""
+    new = [(a.body["id"], r.correlation_id) for r, a in zip(registrations, answers, strict=True) if _is_new(a)]
+    if new:
+        user_ids, correlation_ids = zip(*new, strict=True)
+        log.info("users.registered", count=len(new), user_ids=user_ids, correlation_ids=correlation_ids)
+
+
+def _is_new(answer: Answer) -> bool:
+    return answer.status == HTTPStatus.CREATED and not answer.repeated

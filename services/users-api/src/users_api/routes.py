@@ -1,22 +1,19 @@
-"""The HTTP interface of users and their deliveries. Each request is one transaction."""
+"""The HTTP interface of users and their deliveries. Reads are a statement each; registrations share theirs."""
 
-from functools import partial
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID, uuid4
 
-import structlog
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.responses import JSONResponse
 
 from users_api import queries
-from users_api.database import Connection, Database, in_time, transaction
-from users_api.idempotency import Answer, answer_once
+from users_api.database import Database, in_time
+from users_api.idempotency import KeysInHand
 from users_api.problems import Problem, documented, problem_response
-from users_api.registration import EmailTaken, register, subject
+from users_api.registration import Answer, Registrar, Registration, subject
 from users_api.schemas import Deliveries, NewUser, Registered, Retried, User, UserPage
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger("users-api")
 
 router = APIRouter()
 
@@ -45,18 +42,30 @@ CorrelationId = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """What requests of one process share when they write."""
+
+    registrations: Registrar
+    keys: KeysInHand
+
+
+async def _state_of(request: Request) -> State:
+    state: State = request.app.state.writing
+    return state
+
+
+Writing = Annotated[State, Depends(_state_of)]
+
+
 @router.post("/users", status_code=201, response_model=Registered, responses=documented(409, 422, 503))
 async def create_user(
-    new: NewUser, pool: Database, correlation_id: CorrelationId, idempotency_key: IdempotencyKey = None
+    new: NewUser, writing: Writing, correlation_id: CorrelationId, idempotency_key: IdempotencyKey = None
 ) -> JSONResponse:
     """Register a user. The welcome email and the audit entry follow, whatever happens meanwhile."""
-
-    async def work() -> Answer:
-        async with transaction(pool) as connection:
-            create = partial(_create, connection, new, correlation_id)
-            return await answer_once(connection, idempotency_key, new.model_dump_json(), create)
-
-    return _respond(await in_time(work()), correlation_id)
+    registration = Registration(new, correlation_id, idempotency_key)
+    with writing.keys.hold(idempotency_key):
+        return _respond(await writing.registrations.submit(registration), correlation_id)
 
 
 @router.get("/users", responses=documented(422, 503))
@@ -97,19 +106,8 @@ async def retry_delivery(event_id: UUID, subscription: SubscriptionName, pool: D
     return Retried(event_id=event_id, subscription=subscription)
 
 
-async def _create(connection: Connection, new: NewUser, correlation_id: str) -> Answer:
-    try:
-        return Answer(201, (await register(connection, new, correlation_id)).model_dump())
-    except EmailTaken as error:
-        return Answer(409, Problem(409, str(error)).body)
-
-
 def _respond(answer: Answer, correlation_id: str) -> JSONResponse:
     if answer.status != HTTPStatus.CREATED:
         return problem_response(answer.status, answer.body)
-    user_id = answer.body["id"]
-    log.info(
-        "answer.repeated" if answer.repeated else "user.registered", user_id=user_id, correlation_id=correlation_id
-    )
-    headers = {"Location": f"/users/{user_id}", "X-Correlation-ID": correlation_id}
-    return JSONResponse(answer.body, 201, headers)
+    headers = {"Location": f"/users/{answer.body['id']}", "X-Correlation-ID": correlation_id}
+    return JSONResponse(answer.body, HTTPStatus.CREATED, headers)

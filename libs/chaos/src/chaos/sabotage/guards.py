@@ -1,9 +1,8 @@
 """Herald without one of its guards. A ledger that stays green without a guard would prove nothing about it."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
@@ -51,35 +50,31 @@ def _reconciliation() -> None:
 
 def _outbox() -> None:
     """The event is published after the commit, in a transaction of its own: what most people write first."""
-    from messaging import publish
-    from users_api import registration, routes
+    from contracts import Event, UserRegistered
+    from messaging import outbox, publish
+    from users_api import registration
 
-    unpublished: ContextVar[list[Any]] = ContextVar("unpublished")
-    pools: list[Any] = []
-    transaction, in_time = (getattr(routes, name) for name in ("transaction", "in_time"))
+    _cut(registration, "_REGISTER", f", {outbox.PUBLISH}", "")
+    register = registration.register
 
-    def keep(events: Any) -> tuple[str, dict[str, Any]]:
-        unpublished.get().extend(events)
-        return "SELECT", {}
-
-    @asynccontextmanager
-    async def remembered(pool: Any) -> AsyncIterator[Any]:
-        pools[:] = [pool]
-        async with transaction(pool) as connection:
-            yield connection
-
-    async def then_publish(work: Awaitable[Any]) -> Any:
-        events: list[Any] = []
-        unpublished.set(events)
-        answer = await in_time(work)
+    async def then_publish(connection: Any, group: Any) -> Any:
+        answers = await register(connection, group)
+        events = []
+        for each, answer in zip(group, answers, strict=True):
+            if answer.status == HTTPStatus.CREATED and not answer.repeated:
+                user = UserRegistered(
+                    user_id=answer.body["id"],
+                    email=each.user.email,
+                    full_name=each.user.full_name,
+                    registered_at=datetime.now(UTC),
+                )
+                subject = registration.subject(user.user_id)
+                events.append(Event.about(user, source="users-api", subject=subject, correlation_id="late"))
         if events:
-            async with transaction(pools[0]) as connection:
-                await connection.execute(*publish(events))
-        return answer
+            await connection.execute(*publish(events))
+        return answers
 
-    _set(registration, "publish", keep)
-    _set(routes, "transaction", remembered)
-    _set(routes, "in_time", then_publish)
+    _set(registration, "register", then_publish)
 
 
 def _fencing() -> None:

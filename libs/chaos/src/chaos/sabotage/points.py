@@ -1,7 +1,6 @@
 """Points between two lines at which a process can be told to die."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from chaos.sabotage.bomb import Bomb, Gate, after, before
@@ -20,25 +19,17 @@ def plant(point: str, passings: int) -> None:
 
 
 def _api_written(bomb: Bomb) -> None:
-    """The rows are written, and not committed."""
-    from users_api import routes
+    """A group is made up, and not sent."""
+    from users_api import registration
 
-    after(routes, "answer_once", bomb)
+    before(registration, "register", bomb)
 
 
 def _api_committed(bomb: Bomb) -> None:
-    """The rows are committed, and the client isn't answered."""
-    from users_api import routes
+    """A group is committed, and no client is answered."""
+    from users_api import registration
 
-    original = getattr(routes, "transaction")  # noqa: B009  # not the module's to export
-
-    @asynccontextmanager
-    async def wrapped(pool: Any) -> AsyncIterator[Any]:
-        async with original(pool) as connection:
-            yield connection
-        bomb()
-
-    setattr(routes, "transaction", wrapped)  # noqa: B010  # as above
+    after(registration, "register", bomb)
 
 
 def _relay_claimed(bomb: Bomb) -> None:

@@ -1,0 +1,119 @@
+"""Group commit: what many requests ask for goes to PostgreSQL as one statement, with one commit for all of them.
+
+Nobody waits for a group to fill. Whoever comes alone goes at once; whoever comes while a group is on its way goes with
+the next. So groups grow by themselves, and only under load.
+
+A group stands and falls together, so one bad member must not be the others' ruin: if PostgreSQL refuses a group, it has
+done none of it, and each member is tried alone, beside the groups that follow. If PostgreSQL doesn't answer, nobody can
+know what it did, and nobody tries again but the client.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from users_api.database import WAIT_SECONDS, DatabaseBusy, DatabaseUnavailable, in_time
+
+LIMIT = 100
+"""Members of one group at most: a few milliseconds of PostgreSQL's time."""
+
+SETTING_OFF = WAIT_SECONDS / 2
+"""With fewer seconds left nobody sets off: it might be done when its client has been told that it isn't."""
+
+Asked = TypeVar("Asked")
+Told = TypeVar("Told")
+
+
+@dataclass(slots=True)
+class _Member(Generic[Asked, Told]):
+    request: Asked
+    answer: asyncio.Future[Told]
+    deadline: float
+
+
+class GroupCommit(Generic[Asked, Told]):
+    """Executes requests in groups, one group at a time.
+
+    `execute` does what all of a group's requests ask for, or nothing, and returns their answers in the same order.
+    """
+
+    def __init__(self, execute: Callable[[Sequence[Asked]], Coroutine[Any, Any, Sequence[Told]]]) -> None:
+        self._execute = execute
+        self._waiting: list[_Member[Asked, Told]] = []
+        self._sender: asyncio.Task[None] | None = None
+        self._alone: set[asyncio.Task[None]] = set()
+
+    async def submit(self, request: Asked) -> Told:
+        """Execute a request with whatever others there are. One that is cancelled before its group leaves never left.
+
+        Raises:
+            DatabaseUnavailable: no answer in time; whether it was done is unknown, but for one that hadn't left.
+            Whatever `execute` raises for this request alone.
+        """
+        loop = asyncio.get_running_loop()
+        member = _Member[Asked, Told](request, loop.create_future(), loop.time() + WAIT_SECONDS)
+        self._waiting.append(member)
+        if self._sender is None:
+            self._sender = loop.create_task(self._send_all())
+        patience = loop.call_at(member.deadline, _give_up, member.answer)
+        try:
+            return await member.answer
+        finally:
+            patience.cancel()
+
+    async def close(self) -> None:
+        """Wait until all that is under way is over, even what nobody waits for any more."""
+        while tasks := [*filter(None, [self._sender]), *self._alone]:
+            await asyncio.wait(tasks)
+
+    async def _send_all(self) -> None:
+        try:
+            while self._waiting:
+                group = [each for each in self._waiting[:LIMIT] if not each.answer.done()]
+                del self._waiting[:LIMIT]
+                if group and _left(group) < SETTING_OFF:
+                    _fail(group, DatabaseUnavailable("it didn't answer those who came before"))
+                elif group:
+                    await self._send(group)
+        finally:
+            self._sender = None
+
+    async def _send(self, group: Sequence[_Member[Asked, Told]]) -> None:
+        try:
+            answers = await in_time(self._execute([each.request for each in group]), _left(group))
+        except Exception as error:  # each member's request raises it
+            if len(group) == 1 or _may_be_done(error):
+                _fail(group, error)
+            else:
+                self._send_each_alone(group)
+        else:
+            for member, answer in zip(group, answers, strict=True):
+                if not member.answer.done():
+                    member.answer.set_result(answer)
+
+    def _send_each_alone(self, group: Sequence[_Member[Asked, Told]]) -> None:
+        for member in group:
+            task = asyncio.get_running_loop().create_task(self._send([member]))
+            self._alone.add(task)
+            task.add_done_callback(self._alone.discard)
+
+
+def _left(group: Sequence[_Member[Asked, Told]]) -> float:
+    """Return for how many seconds the first of a group, who has waited longest, can wait for its answer."""
+    return group[0].deadline - asyncio.get_running_loop().time()
+
+
+def _may_be_done(error: Exception) -> bool:
+    return isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseBusy)
+
+
+def _give_up(answer: asyncio.Future[Told]) -> None:
+    if not answer.done():
+        answer.set_exception(DatabaseUnavailable(f"no answer within {WAIT_SECONDS} s"))
+
+
+def _fail(group: Sequence[_Member[Asked, Told]], error: Exception) -> None:
+    for member in group:
+        if not member.answer.done():
+            member.answer.set_exception(error)
