@@ -1,6 +1,6 @@
 """A rolling upgrade: the database may be newer than the code that still serves."""
 
-from messaging.migrate import Revisions, revisions
+from messaging.revisions import Revisions, revisions
 from users_api.app import MIGRATIONS
 
 

@@ -1,10 +1,8 @@
-"""The command line of users-api: its processes, its migrations, and what operators do with deliveries."""
+"""The commands of users-api: its processes, its migrations, and what operators do with deliveries."""
 
 import json
-import signal
 import sys
-import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, LiteralString
 from uuid import UUID
@@ -17,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts import SUBSCRIPTIONS
-from messaging import logs, operations
+from messaging import operations
 from messaging.settings import DatabaseSettings, load_or_exit
+from users_api import processes
 
 TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
 
@@ -40,42 +39,8 @@ deliveries = typer.Typer(help="Look at deliveries, and retry dead ones.", no_arg
 app.add_typer(deliveries, name="deliveries")
 
 
-@app.command()
-def serve() -> None:
-    """Serve the HTTP API on HOST:PORT. Needs DATABASE_URL alone."""
-    import uvicorn
-
-    from users_api.app import create_app
-    from users_api.settings import ApiSettings
-
-    settings = load_or_exit(ApiSettings)
-    logs.configure(settings.log_level, settings.log_format)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)  # uvicorn shuts down in order, then raises the signal again
-    uvicorn.run(
-        create_app(settings.database_url),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=10,
-    )
-
-
-@app.command()
-def relay() -> None:
-    """Move deliveries between PostgreSQL and Redis. Several may run."""
-    from messaging.relay import Retention, run
-    from users_api.idempotency import FORGET
-    from users_api.settings import RelaySettings
-
-    settings = load_or_exit(RelaySettings)
-    logs.configure(settings.log_level, settings.log_format)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    retention = Retention(timedelta(days=settings.retention_days), {"idempotency_keys": FORGET})
-    run(settings.database_url, settings.redis_url, SUBSCRIPTIONS, stop, retention)
+app.command()(processes.serve)
+app.command()(processes.relay)
 
 
 @app.command()

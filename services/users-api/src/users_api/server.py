@@ -1,0 +1,28 @@
+"""uvicorn, as Herald runs it: it sleeps until there is something to do."""
+
+import asyncio
+from contextlib import suppress
+from types import FrameType
+
+import uvicorn
+
+
+class Server(uvicorn.Server):
+    """Looks at the clock each second, for the answers' Date. uvicorn's own looks ten times, for a signal's sake."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told: asyncio.Event | None = None
+
+    async def main_loop(self) -> None:
+        """Serve until told to stop."""
+        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), 1.0)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop, at once."""
+        super().handle_exit(sig, frame)
+        if self._told is not None:
+            self._loop.call_soon_threadsafe(self._told.set)
