@@ -321,3 +321,61 @@ def test_a_worker_that_is_stopping_takes_no_more_messages_and_still_beats(
     assert redis_client.llen("dramatiq:auditor") == 1
     assert redis_client.exists(transport.heartbeat_key(broker.broker_id))
     broker.close()
+
+
+def test_an_idle_worker_that_is_told_to_stop_stops_at_once(
+    redis_server: RedisServer, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.inbox.WAIT_SECONDS", 60)
+    broker = HeraldBroker(redis_server.url)
+    subscribe(broker, AUDIT_LOG, lambda delivery: None, receipts=redis_client)
+    with working(broker) as worker:
+        until(lambda: redis_client.info("clients")["blocked_clients"] == 1)
+
+        worker.stop(timeout=20_000)
+
+        assert not any(each.is_alive() for each in [*worker.workers, *worker.consumers.values()])
+    assert redis_client.smembers(transport.WORKERS) == set()
+
+
+def test_an_idle_worker_that_redis_forgot_says_again_that_it_is_there(
+    redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    broker = HeraldBroker(redis_server.url)
+    subscribe(broker, AUDIT_LOG, lambda delivery: None, receipts=redis_client)
+    known = {transport.holder(broker.broker_id, "auditor")}
+    with working(broker):
+        until(lambda: transport.members(redis_client, transport.WORKERS) == known)
+        redis_client.flushall()
+
+        until(lambda: transport.members(redis_client, transport.WORKERS) == known)
+
+
+def test_a_process_with_two_queues_is_known_by_each_that_it_took_from(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    """One heart beats for both, so that it beats doesn't tell which of them a relay knows of."""
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    queues = ("notifier", "auditor")
+
+    for queue in queues:
+        assert next(broker.consume(queue, prefetch=1))
+
+    known = {transport.holder(broker.broker_id, queue) for queue in queues}
+    assert transport.members(redis_client, transport.WORKERS) == known
+    broker.close()
+
+
+def test_a_worker_takes_no_more_than_it_has_room_for(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    publish_users(30)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+
+    assert next(broker.consume("notifier", prefetch=2))
+
+    assert redis_client.llen("dramatiq:notifier") == 1
+    broker.close()

@@ -101,7 +101,7 @@ class _Life(Middleware):
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         worker.work_queue = self._work
 
-    def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
+    def after_process_boot(self, broker: Broker) -> None:
         collector.settle()
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from threading import Event
+from time import sleep
 from typing import TYPE_CHECKING
 
 import redis
@@ -23,6 +24,10 @@ from messaging.receipts import Receipt, clean, describe, report
 
 if TYPE_CHECKING:
     from messaging.broker import HeraldBroker
+
+
+BREATH = 0.0005
+"""Seconds for which it leaves the interpreter to the threads that it has just given something to do."""
 
 
 class Consumer(_RedisConsumer):
@@ -98,6 +103,7 @@ class Consumer(_RedisConsumer):
             self._hand_back_lost_fetch()
             self.message_cache = self._inbox.take(room)
         else:
+            sleep(BREATH)
             self.message_cache = self._inbox.wait_and_take(room)
 
     def _hand_back_lost_fetch(self) -> None:

@@ -54,6 +54,7 @@ def has_ended(connection: BaseConnection[Any]) -> bool:
 
 def _check(connection: Connection[TupleRow]) -> None:
     if has_ended(connection):
+        connection.close()  # or the pool would offer it again
         raise OperationalError("the server has closed the connection")
 
 

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from messaging import collector
 from messaging.revisions import revisions
 from users_api import health, problems, routes
 from users_api.database import make_pool
@@ -21,7 +20,6 @@ def create_app(database_url: str) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with make_pool(database_url) as app.state.pool:
-            collector.settle()
             yield
 
     app = FastAPI(title="Herald users-api", version="0.1.0", lifespan=lifespan)

@@ -4,7 +4,7 @@ import signal
 import threading
 from datetime import timedelta
 
-from messaging import logs
+from messaging import collector, logs
 from messaging.settings import load_or_exit
 
 
@@ -48,4 +48,5 @@ def relay() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     retention = Retention(timedelta(days=settings.retention_days), {"idempotency_keys": FORGET})
+    collector.settle()
     run(settings.database_url, settings.redis_url, SUBSCRIPTIONS, stop, retention)

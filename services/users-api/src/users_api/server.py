@@ -1,10 +1,13 @@
 """uvicorn, as Herald runs it: it sleeps until there is something to do."""
 
 import asyncio
+import socket
 from contextlib import suppress
 from types import FrameType
 
 import uvicorn
+
+from messaging import collector
 
 
 class Server(uvicorn.Server):
@@ -13,6 +16,11 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._told: asyncio.Event | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, with everything loaded."""
+        await super().startup(sockets)
+        collector.settle()
 
     async def main_loop(self) -> None:
         """Serve until told to stop."""

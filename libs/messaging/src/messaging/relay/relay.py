@@ -13,7 +13,7 @@ import redis
 import structlog
 
 from contracts import Subscription
-from messaging import collector, deliveries, transport
+from messaging import deliveries, transport
 from messaging.database import Pool, open_pool
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import LIMIT, Dispatcher
@@ -84,7 +84,6 @@ def run(
         threading.Thread(target=_dispatch_forever, args=(database_url, dispatcher, stop), name="dispatch", daemon=True),
         *(threading.Thread(target=_forever, args=(step, stop), name=name, daemon=True) for name, step in steps.items()),
     ]
-    collector.settle()
     log.info("relay.started", subscriptions=[each.name for each in subscriptions])
     for loop in loops:
         loop.start()
