@@ -18,6 +18,7 @@ from messaging import (
 from messaging.consumer import Consumer
 from messaging.database import Pool
 from messaging.relay.dispatch import Dispatcher
+from messaging.work_queue import WorkQueue
 
 from .conftest import RelayParts
 from .workers import Consume, Publish, states, until, working
@@ -330,6 +331,7 @@ def test_an_idle_worker_that_is_told_to_stop_stops_at_once(
     broker = HeraldBroker(redis_server.url)
     subscribe(broker, AUDIT_LOG, lambda delivery: None, receipts=redis_client)
     with working(broker) as worker:
+        assert isinstance(worker.work_queue, WorkQueue), "Dramatiq's own threads look once a second"
         until(lambda: redis_client.info("clients")["blocked_clients"] == 1)
 
         worker.stop(timeout=20_000)
@@ -378,4 +380,16 @@ def test_a_worker_takes_no_more_than_it_has_room_for(
     assert next(broker.consume("notifier", prefetch=2))
 
     assert redis_client.llen("dramatiq:notifier") == 1
+    broker.close()
+
+
+def test_a_redis_that_forgot_the_script_during_a_wait_is_taught_it_again(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    redis_client.script_flush()
+
+    assert len(broker.inbox("auditor").wait_and_take(1)) == 1
     broker.close()

@@ -180,7 +180,13 @@ def test_an_idle_relay_that_is_told_to_stop_stops_at_once(
     stop = threading.Event()
     loop = threading.Thread(target=run, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
     loop.start()
-    until(lambda: relay.redis.info("clients")["blocked_clients"] == 1 and listener(relay) is not None)
+    asked_last = (
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle'"
+        " AND application_name = 'herald-relay' AND query LIKE '%until the next delivery is due%'"
+    )
+    until(lambda: relay.redis.info("clients")["blocked_clients"] == 1)
+    with relay.pool.connection() as connection:
+        until(lambda: connection.execute(asked_last).rowcount == 1)  # then it waits
     began = time.monotonic()
 
     stop.set()

@@ -11,6 +11,8 @@ from devstack.redis_server import RedisServer
 from messaging import transport
 from messaging.waits import Waits
 
+from .workers import until
+
 LONG = 60
 
 
@@ -47,8 +49,7 @@ def test_a_wait_ends_when_it_is_told_to(waits: Waits, redis_client: redis.Redis)
     now = threading.Event()
     now.set()
     threads = [wait(waits, now) for _ in range(3)]
-    while blocked(redis_client) < 3:
-        pass
+    until(lambda: blocked(redis_client) == 3)
 
     waits.end(redis_client)
 
@@ -87,15 +88,15 @@ def test_the_waits_of_others_go_on(waits: Waits, redis_server: RedisServer, redi
     now = threading.Event()
     now.set()
     other = Waits(redis_server.url, name="another", timeout=LONG + 3)
-    thread = wait(other, now)
-    while not blocked(redis_client):
-        pass
+    ours, theirs = wait(waits, now), wait(other, now)
+    until(lambda: blocked(redis_client) == 2)
 
     waits.end(redis_client)
+    ours.join(20)
 
     assert blocked(redis_client) == 1
     other.end(redis_client)
-    thread.join(20)
+    theirs.join(20)
     other.close()
 
 

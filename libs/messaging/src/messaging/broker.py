@@ -18,9 +18,9 @@ from dramatiq import Broker, Middleware, Worker
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import TimeLimit
 
-from messaging import collector, transport
+from messaging import collector, inbox, transport
 from messaging.consumer import Consumer
-from messaging.inbox import WAIT_SECONDS, Inbox
+from messaging.inbox import Inbox
 from messaging.waits import Waits
 from messaging.work_queue import WorkQueue
 
@@ -40,7 +40,7 @@ class HeraldBroker(RedisBroker):
         )
         self.broker_id = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:12]}"
         # A connection that is silent for longer than a wait is no more.
-        self.waits = Waits(redis_url, name=self.broker_id, timeout=WAIT_SECONDS + 3)
+        self.waits = Waits(redis_url, name=self.broker_id, timeout=inbox.WAIT_SECONDS + 3)
         self.stopping = threading.Event()
         self.held: set[str] = set()
 

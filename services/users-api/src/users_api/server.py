@@ -9,9 +9,12 @@ import uvicorn
 
 from messaging import collector
 
+LOOK_SECONDS = 1.0
+"""How often it looks at the clock, for the answers' Date."""
+
 
 class Server(uvicorn.Server):
-    """Looks at the clock each second, for the answers' Date. uvicorn's own looks ten times, for a signal's sake."""
+    """Waits for a signal. uvicorn's own looks ten times a second whether there was one."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -27,7 +30,7 @@ class Server(uvicorn.Server):
         self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
         while not await self.on_tick(0):
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), 1.0)
+                await asyncio.wait_for(self._told.wait(), LOOK_SECONDS)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop, at once."""
