@@ -27,7 +27,7 @@ from messaging.relay.apply import log_dead, policies
 from messaging.relay.dispatch import LEASE
 
 LIMIT = 500
-SILENCE = 5.0
+SILENCE = 4.0
 """Seconds without a heartbeat, seen by this relay, after which a worker is dead. One that only lost its connection is
 back within three."""
 
