@@ -122,7 +122,7 @@ def quick_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing that stops wait for as long as in production."""
     monkeypatch.setattr("dramatiq.worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS", 0.2)
     monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", 0.2)
-    monkeypatch.setattr("messaging.consumer.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("messaging.inbox.WAIT_SECONDS", 0.2)
     monkeypatch.setattr("messaging.relay.relay.IDLE_SECONDS", 0.2)
     monkeypatch.setattr("messaging.relay.relay.RECONCILE_SECONDS", 0.2)
 

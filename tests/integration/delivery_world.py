@@ -221,7 +221,7 @@ class Worker:
         """Fetch, but the answers never arrive and the connection is made anew."""
         for queue, consumer in self._consumers.items():
             if self.broker.client.llen(transport.queue_key(queue)):
-                consumer._fetch(1)
+                consumer._inbox.take(1)
                 consumer._handed_back = False
 
     def acknowledge(self, held: Held) -> None:
@@ -242,8 +242,8 @@ class Worker:
         self.hangs = True
 
     def wake_up(self) -> None:
-        for queue in self._consumers:
-            self.broker.beat(self.broker.client, queue)
+        for consumer in self._consumers.values():
+            consumer._inbox.beat()
         self.hangs = False
 
     def shut_down(self) -> None:
@@ -355,8 +355,9 @@ def world(database_url: str, redis_url: str) -> Iterator[World]:
         patched.setattr("messaging.relay.reconcile.time", SimpleNamespace(monotonic=lambda: made.seconds))
         patched.setattr("messaging.transport.HEARTBEAT_SECONDS", 3600)  # hearts stop when the model says so
         yield made
-    for closing in (client, *(worker.broker.client for worker in workers)):
-        closing.close()
+    client.close()
+    for worker in workers:
+        worker.broker.close()
 
 
 def key_of(named: Fenced) -> Key:

@@ -18,6 +18,7 @@ from messaging import (
 from messaging.consumer import Consumer
 from messaging.database import Pool
 from messaging.relay.dispatch import Dispatcher
+from messaging.work_queue import WorkQueue
 
 from .conftest import RelayParts
 from .workers import Consume, Publish, states, until, working
@@ -67,7 +68,7 @@ def test_a_fetch_whose_reply_was_lost_is_handed_back(
     found = next(message for message in broker.consume("auditor", prefetch=10) if message)
 
     assert found.actor_name == "audit_log"
-    broker.client.close()
+    broker.close()
 
 
 def test_a_worker_that_was_wiped_from_redis_while_it_waited_is_known_again_with_what_it_fetches(
@@ -78,10 +79,10 @@ def test_a_worker_that_was_wiped_from_redis_while_it_waited_is_known_again_with_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Killed before its next beat, it would take the message with it: Redis still holds it, and nobody looks."""
-    monkeypatch.setattr("messaging.consumer.WAIT_SECONDS", 4)
+    monkeypatch.setattr("messaging.inbox.WAIT_SECONDS", 4)
     broker = HeraldBroker(redis_server.url)
     consumer = broker.consume("auditor", prefetch=1)
-    broker.do_fetch("auditor", 1)  # Redis knows the script
+    assert next(consumer) is None  # the first look doesn't wait
     waiting = threading.Thread(target=next, args=(consumer,))
     waiting.start()
     known = {transport.holder(broker.broker_id, "auditor")}
@@ -94,7 +95,7 @@ def test_a_worker_that_was_wiped_from_redis_while_it_waited_is_known_again_with_
 
     assert transport.members(redis_client, transport.unacked_key(broker.broker_id, "auditor"))
     assert transport.members(redis_client, transport.WORKERS) == known
-    broker.client.close()
+    broker.close()
 
 
 def test_a_message_that_cannot_be_read_holds_up_no_other(
@@ -210,7 +211,7 @@ def test_a_worker_that_is_told_to_stop_stops_even_with_redis_away(
 
     assert not any(thread.is_alive() for thread in worker.workers)
     client.close()
-    broker.client.close()
+    broker.close()
 
 
 def test_a_worker_with_its_hands_full_still_beats(
@@ -258,7 +259,7 @@ def test_a_worker_that_leaves_with_messages_in_hand_is_looked_after(
     broker.leave()
 
     assert transport.members(redis_client, transport.WORKERS) == {transport.holder(broker.broker_id, "auditor")}
-    broker.client.close()
+    broker.close()
 
 
 def test_a_consumer_that_closes_hands_back_what_it_gave_to_no_thread(
@@ -274,7 +275,7 @@ def test_a_consumer_that_closes_hands_back_what_it_gave_to_no_thread(
     consumer.close()
 
     assert redis_client.llen("dramatiq:notifier") == 2
-    broker.client.close()
+    broker.close()
 
 
 def test_a_consumer_that_reconnects_leaves_alone_what_a_thread_has_in_hand(
@@ -288,7 +289,7 @@ def test_a_consumer_that_reconnects_leaves_alone_what_a_thread_has_in_hand(
     assert next(broker.consume("auditor", prefetch=10)) is None
 
     assert redis_client.llen("dramatiq:auditor") == 0
-    broker.client.close()
+    broker.close()
 
 
 def test_what_is_let_go_of_is_not_held_for_ever(
@@ -304,7 +305,7 @@ def test_what_is_let_go_of_is_not_held_for_ever(
     consumer.ack(message)
 
     assert broker.held == set()
-    broker.client.close()
+    broker.close()
 
 
 def test_a_worker_that_is_stopping_takes_no_more_messages_and_still_beats(
@@ -320,4 +321,75 @@ def test_a_worker_that_is_stopping_takes_no_more_messages_and_still_beats(
 
     assert redis_client.llen("dramatiq:auditor") == 1
     assert redis_client.exists(transport.heartbeat_key(broker.broker_id))
-    broker.client.close()
+    broker.close()
+
+
+def test_an_idle_worker_that_is_told_to_stop_stops_at_once(
+    redis_server: RedisServer, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.inbox.WAIT_SECONDS", 60)
+    broker = HeraldBroker(redis_server.url)
+    subscribe(broker, AUDIT_LOG, lambda delivery: None, receipts=redis_client)
+    with working(broker) as worker:
+        assert isinstance(worker.work_queue, WorkQueue), "Dramatiq's own threads look once a second"
+        until(lambda: redis_client.info("clients")["blocked_clients"] == 1)
+
+        worker.stop(timeout=20_000)
+
+        assert not any(each.is_alive() for each in [*worker.workers, *worker.consumers.values()])
+    assert redis_client.smembers(transport.WORKERS) == set()
+
+
+def test_an_idle_worker_that_redis_forgot_says_again_that_it_is_there(
+    redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    broker = HeraldBroker(redis_server.url)
+    subscribe(broker, AUDIT_LOG, lambda delivery: None, receipts=redis_client)
+    known = {transport.holder(broker.broker_id, "auditor")}
+    with working(broker):
+        until(lambda: transport.members(redis_client, transport.WORKERS) == known)
+        redis_client.flushall()
+
+        until(lambda: transport.members(redis_client, transport.WORKERS) == known)
+
+
+def test_a_process_with_two_queues_is_known_by_each_that_it_took_from(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    """One heart beats for both, so that it beats doesn't tell which of them a relay knows of."""
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    queues = ("notifier", "auditor")
+
+    for queue in queues:
+        assert next(broker.consume(queue, prefetch=1))
+
+    known = {transport.holder(broker.broker_id, queue) for queue in queues}
+    assert transport.members(redis_client, transport.WORKERS) == known
+    broker.close()
+
+
+def test_a_worker_takes_no_more_than_it_has_room_for(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    publish_users(30)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+
+    assert next(broker.consume("notifier", prefetch=2))
+
+    assert redis_client.llen("dramatiq:notifier") == 1
+    broker.close()
+
+
+def test_a_redis_that_forgot_the_script_during_a_wait_is_taught_it_again(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    redis_client.script_flush()
+
+    assert len(broker.inbox("auditor").wait_and_take(1)) == 1
+    broker.close()

@@ -24,7 +24,7 @@ def test_a_worker_is_healthy_while_its_heart_beats(redis_client: redis.Redis, re
 
     redis_client.delete(transport.heartbeat_key(broker.broker_id))
     assert health.worker_fault(redis_client, HOST) is not None
-    broker.client.close()
+    broker.close()
 
 
 def test_a_relay_is_healthy_while_it_does_its_rounds(redis_client: redis.Redis, users_pool: Pool) -> None:

@@ -28,7 +28,7 @@ def fetch(redis_url: str, queue: str = "auditor") -> str:
     broker = HeraldBroker(redis_url)
     consumer = broker.consume(queue, prefetch=100)
     next(message for message in consumer if message)
-    broker.client.close()
+    broker.close()
     return broker.broker_id
 
 

@@ -1,6 +1,7 @@
 """The relay's loops: woken at once, patient with errors, and never given up."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from contracts import Event, EventData
 from devstack.redis_server import RedisServer
 from messaging.receipts import Receipt, ReceiptReader, report
 from messaging.relay.dispatch import Dispatcher
-from messaging.relay.relay import _dispatch_forever, _forever, run
+from messaging.relay.relay import STOP_SECONDS, _dispatch_forever, _forever, run
 
 from .workers import until
 
@@ -137,7 +138,7 @@ def test_a_relay_takes_over_what_a_dead_one_had_read_and_forgets_it_when_it_is_d
 ) -> None:
     monkeypatch.setattr("messaging.relay.relay.IDLE_SECONDS", 0.2)
     monkeypatch.setattr("messaging.relay.relay.RECONCILE_SECONDS", 0.2)
-    monkeypatch.setattr("messaging.relay.relay.TAKE_OVER_SECONDS", 0.0)
+    monkeypatch.setattr("messaging.relay.relay.TAKE_OVER_SECONDS", 0.2)
     read, unread = publish_users(2)
     relay.dispatcher.dispatch()
     dead = ReceiptReader(relay.redis, "dead")
@@ -155,3 +156,41 @@ def test_a_relay_takes_over_what_a_dead_one_had_read_and_forgets_it_when_it_is_d
     finally:
         stop.set()
         loop.join()
+
+
+@pytest.mark.usefixtures("_once_a_minute")
+def test_a_queue_that_was_full_gets_more_soon_after_it_has_room(
+    relay: RelayParts, publish_users: Publish, users_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody notifies the relay of room."""
+    monkeypatch.setattr("messaging.relay.dispatch.ROOM", 1)
+    relay.redis.hset("dramatiq:auditor.msgs", "somebody else's", "message")
+    [event] = publish_users(1)
+    with dispatching(relay, users_database):
+        assert relay.row(event.id)["state"] == "pending"
+        relay.redis.delete("dramatiq:auditor.msgs")
+
+        until(lambda: relay.row(event.id)["state"] == "queued")
+
+
+@pytest.mark.usefixtures("_once_a_minute")
+def test_an_idle_relay_that_is_told_to_stop_stops_at_once(
+    relay: RelayParts, users_database: str, redis_server: RedisServer
+) -> None:
+    stop = threading.Event()
+    loop = threading.Thread(target=run, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
+    loop.start()
+    asked_last = (
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle'"
+        " AND application_name = 'herald-relay' AND query LIKE '%until the next delivery is due%'"
+    )
+    until(lambda: relay.redis.info("clients")["blocked_clients"] == 1)
+    with relay.pool.connection() as connection:
+        until(lambda: connection.execute(asked_last).rowcount == 1)  # then it waits
+    began = time.monotonic()
+
+    stop.set()
+
+    loop.join(20)
+    assert not loop.is_alive()
+    assert time.monotonic() - began < STOP_SECONDS, "no loop was left behind"

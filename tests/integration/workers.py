@@ -34,7 +34,7 @@ def working(broker: HeraldBroker, threads: int = 4) -> Iterator[Worker]:
         yield worker
     finally:
         worker.stop()
-        broker.client.close()
+        broker.close()
 
 
 def states(relay: "RelayParts", subscription: str = "audit_log") -> Counter[str]:

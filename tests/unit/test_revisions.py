@@ -1,6 +1,10 @@
 """A rolling upgrade: the database may be newer than the code that still serves."""
 
-from messaging.migrate import Revisions, revisions
+import pytest
+from alembic.script import ScriptDirectory
+
+from messaging.migrate import _config
+from messaging.revisions import Revisions, revisions
 from users_api.app import MIGRATIONS
 
 
@@ -20,3 +24,12 @@ def test_a_newer_database_lacks_nothing() -> None:
 
 def test_users_api_has_the_outbox_and_its_own() -> None:
     assert revisions(MIGRATIONS).heads == {"messaging_0002", "users_0002"}
+
+
+@pytest.mark.parametrize("packages", [MIGRATIONS, ("notifier.migrations",), ("auditor.migrations",)])
+def test_alembic_reads_the_same_histories(packages: tuple[str, ...]) -> None:
+    script = ScriptDirectory.from_config(_config(packages))
+
+    assert revisions(packages) == Revisions(
+        frozenset(each.revision for each in script.walk_revisions()), frozenset(script.get_heads())
+    )

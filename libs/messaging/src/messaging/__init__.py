@@ -1,6 +1,11 @@
-"""Herald's messaging: the outbox, the relay, deliveries, receipts, and the subscriber shell around handlers."""
+"""Herald's messaging: the outbox, the relay, deliveries, receipts, and the subscriber shell around handlers.
 
-from messaging.broker import HeraldBroker
+What consumers need is imported when it is asked for: who only publishes needs neither Dramatiq nor Redis.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from messaging.errors import (
     ConfigurationError,
     MessagingError,
@@ -9,9 +14,12 @@ from messaging.errors import (
     TransientError,
     UncertainError,
 )
-from messaging.message import Delivery
 from messaging.outbox import publish
-from messaging.subscriber import subscribe, subscribe_group
+
+if TYPE_CHECKING:
+    from messaging.broker import HeraldBroker
+    from messaging.message import Delivery
+    from messaging.subscriber import subscribe, subscribe_group
 
 __all__ = [
     "ConfigurationError",
@@ -26,3 +34,16 @@ __all__ = [
     "subscribe",
     "subscribe_group",
 ]
+
+_CONSUMING = {
+    "Delivery": "messaging.message",
+    "HeraldBroker": "messaging.broker",
+    "subscribe": "messaging.subscriber",
+    "subscribe_group": "messaging.subscriber",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _CONSUMING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_CONSUMING[name]), name)

@@ -4,6 +4,7 @@ What differs from Dramatiq's own:
 - Consumers block in Redis instead of polling it (`messaging.consumer`).
 - Worker processes beat their hearts in Redis; the relay takes back what a silent one held
   (`messaging.relay.reconcile`). Dramatiq's own maintenance, random and on the workers' clocks, is off.
+- Threads without work sleep until there is some (`messaging.work_queue`), not for a second.
 - There are no delay queues: delays live in PostgreSQL.
 """
 
@@ -17,8 +18,11 @@ from dramatiq import Broker, Middleware, Worker
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import TimeLimit
 
-from messaging import transport
-from messaging.consumer import WAIT_SECONDS, Consumer
+from messaging import collector, inbox, transport
+from messaging.consumer import Consumer
+from messaging.inbox import Inbox
+from messaging.waits import Waits
+from messaging.work_queue import WorkQueue
 
 
 class HeraldBroker(RedisBroker):
@@ -29,12 +33,14 @@ class HeraldBroker(RedisBroker):
 
     def __init__(self, redis_url: str) -> None:
         super().__init__(
-            client=transport.connect(redis_url, timeout=WAIT_SECONDS + 3),  # a silent connection isn't waited for
-            middleware=[TimeLimit(), _Leave()],
+            client=transport.connect(redis_url),
+            middleware=[TimeLimit(), _Life()],
             namespace=transport.NAMESPACE,
             maintenance_chance=0,
         )
         self.broker_id = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:12]}"
+        # A connection that is silent for longer than a wait is no more.
+        self.waits = Waits(redis_url, name=self.broker_id, timeout=inbox.WAIT_SECONDS + 3)
         self.stopping = threading.Event()
         self.held: set[str] = set()
 
@@ -60,10 +66,19 @@ class HeraldBroker(RedisBroker):
         pipeline.srem(transport.unacked_key(self.broker_id, queue_name), message_id)
         pipeline.execute()
 
-    def beat(self, client: redis.Redis, queue: str) -> None:
-        """Show that this process lives, and may hold messages of a queue; `client` may be a pipeline."""
-        client.set(transport.heartbeat_key(self.broker_id), "1", ex=transport.HEARTBEAT_SECONDS)
-        client.sadd(transport.WORKERS, transport.holder(self.broker_id, queue))
+    def inbox(self, queue: str) -> Inbox:
+        """Return what waits for this process in a queue."""
+        return Inbox(self.client, self.waits, self.broker_id, queue)
+
+    def stop(self) -> None:
+        """Take no more messages. Whoever waits for one stops waiting."""
+        self.stopping.set()
+        self.waits.end(self.client)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.client.close()
+        self.waits.close()
 
     def leave(self) -> None:
         """Stop being looked after by the relay, unless it has something to take back."""
@@ -77,11 +92,21 @@ class HeraldBroker(RedisBroker):
             self.logger.warning("Redis is away: the relay will notice by itself that this worker left.")
 
 
-class _Leave(Middleware):
+class _Life(Middleware):
     """A worker that shuts down takes no more messages, and when it has none left nobody need look for it."""
 
+    def __init__(self) -> None:
+        self._work = WorkQueue()
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        worker.work_queue = self._work
+
+    def after_process_boot(self, broker: Broker) -> None:
+        collector.settle()
+
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
-        _ours(broker).stopping.set()
+        _ours(broker).stop()
+        self._work.close()
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         _ours(broker).leave()

@@ -1,7 +1,7 @@
 """How a worker process gets messages out of Redis and lets go of them again.
 
-- An idle consumer blocks (`BLMOVE queue queue LEFT LEFT`: a no-op that waits for the list to have an element) and
-  fetches in the same round trip, so a message starts within a millisecond.
+- An idle consumer blocks until there is a message (`messaging.inbox`); one with its hands full waits until a thread is
+  done with one.
 - Any trouble with Redis is a lost connection to Dramatiq, which then tries again; anything else it gives up on, and
   the message would stay in this worker's hands for ever.
 - Messages fetched in a reply that never arrived are found and put back.
@@ -11,22 +11,23 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from threading import Event
+from time import sleep
 from typing import TYPE_CHECKING
 
 import redis
 from dramatiq import ConnectionClosed, DecodeError, MessageProxy
 from dramatiq.brokers.redis import _RedisConsumer
-from dramatiq.common import current_millis
 
-from messaging import transport
+from messaging import inbox, transport
 from messaging.message import QuietMessage, contents
 from messaging.receipts import Receipt, clean, describe, report
 
 if TYPE_CHECKING:
     from messaging.broker import HeraldBroker
 
-WAIT_SECONDS = 2
-"""An idle consumer blocks for so long before it beats again; shutting down takes no longer than this."""
+
+BREATH = 0.0005
+"""Seconds for which it leaves the interpreter to the threads that it has just given something to do."""
 
 
 class Consumer(_RedisConsumer):
@@ -36,6 +37,7 @@ class Consumer(_RedisConsumer):
 
     def __init__(self, broker: "HeraldBroker", queue_name: str, prefetch: int, timeout: int) -> None:
         super().__init__(broker, queue_name, prefetch, timeout)
+        self._inbox = broker.inbox(queue_name)
         self._acked = Event()
         self._handed_back = False
 
@@ -95,46 +97,14 @@ class Consumer(_RedisConsumer):
         self._acked.clear()
         room = self.prefetch - self.outstanding_message_count
         if room <= 0 or self.broker.stopping.is_set():
-            self.broker.beat(self.broker.client, self.queue_name)
-            self._acked.wait(WAIT_SECONDS if room <= 0 else 0.1)
-            return
-        if not self._handed_back:
+            self._inbox.beat()
+            self._acked.wait(inbox.WAIT_SECONDS if room <= 0 else 0.1)
+        elif not self._handed_back:
             self._hand_back_lost_fetch()
-        self.message_cache = [data for data in self._fetch(room) if data is not None]
-
-    def _fetch(self, room: int) -> list[bytes | None]:
-        """Beat, wait for a message and fetch up to `room`, in one round trip.
-
-        Redis may be wiped during the wait. So whoever fetches says again that it is there: no relay asks after a
-        worker that it doesn't know, and what such a one holds when it dies would look held for ever.
-        """
-        dispatch = self.broker.scripts["dispatch"]
-        queue = transport.queue_key(self.queue_name)
-        pipeline = self.broker.client.pipeline(transaction=False)
-        self.broker.beat(pipeline, self.queue_name)
-        pipeline.blmove(queue, queue, WAIT_SECONDS, "LEFT", "LEFT")
-        pipeline.evalsha(dispatch.sha, 1, self.broker.namespace, *self._fetch_arguments(room))
-        pipeline.sadd(transport.WORKERS, transport.holder(self.broker.broker_id, self.queue_name))
-        try:
-            fetched: list[bytes | None] = pipeline.execute()[-2]
-        except redis.exceptions.NoScriptError:
-            self.broker.client.script_load(dispatch.script)
-            return []
-        return fetched
-
-    def _fetch_arguments(self, room: int) -> tuple[str | int, ...]:
-        broker = self.broker
-        return (
-            "fetch",
-            current_millis(),
-            self.queue_name,
-            broker.broker_id,
-            broker.heartbeat_timeout,
-            broker.dead_message_ttl,
-            0,
-            broker._max_unpack_size(),
-            room,
-        )
+            self.message_cache = self._inbox.take(room)
+        else:
+            sleep(BREATH)
+            self.message_cache = self._inbox.wait_and_take(room)
 
     def _hand_back_lost_fetch(self) -> None:
         """Put back messages that Redis counts as ours but no thread of ours has: their fetch was cut off."""

@@ -4,9 +4,10 @@ Connections are in autocommit: one statement is one transaction, and a longer on
 `connection.transaction()`. Nobody holds a connection while talking to Redis or SMTP.
 """
 
+import select
 from typing import Any
 
-from psycopg import Connection
+from psycopg import BaseConnection, Connection, OperationalError
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
@@ -36,10 +37,25 @@ def open_pool(database_url: str, *, size: int, name: str, synchronous_commit: bo
         reconnect_timeout=1,
         kwargs={"autocommit": True, "application_name": f"herald-{name}", **NEVER_SILENT},
         configure=None if synchronous_commit else _commit_asynchronously,
-        check=ConnectionPool.check_connection,
+        check=_check,
         name=name,
         open=True,
     )
+
+
+def has_ended(connection: BaseConnection[Any]) -> bool:
+    """Tell whether the server hung up: an idle connection has nothing else to read. Asking it would take longer."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _check(connection: Connection[TupleRow]) -> None:
+    if has_ended(connection):
+        connection.close()  # or the pool would offer it again
+        raise OperationalError("the server has closed the connection")
 
 
 def _commit_asynchronously(connection: Connection[TupleRow]) -> None:

@@ -6,18 +6,17 @@ for each other. The database's `search_path` decides where tables go.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import resources
 
 import psycopg
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from messaging.errors import MessagingError
+from messaging.revisions import version_table
 from messaging.settings import DatabaseSettings, load_or_exit
 
 _LOCK = 0x48455241  # "HERA": any number, the same for every service
@@ -42,29 +41,6 @@ def migrate(database_url: str, *, service: str, packages: Sequence[str]) -> None
             command.upgrade(config, "heads")
     except DBAPIError as error:
         raise MigrationError(f"{_first_line(error.orig)}. Nothing was changed.") from None
-
-
-def version_table(service: str) -> str:
-    """Name the table that says which revisions a service's database has."""
-    return f"{service}_revision"
-
-
-@dataclass(frozen=True)
-class Revisions:
-    """What the code knows: every revision, and the newest ones, which an up-to-date database has."""
-
-    known: frozenset[str]
-    heads: frozenset[str]
-
-    def missing(self, applied: set[str]) -> set[str]:
-        """Return what a database lacks. One that is newer than the code, as in a rolling upgrade, lacks nothing."""
-        return set() if applied - self.known else set(self.heads - applied)
-
-
-def revisions(packages: Sequence[str]) -> Revisions:
-    """Read which revisions the packages hold."""
-    script = ScriptDirectory.from_config(_config(packages))
-    return Revisions(frozenset(each.revision for each in script.walk_revisions()), frozenset(script.get_heads()))
 
 
 def _connect(database_url: str) -> psycopg.Connection[tuple[object, ...]]:

@@ -28,12 +28,12 @@ MAX_UNREAD = 1_000_000
 MAX_ERROR = 500
 MAX_DISPATCH = 2**31 - 1
 
-_DONE = """
+_DONE = transport.Script("""
 -- Acknowledge entries and delete them: both, or an acknowledged one would stay for ever. A script, because a full Redis
 -- refuses MULTI, and would never get rid of what fills it.
 redis.call('XACK', KEYS[1], unpack(ARGV))
 redis.call('XDEL', KEYS[1], unpack(ARGV, 2))
-"""
+""")
 
 _FORGET_READERS = """
 -- Remove the names of relays that are no more: with nothing pending, and silent for ARGV[2] milliseconds. All in here,
@@ -115,10 +115,9 @@ class ReceiptReader:
 
     def read(self, *, wait: float, limit: int = 500) -> tuple[list[bytes], list[Receipt]]:
         """Wait up to `wait` seconds for receipts; return the entries' ids, to be done with, and what they hold."""
+        block = int(wait * 1000) or None  # to Redis, 0 is for ever
         try:
-            found = self._client.xreadgroup(
-                GROUP, self._name, {transport.RECEIPTS: ">"}, count=limit, block=int(wait * 1000)
-            )
+            found = self._client.xreadgroup(GROUP, self._name, {transport.RECEIPTS: ">"}, count=limit, block=block)
         except redis.ResponseError as error:
             if "NOGROUP" not in str(error):
                 raise
@@ -142,7 +141,7 @@ class ReceiptReader:
         """Forget entries whose receipts are committed."""
         ids = list(entry_ids)
         if ids:
-            self._client.eval(_DONE, 1, transport.RECEIPTS, GROUP, *ids)
+            _DONE.run(self._client, [transport.RECEIPTS], GROUP, *ids)
 
     def _create_group(self) -> None:
         try:

@@ -7,6 +7,10 @@ unacknowledged ids. So the hash answers the one question that reconciliation ask
 Redis is transport only: everything here may be wiped at any moment, and nothing is lost.
 """
 
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -25,8 +29,8 @@ WORKERS = "herald:workers"
 DRAMATIQ_HEARTBEATS = f"{NAMESPACE}:__heartbeats__"
 """Sorted set: Dramatiq's own note of workers. We only keep it from growing."""
 
-HEARTBEAT_SECONDS = 5
-"""How long one heartbeat shows that a worker process lives. It beats at least every two seconds."""
+HEARTBEAT_SECONDS = 6
+"""How long one heartbeat shows that a worker process or a relay lives. Workers beat at least every four seconds."""
 
 
 def queue_key(queue: str) -> str:
@@ -59,7 +63,7 @@ def relay_key(host: str) -> str:
     return f"herald:relay:{host}"
 
 
-def connect(redis_url: str, *, timeout: float | None = 5.0) -> redis.Redis:
+def connect(redis_url: str, *, timeout: float | None = 5.0, name: str | None = None) -> redis.Redis:
     """Make a client that never retries by itself: a command that may have run is the caller's to judge."""
     return redis.Redis.from_url(
         redis_url,
@@ -67,9 +71,25 @@ def connect(redis_url: str, *, timeout: float | None = 5.0) -> redis.Redis:
         socket_connect_timeout=5.0,
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
+        client_name=name,
     )
 
 
 def members(client: redis.Redis, key: str) -> set[str]:
     """Return the members of a set of ids."""
     return {each.decode() if isinstance(each, bytes) else each for each in client.smembers(key)}
+
+
+class Script:
+    """A script in Redis, called by its digest; its text is sent when Redis doesn't know it, or any more."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    def run(self, client: redis.Redis, keys: Sequence[str], *arguments: str | bytes | int) -> Any:
+        """Run it now."""
+        try:
+            return client.evalsha(self.sha, len(keys), *keys, *arguments)
+        except redis.exceptions.NoScriptError:
+            return client.eval(self.text, len(keys), *keys, *arguments)

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from messaging.migrate import revisions
+from messaging.revisions import revisions
 from users_api import health, problems, routes
 from users_api.database import make_pool
 from users_api.idempotency import KeysInHand

@@ -1,172 +1,18 @@
-"""The command line of users-api: its processes, its migrations, and what operators do with deliveries."""
+"""The command line of users-api. What runs for months is started without what only operators' commands need."""
 
-import json
-import signal
 import sys
-import threading
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Annotated, Any, LiteralString
-from uuid import UUID
 
-import psycopg
-import typer
-from psycopg.rows import dict_row
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from users_api import processes
 
-from contracts import SUBSCRIPTIONS
-from messaging import logs, operations
-from messaging.settings import DatabaseSettings, load_or_exit
-
-TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
+PROCESSES = {"serve": processes.serve, "relay": processes.relay}
 
 
-class State(StrEnum):
-    """The states of a delivery."""
+def app() -> None:
+    """Run the command that the arguments name."""
+    match sys.argv[1:]:
+        case [name] if name in PROCESSES:
+            PROCESSES[name]()
+        case _:
+            from users_api.commands import app as commands
 
-    pending = "pending"
-    queued = "queued"
-    running = "running"
-    retrying = "retrying"
-    succeeded = "succeeded"
-    failed = "failed"
-    uncertain = "uncertain"
-
-
-app = typer.Typer(help="Registers users over HTTP and publishes user_registered.", no_args_is_help=True)
-deliveries = typer.Typer(help="Look at deliveries, and retry dead ones.", no_args_is_help=True)
-app.add_typer(deliveries, name="deliveries")
-
-
-@app.command()
-def serve() -> None:
-    """Serve the HTTP API on HOST:PORT. Needs DATABASE_URL alone."""
-    import uvicorn
-
-    from users_api.app import create_app
-    from users_api.settings import ApiSettings
-
-    settings = load_or_exit(ApiSettings)
-    logs.configure(settings.log_level, settings.log_format)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)  # uvicorn shuts down in order, then raises the signal again
-    uvicorn.run(
-        create_app(settings.database_url),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=10,
-    )
-
-
-@app.command()
-def relay() -> None:
-    """Move deliveries between PostgreSQL and Redis. Several may run."""
-    from messaging.relay import Retention, run
-    from users_api.idempotency import FORGET
-    from users_api.settings import RelaySettings
-
-    settings = load_or_exit(RelaySettings)
-    logs.configure(settings.log_level, settings.log_format)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    retention = Retention(timedelta(days=settings.retention_days), {"idempotency_keys": FORGET})
-    run(settings.database_url, settings.redis_url, SUBSCRIPTIONS, stop, retention)
-
-
-@app.command()
-def migrate() -> None:
-    """Bring the database of users-api (DATABASE_URL) up to date."""
-    from messaging.migrate import migrate_command
-    from users_api.app import MIGRATIONS
-
-    migrate_command("users_api", MIGRATIONS)
-
-
-@deliveries.command("list")
-def list_deliveries(
-    state: Annotated[State, typer.Option(help="Only deliveries in this state.")] = State.failed,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with every field.")] = False,
-) -> None:
-    """List deliveries in one state."""
-    rows = _execute(operations.IN_STATE, {"state": state.value, "limit": limit})
-    if as_json:
-        for row in rows:
-            typer.echo(json.dumps(row, default=_as_text))
-    else:
-        _print_table(state, rows)
-
-
-@deliveries.command("retry")
-def retry_delivery(event_id: UUID, subscription: str) -> None:
-    """Make a failed or uncertain delivery due again, with all its attempts."""
-    rows = _execute(operations.RETRY_BY_OPERATOR, {"event_id": event_id, "subscription": subscription})
-    if not rows:
-        sys.exit(f"There is no delivery of event {event_id} to {subscription}. See: users-api deliveries list")
-    if not rows[0]["retried"]:
-        sys.exit(f"The delivery is {rows[0]['state']}. Only one that is failed or uncertain can be retried.")
-    typer.echo(f"{event_id} {subscription}: was {rows[0]['state']}, now pending")
-
-
-@app.command()
-def replay(
-    subscription: Annotated[str, typer.Option(help="Its name, as in contracts/subscriptions.py.")],
-    since: Annotated[datetime, typer.Option(help="Events recorded from then on (UTC).", formats=TIMES)],
-    succeeded: Annotated[bool, typer.Option("--succeeded", help="Also those that succeeded: see above.")] = False,
-) -> None:
-    """Deliver past events to a subscription: those that it never had, and those that failed for it.
-
-    With --succeeded everything again, for a consumer whose database was lost and restored from a backup. Wait until
-    nothing is queued or running before you say so.
-    """
-    known = {each.name: each for each in SUBSCRIPTIONS}
-    if subscription not in known:
-        sys.exit(f"There is no subscription {subscription}. There are: {', '.join(known)}")
-    if succeeded and not known[subscription].repeatable:
-        sys.exit(f"What succeeded for {subscription} can't be replayed: it might be done twice. (See `repeatable`.)")
-    given = {
-        "subscription": subscription,
-        "event_type": known[subscription].event_type,
-        "since": since.replace(tzinfo=UTC),
-        "succeeded": succeeded,
-    }
-    typer.echo(f"{_execute(operations.REPLAY, given)[0]['replayed']} deliveries to {subscription} are due")
-
-
-def _execute(statement: LiteralString, given: dict[str, Any]) -> list[dict[str, Any]]:
-    url = load_or_exit(DatabaseSettings).database_url
-    try:
-        with psycopg.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=10) as connection:
-            return connection.execute(statement, given).fetchall()
-    except psycopg.errors.UndefinedTable:
-        sys.exit("The database has no deliveries yet. Run: users-api migrate")
-    except psycopg.errors.DeadlockDetected:
-        sys.exit("A relay was at the same deliveries, and nothing was changed. Run it again.")
-    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
-        sys.exit(f"{str(error).splitlines()[0]}. Check DATABASE_URL and that PostgreSQL answers.")
-
-
-def _as_text(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _print_table(state: State, rows: list[dict[str, Any]]) -> None:
-    table = Table("event", "subject", "subscription", "attempts", "created", "last error", box=None)
-    for row in rows:
-        created = row["created_at"].isoformat(timespec="seconds")
-        cells = (
-            row["event_id"],
-            row["subject"],
-            row["subscription"],
-            row["attempts"],
-            created,
-            row["last_error"] or "",
-        )
-        table.add_row(*(Text(str(cell)) for cell in cells))
-    # In a narrow terminal the lines break, but the ids stay whole, to be pasted into `deliveries retry`.
-    Console(width=max(Console().width, 200)).print(table if rows else f"No delivery is {state.value}.")
+            commands()

@@ -1,7 +1,6 @@
 """PostgreSQL, as the web process uses it: an async pool, and an answer within two seconds whatever happens there."""
 
 import asyncio
-import select
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
@@ -12,7 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from messaging.database import NEVER_SILENT
+from messaging.database import NEVER_SILENT, has_ended
 
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
@@ -81,19 +80,10 @@ async def connected(pool: Pool) -> AsyncIterator[Connection]:
 
 async def _get_alive(pool: Pool) -> Connection:
     """Take a connection that the server hasn't closed, so that its restart costs no request."""
-    while _has_ended(connection := await pool.getconn()):
+    while has_ended(connection := await pool.getconn()):
         await connection.close()
         await pool.putconn(connection)
     return connection
-
-
-def _has_ended(connection: Connection) -> bool:
-    """Tell whether the server hung up: an idle connection has nothing else to read. Asking it would take longer."""
-    if connection.closed:
-        return True
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 async def in_time(work: Coroutine[Any, Any, T], seconds: float = WAIT_SECONDS) -> T:

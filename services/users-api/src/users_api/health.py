@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg import sql
 
-from messaging.migrate import version_table
+from messaging.revisions import version_table
 from users_api import metrics
 from users_api.database import Database, DatabaseUnavailable, Pool, connected, in_time
 from users_api.problems import Problem, problem_response

@@ -51,6 +51,11 @@ class Dispatcher:
         self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
         self._open = list(subscriptions)
 
+    @property
+    def held_up(self) -> bool:
+        """Whether a queue was too full, lately, to be given more."""
+        return len(self._open) < len(self._subscriptions)
+
     def dispatch(self) -> int:
         """Enqueue up to 500 due deliveries and return how many. A queue that is full enough gets no more.
 

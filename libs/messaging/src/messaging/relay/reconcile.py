@@ -27,8 +27,9 @@ from messaging.relay.apply import log_dead, policies
 from messaging.relay.dispatch import LEASE
 
 LIMIT = 500
-SILENCE = 5.0
-"""Seconds without a heartbeat, seen by this relay, after which a worker is dead; a live one beats every two."""
+SILENCE = 4.0
+"""Seconds without a heartbeat, seen by this relay, after which a worker is dead. One that only lost its connection is
+back within three."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
@@ -100,11 +101,9 @@ class Reconciler:
     def _dead_workers(self) -> list[Holder]:
         """List who has been silent for long. Of our queues alone: a newer relay may know a queue that we don't."""
         workers = [each for each in self._holders() if each[1] in self._queues.values()]
-        pipeline = self._redis.pipeline(transaction=False)
-        for worker, _ in workers:
-            pipeline.exists(transport.heartbeat_key(worker))
+        beats = self._redis.mget([transport.heartbeat_key(worker) for worker, _ in workers]) if workers else []
         now = time.monotonic()
-        silent = [each for each, alive in zip(workers, pipeline.execute(), strict=True) if not alive]
+        silent = [each for each, beat in zip(workers, beats, strict=True) if beat is None]
         self._silent_since = {each: self._silent_since.get(each, now) for each in silent}
         return [each for each, since in self._silent_since.items() if now - since >= SILENCE]
 

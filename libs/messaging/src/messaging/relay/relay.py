@@ -1,34 +1,42 @@
-"""The relay's process: four loops that start together, survive their errors and stop together."""
+"""The relay's process: loops that start together, survive their errors and stop together."""
 
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from uuid import uuid4
 
 import psycopg
 import redis
 import structlog
 
 from contracts import Subscription
-from messaging import transport
-from messaging.database import NEVER_SILENT, open_pool
-from messaging.outbox import CHANNEL
-from messaging.receipts import ReceiptReader
+from messaging import deliveries, transport
+from messaging.database import Pool, open_pool
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import LIMIT, Dispatcher
 from messaging.relay.housekeep import Housekeeper, Retention
+from messaging.relay.listener import Listener
+from messaging.relay.receive import Receiver
 from messaging.relay.reconcile import Reconciler
+from messaging.waits import Waits
 
-IDLE_SECONDS = 1.0
+IDLE_SECONDS = 5.0
 """How long a loop waits for a wake-up before it looks by itself."""
+
+FULL_SECONDS = 0.5
+"""How long it waits for a queue that has no room: nothing says when it has."""
 
 BUSY_SECONDS = 0.05
 """How long it waits when something is due that it couldn't have: another relay has it, or a suspect goes first."""
 
-RECONCILE_SECONDS = 1.0
+RECONCILE_SECONDS = 2.0
 HOUSEKEEP_SECONDS = 60.0
-TAKE_OVER_SECONDS = 10.0
+TAKE_OVER_SECONDS = 8.0
+"""After so long what another relay has read and not finished with is taken over: before leases run out."""
+
 MAX_BACKOFF = 2.0
 STOP_SECONDS = 10.0
 """A loop that hangs for longer than this when the relay is told to stop is left behind: leases cover it."""
@@ -49,44 +57,52 @@ def run(
     # Whatever a crash of PostgreSQL makes it forget of routing and receipts is found by the leases.
     pool = open_pool(database_url, size=4, name="relay", synchronous_commit=False)
     client = transport.connect(redis_url)
+    name = f"{socket.gethostname()}.{os.getpid()}"
+    waits = Waits(redis_url, name=f"herald-relay.{name}.{uuid4().hex}", timeout=IDLE_SECONDS + 3)
     dispatcher = Dispatcher(pool, client, subscriptions)
-    reader = ReceiptReader(client, f"{socket.gethostname()}.{os.getpid()}")
-    applier = Applier(pool, subscriptions)
+    receiver = Receiver(waits, client, name, Applier(pool, subscriptions), stop)
     reconciler = Reconciler(pool, client, subscriptions)
     housekeeper = Housekeeper(pool, client, retention, stop)
 
     def receive() -> None:
-        entry_ids, receipts = reader.read(wait=IDLE_SECONDS)
-        applier.apply(receipts)
-        reader.done(entry_ids)
+        receiver.receive(wait=IDLE_SECONDS)
+
+    def take_over() -> None:
+        receiver.take_over(idle=TAKE_OVER_SECONDS)
+        stop.wait(TAKE_OVER_SECONDS / 2)
 
     def reconcile() -> None:
         reconciler.reconcile()
-        entry_ids, receipts = reader.take_over(idle=TAKE_OVER_SECONDS)
-        applier.apply(receipts)
-        reader.done(entry_ids)
         stop.wait(RECONCILE_SECONDS)
 
     def housekeep() -> None:
         housekeeper.tidy()
         stop.wait(HOUSEKEEP_SECONDS)
 
+    steps = {"receipts": receive, "take over": take_over, "reconcile": reconcile, "housekeep": housekeep}
     loops = [
         threading.Thread(target=_dispatch_forever, args=(database_url, dispatcher, stop), name="dispatch", daemon=True),
-        threading.Thread(target=_forever, args=(receive, stop), name="receipts", daemon=True),
-        threading.Thread(target=_forever, args=(reconcile, stop), name="reconcile", daemon=True),
-        threading.Thread(target=_forever, args=(housekeep, stop), name="housekeep", daemon=True),
+        *(threading.Thread(target=_forever, args=(step, stop), name=name, daemon=True) for name, step in steps.items()),
     ]
     log.info("relay.started", subscriptions=[each.name for each in subscriptions])
     for loop in loops:
         loop.start()
     stop.wait()
+    _wake(pool)
+    waits.end(client)
     deadline = time.monotonic() + STOP_SECONDS
     for loop in loops:
         loop.join(max(0.0, deadline - time.monotonic()))
     pool.close(timeout=1)
     client.close()
+    waits.close()
     log.info("relay.stopped")
+
+
+def _wake(pool: Pool) -> None:
+    """End the wait for a notification, if PostgreSQL is there. Other relays look once more."""
+    with suppress(psycopg.Error), pool.connection(timeout=1) as connection:
+        connection.execute(deliveries.WAKE)
 
 
 def _forever(step: Callable[[], None], stop: threading.Event) -> None:
@@ -110,24 +126,19 @@ def _forever(step: Callable[[], None], stop: threading.Event) -> None:
 
 
 def _dispatch_forever(database_url: str, dispatcher: Dispatcher, stop: threading.Event) -> None:
-    """Dispatch whenever PostgreSQL says that something is due, a retry's time has come, or a second has passed.
+    """Dispatch whenever PostgreSQL says that something is due, a retry's time has come, or some seconds have passed.
 
-    Listening has a connection of its own, so a notification that comes while dispatching is not missed.
+    What is notified while dispatching is heard by the next wait.
     """
-    listener: psycopg.Connection[tuple[object, ...]] | None = None
+    listener = Listener(database_url)
 
     def step() -> None:
-        nonlocal listener
-        if listener is None or listener.closed:
-            listener = psycopg.connect(database_url, autocommit=True, application_name="herald-listen", **NEVER_SILENT)
-            listener.execute(f"LISTEN {CHANNEL}")
+        listener.listen()
         if dispatcher.dispatch() == LIMIT:
             return
         due = dispatcher.next_due()
-        timeout = IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(BUSY_SECONDS, due))
-        for _ in listener.notifies(timeout=timeout, stop_after=1):
-            pass
+        longest = FULL_SECONDS if dispatcher.held_up else IDLE_SECONDS
+        listener.wait(longest if due is None else min(longest, max(BUSY_SECONDS, due)), stop)
 
     _forever(step, stop)
-    if listener is not None:
-        listener.close()
+    listener.close()

@@ -1,0 +1,44 @@
+"""Read receipts, apply them, and be done with them: the relay's ear."""
+
+import threading
+
+import redis
+
+from messaging.receipts import Receipt, ReceiptReader
+from messaging.relay.apply import Applier
+from messaging.waits import Waits
+
+GATHER_SECONDS = 0.05
+"""After the first receipts it waits for more: quick work's `started` and outcome become one move of its delivery."""
+
+LIMIT = 500
+
+
+class Receiver:
+    """Applies what this relay, `name`, reads, and what dead ones had read. `stop` cuts gathering short."""
+
+    def __init__(self, waits: Waits, client: redis.Redis, name: str, applier: Applier, stop: threading.Event) -> None:
+        self._waits = waits
+        self._reader = ReceiptReader(waits.client, name)
+        self._heir = ReceiptReader(client, name)
+        self._applier = applier
+        self._stop = stop
+
+    def receive(self, *, wait: float) -> None:
+        """Wait up to `wait` seconds for receipts, and apply them in groups."""
+        with self._waits.waiting() as may:
+            entry_ids, receipts = self._reader.read(wait=wait, limit=LIMIT) if may else ([], [])
+        if entry_ids and len(entry_ids) < LIMIT:
+            self._stop.wait(GATHER_SECONDS)
+            more_ids, more = self._reader.read(wait=0, limit=LIMIT)
+            entry_ids, receipts = entry_ids + more_ids, receipts + more
+        self._apply(self._reader, entry_ids, receipts)
+
+    def take_over(self, *, idle: float) -> None:
+        """Apply what another relay read at least `idle` seconds ago and never finished with."""
+        self._apply(self._heir, *self._heir.take_over(idle=idle, limit=LIMIT))
+
+    def _apply(self, reader: ReceiptReader, entry_ids: list[bytes], receipts: list[Receipt]) -> None:
+        if receipts:
+            self._applier.apply(receipts)
+        reader.done(entry_ids)

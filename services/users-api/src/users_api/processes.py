@@ -1,0 +1,52 @@
+"""The processes of users-api. Each imports what it alone needs: they run for months, and their memory counts."""
+
+import signal
+import threading
+from datetime import timedelta
+
+from messaging import collector, logs
+from messaging.settings import load_or_exit
+
+
+def serve() -> None:
+    """Serve the HTTP API on HOST:PORT. Needs DATABASE_URL alone."""
+    import uvicorn
+
+    from users_api.app import create_app
+    from users_api.server import Server
+    from users_api.settings import ApiSettings
+
+    settings = load_or_exit(ApiSettings)
+    logs.configure(settings.log_level, settings.log_format)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # uvicorn shuts down in order, then raises the signal again
+    config = uvicorn.Config(
+        create_app(settings.database_url),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        ws="none",
+        timeout_graceful_shutdown=10,
+    )
+    server = Server(config)
+    server.run()
+    if not server.started:
+        raise SystemExit(3)
+
+
+def relay() -> None:
+    """Move deliveries between PostgreSQL and Redis. Several may run."""
+    from contracts import SUBSCRIPTIONS
+    from messaging.relay import Retention, run
+    from users_api.idempotency import FORGET
+    from users_api.settings import RelaySettings
+
+    settings = load_or_exit(RelaySettings)
+    logs.configure(settings.log_level, settings.log_format)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    retention = Retention(timedelta(days=settings.retention_days), {"idempotency_keys": FORGET})
+    collector.settle()
+    run(settings.database_url, settings.redis_url, SUBSCRIPTIONS, stop, retention)

@@ -1,0 +1,39 @@
+"""uvicorn, as Herald runs it: it sleeps until there is something to do."""
+
+import asyncio
+import socket
+from contextlib import suppress
+from types import FrameType
+
+import uvicorn
+
+from messaging import collector
+
+LOOK_SECONDS = 1.0
+"""How often it looks at the clock, for the answers' Date."""
+
+
+class Server(uvicorn.Server):
+    """Waits for a signal. uvicorn's own looks ten times a second whether there was one."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told: asyncio.Event | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, with everything loaded."""
+        await super().startup(sockets)
+        collector.settle()
+
+    async def main_loop(self) -> None:
+        """Serve until told to stop."""
+        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), LOOK_SECONDS)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop, at once."""
+        super().handle_exit(sig, frame)
+        if self._told is not None:
+            self._loop.call_soon_threadsafe(self._told.set)

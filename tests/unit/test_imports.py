@@ -1,0 +1,38 @@
+"""What runs for months loads only what it needs: each of these is megabytes in every process."""
+
+import subprocess
+import sys
+
+import pytest
+
+OPERATORS = {"alembic", "sqlalchemy", "typer"}
+QUEUES = {"dramatiq", "redis"}
+WEB = {"fastapi", "starlette", "uvicorn"}
+
+API = ["users_api.cli", "users_api.server", "users_api.app"]
+RELAY = ["users_api.cli", "messaging.relay", "users_api.settings"]
+NOTIFIER = ["messaging.broker", "messaging.subscriber", "notifier.handlers", "notifier.ledger", "notifier.smtp"]
+AUDITOR = ["messaging.broker", "messaging.subscriber", "auditor.handlers"]
+
+
+@pytest.mark.parametrize(
+    ("modules", "needless"),
+    [
+        (API, OPERATORS | QUEUES),
+        (RELAY, OPERATORS | WEB),
+        (NOTIFIER, OPERATORS | WEB),
+        (AUDITOR, OPERATORS | WEB),
+    ],
+)
+def test_a_process_loads_nothing_that_it_does_not_need(modules: list[str], needless: set[str]) -> None:
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    assert needless & set(loaded) == set()
+
+
+def test_whoever_asks_for_what_messaging_has_not_is_told_so() -> None:
+    import messaging
+
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = messaging.nothing
