@@ -3,6 +3,7 @@
 from messaging.broker import HeraldBroker
 from messaging.errors import (
     ConfigurationError,
+    HandedBack,
     MessagingError,
     PermanentError,
     RetryLater,
@@ -11,18 +12,22 @@ from messaging.errors import (
 )
 from messaging.message import Delivery
 from messaging.outbox import publish
-from messaging.subscriber import subscribe, subscribe_group
+from messaging.outcomes import Settled
+from messaging.subscriber import subscribe, subscribe_group, subscribe_settling
 
 __all__ = [
     "ConfigurationError",
     "Delivery",
+    "HandedBack",
     "HeraldBroker",
     "MessagingError",
     "PermanentError",
     "RetryLater",
+    "Settled",
     "TransientError",
     "UncertainError",
     "publish",
     "subscribe",
     "subscribe_group",
+    "subscribe_settling",
 ]
