@@ -24,7 +24,10 @@ from .live_api import LiveApi, live_api
 from .workers import Consume, working
 
 QUICK = RetryPolicy(max_attempts=3, first_delay=0.01, max_delay=0.05, max_crashes=2)
-QUICK_SUBSCRIPTIONS = tuple(each.model_copy(update={"retry": QUICK}) for each in (WELCOME_EMAIL, AUDIT_LOG))
+QUICK_SUBSCRIPTIONS = tuple(
+    each.model_copy(update={"retry": QUICK, "group_size": size})
+    for each, size in ((WELCOME_EMAIL, 10), (AUDIT_LOG, 100))
+)
 
 
 @dataclass

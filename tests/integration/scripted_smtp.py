@@ -11,6 +11,7 @@ DROP = "<drop>"  # close the connection, after whatever text comes before it
 DROP_LATE = "<drop late>"  # close it after `late` seconds
 HANG = "<hang>"  # say no more, after whatever text comes before it
 DRIBBLE = "<dribble>"  # one byte every 20 ms, for ever
+SLOW = "<slow>"  # before a reply: it comes after half a second
 
 _ENDING = re.compile(f"(.*?)({DROP}|{DROP_LATE}|{HANG}|{DRIBBLE}|)", re.DOTALL)
 _REPLIES = {
@@ -19,19 +20,22 @@ _REPLIES = {
     "data": "354 go ahead",
     "quit": f"221 bye{DROP}",
 }
+_PIPELINING = "250-scripted\r\n250-8BITMIME\r\n250 PIPELINING"
 
 
 class ScriptedSmtpServer:
-    """Answers each verb with the next reply of its script, then as a good server does.
+    """Answers each verb with the next reply of its script, then as a good server does. `pipelining`: offers that.
 
     Stages: connect, ehlo, helo, starttls, auth, mail, rcpt, data, content (the reply after the final dot), rset,
     quit. `content` scripted as DROP drops after reading all of it.
     """
 
     late = 1.5
+    pipelining = False
 
     def __init__(self, **script: list[str]) -> None:
-        self.script = script
+        self.script = {stage: list(replies) for stage, replies in script.items()}
+        self.script.setdefault("ehlo", [_PIPELINING] * 99 if self.pipelining else [])
         self.commands: list[str] = []
         self.contents: list[bytes] = []
         self.connections = 0
@@ -82,19 +86,25 @@ class ScriptedSmtpServer:
     def _serve(self, sock: socket.socket) -> None:
         with sock, sock.makefile("rb") as file, suppress(OSError, _Over):
             self._reply(sock, "connect")
+            wanted = True
             while line := file.readline():
                 command = line.decode().rstrip("\r\n")
                 self.commands.append(command)
                 verb = command.split(" ")[0].lower()
-                if self._reply(sock, verb).startswith("354"):
+                wanted = wanted or verb == "mail"
+                reply = self._reply(sock, verb, wanted=wanted or verb not in ("rcpt", "data"))
+                wanted = wanted and not (verb in ("mail", "rcpt") and reply[:1] != "2")
+                if reply.startswith("354"):
                     self.contents.append(_read_content(file))
                     self._reply(sock, "content")
 
-    def _reply(self, sock: socket.socket, stage: str) -> str:
-        """Play the stage's next part, which may end the connection."""
+    def _reply(self, sock: socket.socket, stage: str, *, wanted: bool = True) -> str:
+        """Play the stage's next part, which may end the connection. `wanted`: it's in order, after what was said."""
         scripted = self.script.get(stage, [])
-        reply = scripted.pop(0) if scripted else _REPLIES.get(stage, "250 ok")
-        text, ending = _ENDING.fullmatch(reply).groups()  # type: ignore[union-attr]
+        reply = scripted.pop(0) if scripted else _REPLIES.get(stage, "250 ok") if wanted else "503 out of order"
+        if reply.startswith(SLOW):
+            self._stopped.wait(0.5)
+        text, ending = _ENDING.fullmatch(reply.removeprefix(SLOW)).groups()  # type: ignore[union-attr]
         if text:
             sock.sendall(f"{text}\r\n".encode())
         while ending == DRIBBLE and not self._stopped.wait(0.02):
@@ -111,8 +121,10 @@ class _Over(Exception):
 
 
 def _read_content(file: BinaryIO) -> bytes:
-    """Read to the final dot and take the stuffed dots off, as RFC 5321 says."""
+    """Read to the final dot and take the stuffed dots off, as RFC 5321 says. Without the dot it is no mail."""
     lines = []
-    while (line := file.readline()) not in (b".\r\n", b""):
+    while (line := file.readline()) != b".\r\n":
+        if not line:
+            raise _Over
         lines.append(line.removeprefix(b"."))
     return b"".join(lines)

@@ -1,345 +1,600 @@
-"""The welcome email, as a plain function on a real ledger: sent once, and honest where nobody can know."""
+"""Welcome emails, by the plain function on a real ledger: each sent once, and honest where nobody can know."""
 
 import math
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from threading import Event as Flag
-from typing import LiteralString, cast
+from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
+from dramatiq.middleware import TimeLimitExceeded
 from psycopg_pool import PoolTimeout
 from structlog.testing import capture_logs
 from tests.conftest import user_registered
 
-from contracts import Event, UserRegistered
+from chaos.sink import Sink
 from devstack.postgres import Postgres
-from messaging import PermanentError, RetryLater
+from messaging import Delivery, HandedBack, PermanentError, RetryLater, Settled
 from messaging.database import Pool, open_pool
+from notifier.attempt import UNRECORDED
 from notifier.email import Mail
-from notifier.errors import ClaimLost, MailDeferred, MailHeld, MailRefused, MailUncertain
-from notifier.handlers import WELCOME, send_welcome_email
+from notifier.errors import ClaimLost, MailDeferred, MailHeld, MailRefused, MailUncertain, ServerAway
+from notifier.handlers import send_welcome_emails
 from notifier.ledger import Claim, Ledger, Uncertain
-from notifier.smtp import Mailer, SmtpSettings
+from notifier.smtp import Errand, Mailer, SmtpSettings
+
+from .workers import until
+
+Meddle = Callable[[], None]
 
 
 class Postman(Mailer):
-    """Takes mails, or raises what a mail server would have come to (tests/integration/test_smtp.py shows when)."""
+    """Takes mails, or raises what a mail server would have come to (tests/integration/test_smtp.py shows when).
+
+    `trouble`: with whose mail, or everybody's (""). `meanwhile`: what happens while a mail is on its way.
+    """
 
     def __init__(self) -> None:
         super().__init__(SmtpSettings.parse("smtp://localhost"))
-        self.sent: list[Mail] = []
-        self.trouble: Exception | None = None
+        self.sent: list[str] = []
+        self.tried = 0
+        self.trouble: dict[str, BaseException] = {}
+        self.meanwhile: dict[str, Meddle] = {}
         self.within = math.inf
 
-    def send(self, mail: Mail, *, within: float = math.inf) -> None:
+    def send(self, mail: Mail, *, within: float = math.inf, errand: Errand | None = None) -> None:
         self.within = within
-        if self.trouble:
-            raise self.trouble
-        self.sent.append(mail)
+        self.tried += 1
+        self.meanwhile.get(mail.recipient, lambda: None)()
+        trouble = self.trouble.get(mail.recipient, self.trouble.get(""))
+        if trouble:
+            raise trouble
+        self.sent.append(mail.recipient)
+
+
+class Table:
+    """The emails table, as anybody may look at it and meddle with it."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    def states(self) -> list[str]:
+        return sorted(str(row[0]) for row in self.rows("SELECT state FROM emails"))
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        with self.pool.connection() as connection:
+            cursor = connection.execute(query.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def let_claims_run_out(self) -> None:
+        self.rows("UPDATE emails SET claimed_until = now() - interval '1 ms' WHERE state = 'sending'")
+
+
+class Office:
+    """One notifier: each `attempt` is as a thread makes it at a message."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.table = Table(pool)
+        self.postman: Mailer = Postman()
+        self.stopping = Flag()
+        self.deliveries = [Delivery(user_registered(number), "welcome_email", 1, 0) for number in range(31)]
+
+    def ledger(self, uncertain: Uncertain = "resend") -> Ledger:
+        return Ledger(self.pool, uncertain=uncertain, lease=60, stopping=self.stopping)
+
+    def begin(self, *numbers: int, ledger: Ledger | None = None, generation: int = 0) -> Iterator[Settled]:
+        asked = [replace(self.deliveries[number], generation=generation) for number in numbers]
+        return send_welcome_emails(
+            asked, ledger=ledger or self.ledger(), mailer=self.postman, sender="Herald <hello@example.com>"
+        )
+
+    def attempt(
+        self, *numbers: int, uncertain: Uncertain = "resend", ledger: Ledger | None = None, generation: int = 0
+    ) -> list[BaseException | None]:
+        """Return what became of each, in the order of the numbers; each has exactly one outcome."""
+        settled = list(self.begin(*numbers, ledger=ledger or self.ledger(uncertain), generation=generation))
+        found = {delivery.event.subject: error for delivery, error in settled}
+        assert len(settled) == len(found) == len(numbers)
+        return [found[f"users/{number}"] for number in numbers]
+
+    def crash(self, *numbers: int) -> None:
+        """Let an attempt claim mails and die; nobody has waited for its claims yet."""
+        self.ledger().settle(Claim("welcome_email"), wanted={self.deliveries[each].event.id: 0 for each in numbers})
 
 
 @pytest.fixture
-def pool(new_database: Callable[[str], str]) -> Iterator[Pool]:
-    with open_pool(new_database("notifier"), size=4, name="test") as opened:
-        yield opened
+def office(new_database: Callable[[str], str]) -> Iterator[Office]:
+    with open_pool(new_database("notifier"), size=4, name="test") as pool:
+        yield Office(pool)
 
 
 @pytest.fixture
-def postman() -> Postman:
-    return Postman()
+def postman(office: Office) -> Postman:
+    assert isinstance(office.postman, Postman)
+    return office.postman
 
 
 @pytest.fixture
-def event() -> Event[UserRegistered]:
-    return cast(Event[UserRegistered], user_registered(1))
+def table(office: Office) -> Table:
+    return office.table
 
 
-Send = Callable[..., None]
+def address(number: int) -> str:
+    return f"user{number}@example.com"
 
 
-@pytest.fixture
-def send(pool: Pool, postman: Postman, event: Event[UserRegistered]) -> Send:
-    """Make one attempt: `send("hold", generation=1)`."""
-
-    def attempt(uncertain: Uncertain = "resend", generation: int = 0) -> None:
-        ledger = Ledger(pool, uncertain=uncertain, lease=60, stopping=Flag())
-        send_welcome_email(event, generation, ledger=ledger, mailer=postman, sender="Herald <hello@example.com>")
-
-    return attempt
+def kinds(errors: list[BaseException | None]) -> list[type]:
+    return [type(error) for error in errors]
 
 
-@pytest.fixture
-def crashed(pool: Pool, event: Event[UserRegistered]) -> Callable[[], None]:
-    """An attempt has claimed the mail and died; call it to let the claim run out."""
-    Ledger(pool, uncertain="resend", lease=60, stopping=Flag()).claim(event.id, WELCOME, 0)
-
-    def expire() -> None:
-        with pool.connection() as connection:
-            connection.execute("UPDATE emails SET claimed_until = now()")
-
-    return expire
+# One mail
 
 
-def ledger_states(pool: Pool) -> list[str]:
-    with pool.connection() as connection:
-        return [row[0] for row in connection.execute("SELECT state FROM emails")]
-
-
-def test_a_mail_is_sent_once_however_often_its_event_comes(send: Send, postman: Postman, pool: Pool) -> None:
+def test_a_mail_is_sent_once_however_often_its_event_comes(office: Office, postman: Postman, table: Table) -> None:
     for generation in (0, 0, 1):
-        send(generation=generation)
+        assert office.attempt(1, generation=generation) == [None]
 
-    assert [mail.recipient for mail in postman.sent] == ["user1@example.com"]
-    assert ledger_states(pool) == ["sent"]
+    assert postman.sent == [address(1)]
+    assert table.states() == ["sent"]
 
 
-def test_a_mail_certainly_not_accepted_can_be_sent_at_once(send: Send, postman: Postman, pool: Pool) -> None:
-    for trouble in (MailDeferred("450 later"), MailRefused("550 never")):
-        postman.trouble = trouble
-        with pytest.raises(type(trouble)):
-            send()
-        assert ledger_states(pool) == []
+@pytest.mark.parametrize("trouble", [MailDeferred("450 later"), MailRefused("550 never"), ServerAway("refused")])
+def test_a_mail_certainly_not_accepted_can_be_sent_at_once(
+    office: Office, postman: Postman, table: Table, trouble: Exception
+) -> None:
+    postman.trouble[""] = trouble
+    assert office.attempt(1) == [trouble]
+    assert table.states() == []
 
-    postman.trouble = None
-    send()
-    assert len(postman.sent) == 1
+    postman.trouble.clear()
+    assert office.attempt(1) == [None]
 
 
 def test_a_refusal_is_permanent_and_a_deferral_is_not() -> None:
     assert issubclass(MailRefused, PermanentError)
     assert not issubclass(MailDeferred, PermanentError)
+    assert not issubclass(ServerAway, PermanentError)
 
 
-def test_while_one_attempt_sends_another_waits_for_it(crashed: object, send: Send, postman: Postman) -> None:
-    with pytest.raises(RetryLater) as caught:
-        send()
+def test_while_one_attempt_sends_another_waits_for_it(office: Office, postman: Postman) -> None:
+    office.crash(1)
 
-    assert 50 < caught.value.after <= 61
+    [error] = office.attempt(1)
+
+    assert isinstance(error, RetryLater)
+    assert 50 < error.after <= 61
     assert postman.sent == []
 
 
-def test_after_a_crash_resend_sends_again(crashed: Callable[[], None], send: Send, postman: Postman) -> None:
-    crashed()
+def test_after_a_crash_resend_sends_again(office: Office, postman: Postman, table: Table) -> None:
+    office.crash(1)
+    table.let_claims_run_out()
 
-    send("resend")
+    assert office.attempt(1) == [None]
+    assert postman.sent == [address(1)]
 
-    assert len(postman.sent) == 1
 
-
-def test_after_a_crash_hold_asks_an_operator(
-    crashed: Callable[[], None], send: Send, postman: Postman, pool: Pool
-) -> None:
-    crashed()
+def test_after_a_crash_hold_asks_an_operator(office: Office, postman: Postman, table: Table) -> None:
+    office.crash(1)
+    table.let_claims_run_out()
 
     for _ in range(2):  # also when the same delivery comes again because its receipt was lost
-        with pytest.raises(MailHeld):
-            send("hold")
-    assert (postman.sent, ledger_states(pool)) == ([], ["uncertain"])
+        assert kinds(office.attempt(1, uncertain="hold")) == [MailHeld]
+    assert (postman.sent, table.states()) == ([], ["uncertain"])
 
-    send("hold", generation=1)
-    assert (len(postman.sent), ledger_states(pool)) == (1, ["sent"])
+    assert office.attempt(1, uncertain="hold", generation=1) == [None]
+    assert table.states() == ["sent"]
 
 
-def test_an_operators_switch_to_resend_frees_held_mails(
-    crashed: Callable[[], None], send: Send, postman: Postman
+def test_an_operators_switch_to_resend_frees_held_mails(office: Office, table: Table) -> None:
+    office.crash(1)
+    table.let_claims_run_out()
+    assert kinds(office.attempt(1, uncertain="hold")) == [MailHeld]
+
+    assert office.attempt(1, uncertain="resend") == [None]
+
+
+def test_no_answer_after_the_content_is_uncertain_under_hold(office: Office, postman: Postman, table: Table) -> None:
+    postman.trouble[""] = MailUncertain("no answer")
+
+    assert kinds(office.attempt(1, uncertain="hold")) == [MailUncertain]
+    assert table.states() == ["uncertain"]
+
+
+def test_no_answer_after_the_content_is_sent_again_under_resend_a_minute_later(
+    office: Office, postman: Postman
 ) -> None:
-    crashed()
-    with pytest.raises(MailHeld):
-        send("hold")
+    postman.trouble[""] = MailUncertain("no answer")
+    [error] = office.attempt(1)
+    assert isinstance(error, RetryLater)
+    assert error.after == 60
+    assert "NOTIFIER_UNCERTAIN=resend" in str(error)
 
-    send("resend")
-
-    assert len(postman.sent) == 1
-
-
-def test_no_answer_after_the_content_is_uncertain_under_hold(send: Send, postman: Postman, pool: Pool) -> None:
-    postman.trouble = MailUncertain("no answer")
-
-    with pytest.raises(MailUncertain):
-        send("hold")
-
-    assert ledger_states(pool) == ["uncertain"]
+    postman.trouble.clear()
+    assert office.attempt(1) == [None]
 
 
-def test_no_answer_after_the_content_is_sent_again_under_resend(send: Send, postman: Postman) -> None:
-    postman.trouble = MailUncertain("no answer")
-    with pytest.raises(RetryLater, match="NOTIFIER_UNCERTAIN=resend"):
-        send("resend")
+def test_a_server_that_never_answers_in_time_is_not_sent_copies_for_ever(office: Office, postman: Postman) -> None:
+    postman.trouble[""] = MailUncertain("no answer")
+    assert [kinds(office.attempt(1)) for _ in range(3)] == [[RetryLater], [RetryLater], [MailUncertain]]
 
-    postman.trouble = None
-    send("resend")
-
-    assert len(postman.sent) == 1
-
-
-def test_a_server_that_never_answers_in_time_is_not_sent_copies_for_ever(send: Send, postman: Postman) -> None:
-    postman.trouble = MailUncertain("no answer")
-    for _ in range(2):
-        with pytest.raises(RetryLater):
-            send("resend")
-    with pytest.raises(MailUncertain):
-        send("resend")
-
-    postman.trouble = None
-    with pytest.raises(MailHeld):
-        send("resend")
+    postman.trouble.clear()
+    assert kinds(office.attempt(1)) == [MailHeld]
     assert postman.sent == []
 
-    send("resend", generation=1)
-    assert len(postman.sent) == 1
+    assert office.attempt(1, generation=1) == [None]
 
 
-def test_an_attempt_that_slept_past_its_claim_cannot_record(
-    pool: Pool, event: Event[UserRegistered], crashed: Callable[[], None]
-) -> None:
-    ledger = Ledger(pool, uncertain="resend", lease=60, stopping=Flag())
-    crashed()
-    slow = ledger.claim(event.id, WELCOME, 0)
-    assert slow is not None
-    crashed()
-    quick = ledger.claim(event.id, WELCOME, 0)
-    assert quick is not None
-
-    with pytest.raises(ClaimLost):
-        ledger.record(slow)
-    ledger.release(slow)
-    assert ledger_states(pool) == ["sending"]
-    ledger.record(quick)
-    assert ledger_states(pool) == ["sent"]
+def test_after_an_operator_has_asked_again_the_copies_are_counted_anew(office: Office, postman: Postman) -> None:
+    postman.trouble[""] = MailUncertain("no answer")
+    for generation in (0, 1):
+        outcomes = [kinds(office.attempt(1, generation=generation)) for _ in range(3)]
+        assert outcomes == [[RetryLater], [RetryLater], [MailUncertain]]
 
 
-def test_a_lapse_of_postgresql_does_not_repeat_a_mail_that_is_sent(
-    pool: Pool, event: Event[UserRegistered], new_database: Callable[[str], str]
-) -> None:
-    ledger = Ledger(pool, uncertain="resend", lease=60, stopping=Flag())
-    claim = ledger.claim(event.id, WELCOME, 0)
-    assert claim is not None
-    with pool.connection() as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+def test_an_operators_question_is_answered_once(office: Office, postman: Postman) -> None:
+    postman.trouble[""] = MailUncertain("no answer")
+    assert kinds(office.attempt(1, uncertain="hold", generation=1)) == [MailUncertain]
+    postman.trouble.clear()
 
-    ledger.record(claim)
-
-    assert ledger_states(pool) == ["sent"]
-
-
-def test_a_worker_that_stops_does_not_wait_for_a_database_to_record_what_is_sent(
-    event: Event[UserRegistered], postgres: Postgres
-) -> None:
-    stopping = Flag()
-    stopping.set()
-    with open_pool(postgres.url("nowhere"), size=1, name="test") as away:
-        away.timeout = 0.1
-        ledger = Ledger(away, uncertain="resend", lease=60, stopping=stopping)
-
-        ledger.record(Claim(event.id, WELCOME, event.id, 0.0))
+    assert kinds(office.attempt(1, uncertain="hold", generation=1)) == [MailHeld]
+    assert postman.sent == []
 
 
 def test_a_mail_that_is_sent_stays_sent_long_after_its_claim_has_run_out(
-    send: Send, postman: Postman, pool: Pool
+    office: Office, postman: Postman, table: Table
 ) -> None:
-    send()
-    with pool.connection() as connection:
-        connection.execute("UPDATE emails SET claimed_until = now() - interval '1 day'")
+    office.attempt(1)
+    table.rows("UPDATE emails SET claimed_until = now() - interval '1 day'")
 
-    send("resend")
-    send("resend", generation=1)
-    send("hold", generation=2)
+    for uncertain, generation in (("resend", 0), ("resend", 1), ("hold", 2)):
+        office.attempt(1, uncertain=uncertain, generation=generation)  # type: ignore[arg-type]  # literals
 
     assert len(postman.sent) == 1
 
 
-def test_a_mail_is_sent_within_its_claim_with_a_second_to_spare(send: Send, postman: Postman) -> None:
-    send()
+def test_a_mail_is_sent_within_its_claim_with_a_second_to_spare(office: Office, postman: Postman) -> None:
+    office.attempt(1)
 
     assert 45 < postman.within <= 59
 
 
-def test_when_postgresql_stays_away_recording_gives_up_and_says_so(
-    pool: Pool, event: Event[UserRegistered], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ledger = Ledger(pool, uncertain="resend", lease=60, stopping=Flag())
-    claim = ledger.claim(event.id, WELCOME, 0)
-    assert claim is not None
+# Attempts that slept past their claims
 
-    def away(*_: object) -> int:
+
+@pytest.mark.parametrize(
+    ("trouble", "outcome"),
+    [(None, ClaimLost), (MailDeferred("450 later"), MailDeferred), (MailUncertain("no answer"), MailUncertain)],
+)
+def test_an_attempt_that_slept_past_its_claim_disturbs_neither_who_sends_nor_what_is_sent(
+    office: Office, postman: Postman, table: Table, trouble: Exception | None, outcome: type
+) -> None:
+    quick = Claim("welcome_email")
+    event_id = office.deliveries[1].event.id
+
+    def sleep_past_the_claim() -> None:
+        table.let_claims_run_out()
+        assert office.ledger().settle(quick, wanted={event_id: 0}) == {event_id}
+
+    postman.meanwhile[address(1)] = sleep_past_the_claim
+    postman.trouble = {"": trouble} if trouble else {}
+
+    assert kinds(office.attempt(1)) == [outcome]
+    assert table.states() == ["sending"]
+
+    assert office.ledger().settle(quick, sent=[event_id]) == {event_id}
+    office.ledger().release(quick, [event_id])
+    assert office.ledger().doubt(quick, [event_id]) == set()
+    assert table.states() == ["sent"]
+
+
+def test_a_claim_that_another_has_taken_is_not_used(
+    office: Office, postman: Postman, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("notifier.round.KEEP_AFTER", 0.0)
+
+    def let_another_take_the_third() -> None:
+        table.rows("UPDATE emails SET claim = gen_random_uuid() WHERE state = 'sending' AND event_id = "
+                   f"'{office.deliveries[3].event.id}'")  # fmt: skip
+
+    postman.meanwhile[address(1)] = let_another_take_the_third
+
+    assert kinds(office.attempt(1, 2, 3, 4)) == [type(None), type(None), ClaimLost, type(None)]
+    assert postman.sent == [address(1), address(2), address(4)]
+
+
+def test_a_long_round_keeps_its_claims(
+    office: Office, postman: Postman, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("notifier.round.KEEP_AFTER", 0.0)
+    left: list[object] = []
+
+    def take_long() -> None:
+        table.rows("UPDATE emails SET claimed_until = now() + interval '5 s' WHERE state = 'sending'")
+
+    def look() -> None:
+        left.extend(row[0] for row in table.rows(
+            "SELECT extract(epoch FROM claimed_until - now())::int FROM emails WHERE state = 'sending'"
+        ))  # fmt: skip
+
+    postman.meanwhile = {address(1): take_long, address(2): look}
+
+    assert office.attempt(*range(1, 11)) == [None] * 10
+    assert len(left) == 9
+    assert min(map(int, map(str, left))) > 50
+
+
+# Many mails
+
+
+def test_a_group_is_sent_and_recorded_ten_by_ten_in_one_statement_each(office: Office, postman: Postman) -> None:
+    ledger = office.ledger()
+    statements: list[tuple[int, int]] = []
+    settle = ledger.settle
+
+    def counted(claim: Claim, **asked: Any) -> set[UUID]:
+        statements.append((len(asked["sent"]), len(asked["wanted"])))
+        return settle(claim, **asked)
+
+    ledger.settle = counted  # type: ignore[method-assign]
+
+    assert office.attempt(*range(25), ledger=ledger) == [None] * 25
+    assert postman.sent == [address(number) for number in range(25)]
+    assert office.table.states() == ["sent"] * 25
+    assert statements == [(0, 10), (10, 10), (10, 5), (5, 0)]
+
+
+def test_at_most_ten_mails_are_claimed_and_not_recorded(office: Office, postman: Postman, table: Table) -> None:
+    claimed: list[int] = []
+    for number in range(25):
+        postman.meanwhile[address(number)] = lambda: claimed.append(table.states().count("sending"))
+
+    office.attempt(*range(25))
+
+    assert max(claimed) == 10
+
+
+def test_with_a_slow_server_each_mail_is_recorded_before_the_next_is_begun(
+    office: Office, postman: Postman, table: Table
+) -> None:
+    recorded: list[int] = []
+
+    def slowly() -> None:
+        recorded.append(table.states().count("sent"))
+        time.sleep(UNRECORDED)
+
+    postman.meanwhile = {address(number): slowly for number in range(12)}
+
+    assert office.attempt(*range(12)) == [None] * 12
+    assert recorded == list(range(12))
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    server = Sink()
+    server.start()
+    yield server
+    server.release.set()
+    server.stop()
+
+
+@pytest.fixture
+def really(office: Office, sink: Sink) -> Iterator[Office]:
+    """The same notifier, with a real mail server."""
+    with closing(Mailer(SmtpSettings.parse(sink.url), timeout=10)) as office.postman:
+        yield office
+
+
+def test_while_a_server_lets_a_mail_wait_those_before_it_are_recorded(really: Office, sink: Sink) -> None:
+    sink.delay = lambda recipient: 2.0 if recipient == address(3) else 0.0
+    began = time.monotonic()
+
+    with ThreadPoolExecutor(1) as thread:
+        outcomes = thread.submit(really.attempt, 1, 2, 3, 4)
+        until(lambda: really.table.states() == ["sending", "sending", "sent", "sent"])
+        recorded = time.monotonic() - began
+        assert outcomes.result() == [None] * 4
+
+    assert recorded < 1.5
+    assert sink.recipients == [address(number) for number in (1, 2, 3, 4)]
+
+
+def test_a_ledger_that_is_away_while_a_mail_waits_is_not_that_mails_matter(really: Office, sink: Sink) -> None:
+    sink.delay = lambda recipient: 0.3 if recipient == address(2) else 0.0
+    ledger, lapses = really.ledger(), 0
+    settle = ledger.settle
+
+    def sometimes(claim: Claim, *, timeout: float | None = None, **asked: Any) -> set[UUID]:
+        nonlocal lapses
+        if timeout is not None:
+            lapses += 1
+            raise PoolTimeout("away")
+        return settle(claim, **asked)
+
+    ledger.settle = sometimes  # type: ignore[method-assign]
+
+    assert really.attempt(1, 2, 3, ledger=ledger) == [None] * 3
+    assert lapses == 1
+    assert len(sink.accepted) == 3
+    assert really.table.states() == ["sent"] * 3
+
+
+@pytest.mark.parametrize(
+    ("trouble", "left"),
+    [
+        (MailRefused("550 never"), []),
+        (MailDeferred("450 later"), []),
+        (MailUncertain("no answer"), ["uncertain"]),
+        (ValueError("a bug"), ["sending"]),
+    ],
+)
+def test_one_bad_mail_takes_no_neighbour_with_it(
+    office: Office, postman: Postman, table: Table, trouble: Exception, left: list[str]
+) -> None:
+    postman.trouble[address(4)] = trouble
+
+    outcomes = office.attempt(*range(15), uncertain="hold")
+
+    assert outcomes.pop(4) is trouble
+    assert outcomes == [None] * 14
+    assert len(postman.sent) == 14
+    assert table.states() == sorted(left + ["sent"] * 14)
+
+
+def test_an_event_of_which_no_mail_can_be_made_takes_no_neighbour_with_it(office: Office, table: Table) -> None:
+    event = office.deliveries[1].event
+    broken = event.model_copy(update={"data": event.data.model_copy(update={"email": "nobody"})})
+    office.deliveries[1] = replace(office.deliveries[1], event=broken)
+
+    assert kinds(office.attempt(0, 1, 2)) == [type(None), MailRefused, type(None)]
+    assert table.states() == ["sent", "sent"]
+
+
+def test_what_was_sent_before_and_what_another_sends_need_no_mail(office: Office, postman: Postman) -> None:
+    office.attempt(1, 2)
+    office.crash(4)
+
+    assert kinds(office.attempt(1, 2, 3, 4)) == [type(None), type(None), type(None), RetryLater]
+    assert postman.sent == [address(1), address(2), address(3)]
+
+
+def test_a_server_that_is_away_is_asked_once_for_all(office: Office, postman: Postman, table: Table) -> None:
+    postman.trouble[address(3)] = away = ServerAway("no route to host")
+
+    assert office.attempt(*range(25)) == [None] * 3 + [away] * 22
+    assert (postman.tried, len(postman.sent)) == (4, 3)
+    assert table.states() == ["sent"] * 3
+
+
+def test_a_worker_that_stops_hands_back_what_it_has_not_begun(office: Office, postman: Postman, table: Table) -> None:
+    postman.meanwhile[address(2)] = office.stopping.set
+
+    assert kinds(office.attempt(*range(25))) == [type(None)] * 3 + [HandedBack] * 22
+    assert len(postman.sent) == 3
+    assert table.states() == ["sent"] * 3, "others may have them at once"
+
+
+def test_a_time_limit_ends_the_mail_that_it_struck_and_hands_back_the_rest(
+    office: Office, postman: Postman, table: Table
+) -> None:
+    postman.trouble[address(2)] = TimeLimitExceeded("too slow")
+
+    outcomes = office.attempt(*range(25))
+
+    assert kinds(outcomes) == [type(None)] * 2 + [TimeLimitExceeded] + [HandedBack] * 22
+    assert table.states() == ["sending", "sent", "sent"], "nobody knows of the one that it struck: its claim runs out"
+
+
+def test_a_time_limit_in_the_ledger_forgets_nothing_that_was_sent(office: Office, postman: Postman) -> None:
+    ledger = office.ledger()
+    settle, limits = ledger.settle, iter([TimeLimitExceeded("too slow")])
+
+    def interrupted(claim: Claim, **asked: Any) -> set[UUID]:
+        if asked["sent"]:
+            for limit in limits:
+                raise limit
+        return settle(claim, **asked)
+
+    ledger.settle = interrupted  # type: ignore[method-assign]
+
+    outcomes = office.attempt(*range(25), ledger=ledger)
+
+    assert kinds(outcomes) == [type(None)] * 10 + [TimeLimitExceeded] * 15
+    assert office.table.states() == ["sent"] * 10
+
+
+def test_a_group_that_is_dropped_in_the_middle_gives_its_claims_back(office: Office, table: Table) -> None:
+    running = office.begin(*range(25))
+
+    next(running)
+    running.close()  # type: ignore[attr-defined]  # a generator
+
+    assert set(table.states()) == {"sent"}
+
+
+# PostgreSQL away
+
+
+def test_a_lapse_of_postgresql_repeats_no_mail_that_is_sent(office: Office, postman: Postman, table: Table) -> None:
+    def cut_connections() -> None:
+        table.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    postman.meanwhile = {address(number): cut_connections for number in (3, 9, 14)}
+
+    assert office.attempt(*range(25)) == [None] * 25
+    assert len(postman.sent) == 25
+    assert table.states() == ["sent"] * 25
+
+
+def test_an_answer_that_got_lost_repeats_no_mail(office: Office, postman: Postman) -> None:
+    ledger = office.ledger()
+    settle, lapses = ledger.settle, iter([psycopg.OperationalError("cut"), PoolTimeout("still away")])
+
+    def answer_lost(claim: Claim, **asked: Any) -> set[UUID]:
+        granted = settle(claim, **asked)
+        if asked["sent"]:
+            for lapse in lapses:
+                raise lapse
+        return granted
+
+    ledger.settle = answer_lost  # type: ignore[method-assign]
+
+    assert office.attempt(*range(25), ledger=ledger) == [None] * 25
+    assert len(postman.sent) == 25
+
+
+def test_a_claim_whose_answer_got_lost_is_given_back(office: Office, postman: Postman, table: Table) -> None:
+    ledger = office.ledger()
+    settle = ledger.settle
+
+    def answer_lost(claim: Claim, **asked: Any) -> set[UUID]:
+        settle(claim, **asked)
+        raise psycopg.OperationalError("cut")
+
+    ledger.settle = answer_lost  # type: ignore[method-assign]
+
+    assert kinds(office.attempt(*range(25), ledger=ledger)) == [psycopg.OperationalError] * 25
+    assert (postman.tried, table.states()) == (0, [])
+
+
+@pytest.mark.parametrize("reason", ["stopping", "patience"])
+def test_when_postgresql_stays_away_recording_is_given_up_and_that_is_said(
+    office: Office, postman: Postman, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    ledger = office.ledger()
+    settle = ledger.settle
+
+    def away_once_sent(claim: Claim, **asked: Any) -> set[UUID]:
+        if not asked["sent"]:
+            return settle(claim, **asked)
+        if reason == "stopping":
+            office.stopping.set()
         raise psycopg.OperationalError("away")
 
-    monkeypatch.setattr(ledger, "_execute", away)
+    monkeypatch.setattr(ledger, "settle", away_once_sent)
+    monkeypatch.setattr("notifier.attempt.PATIENCE", 300.0 if reason == "stopping" else 0.0)
 
     with capture_logs() as lines:
-        ledger.record(claim, patience=0.0)
+        outcomes = office.attempt(1, 2, ledger=ledger)
 
-    assert [line["event"] for line in lines] == ["mail.sent_but_not_recorded"]
-
-
-def test_a_lapse_while_recording_is_waited_out(
-    pool: Pool, event: Event[UserRegistered], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ledger = Ledger(pool, uncertain="resend", lease=60, stopping=Flag())
-    claim = ledger.claim(event.id, WELCOME, 0)
-    assert claim is not None
-    execute, lapses = ledger._execute, iter([psycopg.OperationalError("away"), PoolTimeout("still away")])
-
-    def sometimes(statement: LiteralString, claimed: Claim) -> int:
-        for lapse in lapses:
-            raise lapse
-        return execute(statement, claimed)
-
-    monkeypatch.setattr(ledger, "_execute", sometimes)
-
-    ledger.record(claim)
-
-    assert ledger_states(pool) == ["sent"]
+    assert outcomes == [None, None], "sent it is"
+    said = [(line["event"], line["event_id"]) for line in lines]
+    assert said == [("mail.sent_but_not_recorded", str(office.deliveries[number].event.id)) for number in (1, 2)]
 
 
-def test_an_attempt_whose_doubt_comes_late_disturbs_neither_the_one_that_sends_nor_what_is_sent(
-    pool: Pool, event: Event[UserRegistered], crashed: Callable[[], None]
-) -> None:
-    ledger = Ledger(pool, uncertain="resend", lease=60, stopping=Flag())
-    crashed()
-    slow = ledger.claim(event.id, WELCOME, 0)
-    crashed()
-    quick = ledger.claim(event.id, WELCOME, 0)
-    assert slow is not None
-    assert quick is not None
+def test_without_a_ledger_nothing_is_sent(postgres: Postgres) -> None:
+    with open_pool(postgres.url("nowhere"), size=1, name="test") as away:
+        away.timeout = 0.1
+        office = Office(away)
 
-    assert not ledger.doubt(slow), "the mail is another's to send again"
-    assert ledger_states(pool) == ["sending"]
-    ledger.record(quick)
-    assert not ledger.doubt(quick)
-    ledger.release(quick)
-    assert ledger_states(pool) == ["sent"]
-
-
-def test_after_an_operator_has_asked_again_the_copies_are_counted_anew(send: Send, postman: Postman) -> None:
-    postman.trouble = MailUncertain("no answer")
-    for generation in (0, 1):
-        for _ in range(2):
-            with pytest.raises(RetryLater):
-                send("resend", generation=generation)
-        with pytest.raises(MailUncertain):
-            send("resend", generation=generation)
-
-
-def test_an_operators_question_is_answered_once(send: Send, postman: Postman) -> None:
-    postman.trouble = MailUncertain("no answer")
-    with pytest.raises(MailUncertain):
-        send("hold", generation=1)
-    postman.trouble = None
-
-    with pytest.raises(MailHeld):
-        send("hold", generation=1)
-
-    assert postman.sent == []
-
-
-def test_a_server_that_was_silent_is_left_alone_for_a_minute(send: Send, postman: Postman) -> None:
-    postman.trouble = MailUncertain("no answer")
-
-    with pytest.raises(RetryLater) as caught:
-        send("resend")
-
-    assert caught.value.after == 60
+        assert kinds(office.attempt(*range(25))) == [PoolTimeout] * 25
+        assert office.postman.tried == 0  # type: ignore[attr-defined]  # a Postman

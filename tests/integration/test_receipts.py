@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -221,6 +222,71 @@ def test_a_bad_receipt_spoils_none_of_its_neighbours(redis_client: redis.Redis, 
     _, receipts = reader.read(wait=1)
 
     assert receipts == [Receipt(UUID(int=1), "audit_log", 1, "succeeded")]
+
+
+def entries(client: Any) -> list[Any]:
+    """Read the stream as it is."""
+    return [json.loads(fields[b"receipts"]) for _, fields in client.xrange("herald:receipts")]
+
+
+def test_what_has_no_word_of_its_own_is_told_together_and_read_as_if_alone(redis_client: redis.Redis) -> None:
+    reader = ReceiptReader(redis_client, "one")
+    reader.read(wait=0.001)
+    ids = [UUID(int=number) for number in range(1, 5)]
+    ours = [
+        Receipt(ids[0], "audit_log", 1, "succeeded"),
+        Receipt(ids[1], "audit_log", 2, "retry", "busy", 2.5),
+        Receipt(ids[2], "audit_log", 3, "succeeded"),
+        Receipt(ids[3], "welcome_email", 4, "started"),
+    ]
+    report(redis_client, ours)
+
+    [told] = entries(redis_client)
+    assert [len(each.get("event_ids", [1])) for each in told] == [2, 1, 1]
+    _, receipts = reader.read(wait=1)
+    assert sorted(receipts, key=lambda each: each.event_id) == ours
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"outcome": "exploded"},
+        {"event_ids": 7},
+        {"event_ids": [7, str(UUID(int=1)), "no id"]},
+        {"dispatches": ["1", 2**40, None]},
+        {"dispatches": None},
+        {"subscription": "a\x00b"},
+    ],
+)
+def test_a_bad_group_of_receipts_spoils_nothing_else(redis_client: redis.Redis, bad: dict[str, object]) -> None:
+    reader = ReceiptReader(redis_client, "one")
+    reader.read(wait=0.001)
+    ids = [str(UUID(int=number)) for number in range(1, 4)]
+    good = {"subscription": "audit_log", "outcome": "succeeded", "event_ids": ids, "dispatches": [1, 2, 3]}
+    redis_client.xadd("herald:receipts", {"receipts": json.dumps([good | bad, 7, good])})
+
+    _, receipts = reader.read(wait=1)
+
+    assert receipts[-3:] == [Receipt(UUID(each), "audit_log", n, "succeeded") for n, each in enumerate(ids, 1)]
+
+
+def test_what_is_good_of_a_bad_group_counts(redis_client: redis.Redis) -> None:
+    reader = ReceiptReader(redis_client, "one")
+    reader.read(wait=0.001)
+    ids = ["no id", str(UUID(int=2)), str(UUID(int=3))]
+    group = {"subscription": "audit_log", "outcome": "succeeded", "event_ids": ids, "dispatches": [1, 2, None]}
+    redis_client.xadd("herald:receipts", {"receipts": json.dumps([group])})
+
+    assert reader.read(wait=1)[1] == [Receipt(UUID(int=2), "audit_log", 2, "succeeded")]
+
+
+@pytest.mark.parametrize("entry", ["7", "null", '{"event_ids": []}', '"text"'])
+def test_an_entry_that_is_no_list_is_dropped(redis_client: redis.Redis, entry: str) -> None:
+    reader = ReceiptReader(redis_client, "one")
+    reader.read(wait=0.001)
+    redis_client.xadd("herald:receipts", {"receipts": entry})
+
+    assert reader.read(wait=1)[1] == []
 
 
 def test_reading_goes_on_after_redis_was_wiped(redis_client: redis.Redis) -> None:

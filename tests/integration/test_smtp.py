@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from notifier.email import Mail
-from notifier.errors import MailDeferred, MailRefused, MailUncertain
+from notifier.errors import MailDeferred, MailRefused, MailUncertain, ServerAway
 from notifier.smtp import Mailer, SmtpSettings
 from notifier.smtp_session import Session
 
@@ -21,6 +21,13 @@ TIMEOUT = 0.4
 SLACK = 3.0
 
 Connect = Callable[..., Mailer]
+
+
+@pytest.fixture(params=[False, True], ids=["one by one", "pipelined"], autouse=True)
+def pipelining(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the server takes the envelope at once: whatever happens, the outcome must be the same."""
+    monkeypatch.setattr(ScriptedSmtpServer, "pipelining", request.param)
+    return bool(request.param)
 
 
 @pytest.fixture
@@ -357,6 +364,21 @@ def test_an_old_server_without_ehlo_will_do(connect: Connect) -> None:
 
         assert server.verbs()[:2] == ["EHLO", "HELO"]
         assert server.contents == [MAIL.content]
+
+
+@pytest.mark.parametrize("reply", ["554 not you", DROP, "421 too busy"])
+def test_without_a_connection_no_other_mail_need_try(connect: Connect, reply: str) -> None:
+    with ScriptedSmtpServer(connect=[reply]) as server, pytest.raises(ServerAway):
+        connect(server.port).send(MAIL)
+
+
+@pytest.mark.parametrize("stage", ["mail", "rcpt", "data", "content"])
+def test_a_mail_that_is_deferred_says_nothing_of_others(connect: Connect, stage: str) -> None:
+    with ScriptedSmtpServer(**{stage: ["450 later"]}) as server:
+        with pytest.raises(MailDeferred) as caught:
+            connect(server.port).send(MAIL)
+
+        assert not isinstance(caught.value, ServerAway)
 
 
 def _eventually(condition: Callable[[], bool], seconds: float = 5.0) -> None:

@@ -1,26 +1,34 @@
 """A plain function becomes a consumer: real Dramatiq worker threads, real Redis, a real relay beside them."""
 
+import json
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
 import redis
 from dramatiq.middleware import TimeLimitExceeded
+from structlog.testing import capture_logs
+from tests.conftest import user_registered
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData
 from devstack.redis_server import RedisServer
 from messaging import (
     Delivery,
+    HandedBack,
     HeraldBroker,
     PermanentError,
     RetryLater,
+    Settled,
     TransientError,
     UncertainError,
     subscribe_group,
+    subscribe_settling,
 )
+from messaging.receipts import Receipt, ReceiptReader
 from messaging.subscriber import _is_outage
 
 from .conftest import RelayParts
@@ -265,3 +273,132 @@ def test_in_a_long_batch_what_is_done_is_reported_before_the_rest(
     until(lambda: states(relay)["running"] == 1 and states(relay)["succeeded"] == 2, 10)
     finish.set()
     until(lambda: states(relay) == {"succeeded": 3})
+
+
+# Handlers that settle each delivery by themselves
+
+Consumed = Callable[[Callable[[Sequence[Delivery]], Iterator[Settled]], int], list[Receipt]]
+
+
+@pytest.fixture
+def consumed(redis_server: RedisServer, redis_client: redis.Redis) -> Consumed:
+    """Let a handler consume a message of so many events, and return the receipts that the relay gets to see."""
+
+    def consume(handler: Callable[[Sequence[Delivery]], Iterator[Settled]], number: int) -> list[Receipt]:
+        reader = ReceiptReader(redis_client, "test")
+        reader.read(wait=0.001)
+        broker = HeraldBroker(redis_server.url)
+        actor = subscribe_settling(broker, AUDIT_LOG, handler, receipts=redis_client)
+        actor.fn([item(index) for index in range(number)])
+        broker.client.close()
+        return reader.read(wait=1)[1]
+
+    return consume
+
+
+def item(index: int) -> dict[str, object]:
+    return {"dispatch": 1, "generation": 0, "event": json.loads(user_registered(index).model_dump_json())}
+
+
+def outcomes(receipts: list[Receipt]) -> list[tuple[str, str | None]]:
+    return [(each.outcome, each.error) for each in receipts if each.outcome != "started"]
+
+
+def test_a_handler_may_settle_each_delivery_by_itself(consumed: Consumed) -> None:
+    errors = [None, PermanentError("never"), RetryLater("not now", 60), HandedBack(), UncertainError("who knows")]
+
+    receipts = consumed(lambda deliveries: zip(deliveries, errors, strict=True), 5)
+
+    assert [each.outcome for each in receipts[:5]] == ["started"] * 5
+    assert sorted(receipts[:5], key=id_of) == sorted(
+        [Receipt(each.event_id, "audit_log", 1, "started") for each in receipts[5:]], key=id_of
+    )
+    assert outcomes(receipts) == [
+        ("succeeded", None),
+        ("failed", "PermanentError: never"),
+        ("retry", "RetryLater: not now"),
+        ("handed_back", f"HandedBack: {HandedBack.__doc__}"),
+        ("uncertain", "UncertainError: who knows"),
+    ]
+    assert receipts[7].after == 60
+
+
+def id_of(receipt: Receipt) -> str:
+    return str(receipt.event_id)
+
+
+def test_what_a_handler_does_not_settle_is_tried_again(consumed: Consumed) -> None:
+    def forgets(deliveries: Sequence[Delivery]) -> Iterator[Settled]:
+        yield deliveries[1], None
+
+    said = outcomes(consumed(forgets, 3))
+
+    assert [outcome for outcome, _ in said] == ["succeeded", "retry", "retry"]
+    assert all(error and error.startswith("Unsettled") for _, error in said[1:])
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), TimeLimitExceeded("too slow"), SystemExit("a bug too")])
+def test_a_handler_that_breaks_off_changes_nothing_of_what_it_settled(consumed: Consumed, error: BaseException) -> None:
+    def breaks_off(deliveries: Sequence[Delivery]) -> Iterator[Settled]:
+        yield deliveries[0], None
+        yield deliveries[1], PermanentError("never")
+        raise error
+
+    said = outcomes(consumed(breaks_off, 4))
+
+    assert [outcome for outcome, _ in said] == ["succeeded", "failed", "retry", "retry"]
+    assert all(str(error) in str(told) for _, told in said[2:])
+
+
+def test_of_a_delivery_settled_twice_the_first_outcome_counts(consumed: Consumed) -> None:
+    def repeats(deliveries: Sequence[Delivery]) -> Iterator[Settled]:
+        yield deliveries[0], None
+        yield deliveries[0], PermanentError("never")
+
+    assert outcomes(consumed(repeats, 1)) == [("succeeded", None)]
+
+
+def test_what_went_well_is_one_line_for_a_message_and_what_did_not_one_each(consumed: Consumed) -> None:
+    def work(deliveries: Sequence[Delivery]) -> Iterator[Settled]:
+        yield from ((each, None) for each in deliveries[:8])
+        yield from ((each, PermanentError("never")) for each in deliveries[8:])
+
+    with capture_logs() as lines:
+        receipts = consumed(work, 10)
+
+    [succeeded, *failed] = lines
+    assert (succeeded["event"], succeeded["log_level"]) == ("deliveries.succeeded", "info")
+    assert (succeeded["count"], succeeded["subscription"]) == (8, "audit_log")
+    assert succeeded["event_ids"] == [str(each.event_id) for each in receipts if each.outcome == "succeeded"]
+    assert succeeded["correlation_ids"] == ["test"] * 8
+    assert [(line["event"], line["correlation_id"]) for line in failed] == [("delivery.failed", "test")] * 2
+    assert len({line["event_id"] for line in failed}) == 2
+
+
+def test_one_event_that_cannot_be_read_is_refused_and_one_that_is_not_ours_left_out(
+    redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    reader = ReceiptReader(redis_client, "test")
+    reader.read(wait=0.001)
+    unknown, foreign = item(1), item(2)
+    unknown["event"] = {**unknown["event"], "dataschema": "urn:else:1"}  # type: ignore[dict-item]
+    foreign["event"] = {"id": "no id", "dataschema": "urn:else:1"}
+    heard: list[Delivery] = []
+    broker = HeraldBroker(redis_server.url)
+    actor = subscribe_group(broker, AUDIT_LOG, heard.extend, receipts=redis_client)
+
+    actor.fn([unknown, foreign, {}, item(3)])
+    broker.client.close()
+
+    assert [each.event.subject for each in heard] == ["users/3"]
+    assert sorted(each.outcome for each in reader.read(wait=1)[1]) == ["failed", "started", "succeeded"]
+
+
+def test_a_message_costs_two_entries_of_the_stream_however_many_its_events(
+    consumed: Consumed, redis_client: Any
+) -> None:
+    consumed(lambda deliveries: ((each, None) for each in deliveries), 50)
+
+    entries = [fields[b"receipts"] for _, fields in redis_client.xrange("herald:receipts")]
+    assert len(entries) == 2
+    assert sum(map(len, entries)) < 50 * 100

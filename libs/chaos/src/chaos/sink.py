@@ -1,9 +1,11 @@
 """An SMTP server that keeps what it accepts, and misbehaves when told to."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from uuid import UUID
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -11,6 +13,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from devstack.ports import free_port
 
 Answer = Callable[[str], str | None]
+
+_MESSAGE_ID = re.compile(rb"^Message-ID: <welcome_email\.([0-9a-f-]{36})@", re.MULTILINE)
 
 
 class Sink:
@@ -44,6 +48,11 @@ class Sink:
     def mails(self) -> list[EmailMessage]:
         """The accepted mails, each with its envelope's recipient as X-Recipient."""
         return [_read(recipient, content) for recipient, content in self.accepted]
+
+    def events(self) -> set[UUID]:
+        """Return the events whose welcome emails were accepted, by their Message-ID."""
+        found = (_MESSAGE_ID.search(content) for _, content in list(self.accepted))
+        return {UUID(match[1].decode()) for match in found if match}
 
     def start(self) -> None:
         """Listen."""

@@ -48,7 +48,7 @@ WELCOME_EMAIL = Subscription(
     name="welcome_email",
     event_type=UserRegistered.event_type,
     queue="notifier",
-    group_size=10,
+    group_size=30,
     retry=RetryPolicy(max_attempts=300, first_delay=1, max_delay=300),  # about a day
 )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from messaging.errors import (
     ConfigurationError,
+    HandedBack,
     MessagingError,
     PermanentError,
     RetryLater,
@@ -19,27 +20,33 @@ from messaging.outbox import publish
 if TYPE_CHECKING:
     from messaging.broker import HeraldBroker
     from messaging.message import Delivery
-    from messaging.subscriber import subscribe, subscribe_group
+    from messaging.outcomes import Settled
+    from messaging.subscriber import subscribe, subscribe_group, subscribe_settling
 
 __all__ = [
     "ConfigurationError",
     "Delivery",
+    "HandedBack",
     "HeraldBroker",
     "MessagingError",
     "PermanentError",
     "RetryLater",
+    "Settled",
     "TransientError",
     "UncertainError",
     "publish",
     "subscribe",
     "subscribe_group",
+    "subscribe_settling",
 ]
 
 _CONSUMING = {
     "Delivery": "messaging.message",
     "HeraldBroker": "messaging.broker",
+    "Settled": "messaging.outcomes",
     "subscribe": "messaging.subscriber",
     "subscribe_group": "messaging.subscriber",
+    "subscribe_settling": "messaging.subscriber",
 }
 
 

@@ -30,3 +30,17 @@ class RetryLater(TransientError):
     def __init__(self, message: str, after: float) -> None:
         super().__init__(message)
         self.after = min(after, MAX_AFTER) if after > 0 else 0.0
+
+
+class HandedBack(MessagingError):
+    """The worker was stopped before it came to this delivery. Nothing to do: it goes to another worker."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
+class Unsettled(MessagingError):
+    """The handler ended without a word about this delivery. It is tried again; mend the handler."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)

@@ -7,26 +7,17 @@ The stream holds what no relay has applied yet: an entry goes when its receipts 
 died with is taken over first, and whatever else happens `report` keeps no more than about a million.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import Literal, get_args
-from uuid import UUID
+from collections.abc import Iterable, Sequence
 
 import redis
 
 from messaging import transport
-from messaging.errors import MAX_AFTER
+from messaging.receipt_format import OUTCOMES, Outcome, Receipt, clean, decode, describe, encode
 
-Outcome = Literal["started", "handed_back", "retry", "failed", "uncertain", "succeeded"]
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-"""By weight: where one dispatch has several, as when a message came twice, the last of these is what counts."""
+__all__ = ["OUTCOMES", "Outcome", "Receipt", "ReceiptReader", "clean", "describe", "forget_readers", "report"]
 
 GROUP = "relay"
 MAX_UNREAD = 1_000_000
-MAX_ERROR = 500
-MAX_DISPATCH = 2**31 - 1
 
 _DONE = transport.Script("""
 -- Acknowledge entries and delete them: both, or an acknowledged one would stay for ever. A script, because a full Redis
@@ -54,50 +45,13 @@ return removed
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """One delivery's news. `dispatch` is the fencing token: which enqueueing of the delivery this is about.
-
-    `after`: seconds until the next attempt, where the handler knows better than the retry policy; up to 30 days.
-    Whatever isn't so is a ValueError, so that one bad receipt never spoils the statement that applies many.
-    """
-
-    event_id: UUID
-    subscription: str
-    dispatch: int
-    outcome: Outcome
-    error: str | None = None
-    after: float | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what PostgreSQL would refuse."""
-        if self.outcome not in OUTCOMES or type(self.dispatch) is not int or not 0 <= self.dispatch <= MAX_DISPATCH:
-            raise ValueError(f"not a receipt: outcome {self.outcome!r}, dispatch {self.dispatch!r}")
-        if self.after is not None and not 0 <= self.after <= MAX_AFTER:
-            raise ValueError(f"not a receipt: after {self.after!r}")
-        for text in (self.subscription, self.error or ""):
-            if not isinstance(text, str) or clean(text) != text:
-                raise ValueError("not a receipt: text that PostgreSQL can't store")
-
-
-def clean(text: str) -> str:
-    """Return text as PostgreSQL can store it, of at most 500 characters."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()[:MAX_ERROR]
-
-
-def describe(error: BaseException) -> str:
-    """Tell an error so that PostgreSQL can store it, in at most 500 characters."""
-    return clean(f"{type(error).__name__}: {error}")
-
-
 def report(client: redis.Redis, receipts: Sequence[Receipt]) -> None:
     """Send receipts as one entry of the stream.
 
     Raises:
         redis.RedisError: Redis is not to be had. The caller may go on: receipts can be lost.
     """
-    entry = json.dumps([asdict(receipt) | {"event_id": str(receipt.event_id)} for receipt in receipts])
-    client.xadd(transport.RECEIPTS, {"receipts": entry}, maxlen=MAX_UNREAD, approximate=True)
+    client.xadd(transport.RECEIPTS, {"receipts": encode(receipts)}, maxlen=MAX_UNREAD, approximate=True)
 
 
 def forget_readers(client: redis.Redis, *, idle: float) -> int:
@@ -166,15 +120,4 @@ def _entries(found: object) -> Entries:
 def _parse(entries: Entries) -> tuple[list[bytes], list[Receipt]]:
     """Read entries. Redis 6.2 claims even what the stream has lost to its limit: that is nothing, without an id."""
     ids = [entry_id for entry_id, _ in entries if entry_id is not None]
-    return ids, [receipt for _, fields in entries if fields for receipt in _receipts(fields)]
-
-
-def _receipts(fields: dict[bytes, bytes]) -> Iterator[Receipt]:
-    """Read one entry; what can't be read is as good as lost, so it is dropped."""
-    try:
-        news = json.loads(fields[b"receipts"])
-    except (KeyError, ValueError):
-        return
-    for each in news:
-        with suppress(KeyError, TypeError, ValueError):
-            yield Receipt(**{**each, "event_id": UUID(str(each["event_id"]))})
+    return ids, [receipt for _, fields in entries if fields for receipt in decode(fields.get(b"receipts", b""))]

@@ -3,9 +3,11 @@
 The actor checks the contract, reports `started`, calls the function and reports how each event ended. It never
 raises: a transient error is the relay's to schedule, and one bad event never takes its neighbours down.
 Nothing is swallowed: each delivery of a message gets exactly one outcome.
+
+There are three shapes of a function: for one delivery, for a group that is all or nothing, and for a group of which
+each is settled by itself.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,15 +20,18 @@ import redis
 import structlog
 
 from contracts import ContractError, Subscription
-from messaging import message
+from messaging import message, outcomes
 from messaging.broker import HeraldBroker
-from messaging.errors import MessagingError, PermanentError, RetryLater, TransientError, UncertainError
-from messaging.message import Delivery, Reference
-from messaging.receipts import Outcome, Receipt, describe, report
+from messaging.errors import HandedBack, TransientError, Unsettled
+from messaging.message import Delivery
+from messaging.outcomes import Settled
+from messaging.receipts import Receipt, describe
 
 Handler = Callable[[Delivery], None]
 GroupHandler = Callable[[Sequence[Delivery]], None]
+SettlingHandler = Callable[[Sequence[Delivery]], Iterator[Settled]]
 Batch = Sequence[Mapping[str, Any]]
+Actor = dramatiq.Actor[[Batch], None]
 
 REPORT_EVERY = 0.25
 """Seconds after which outcomes of a long batch are reported before it ends."""
@@ -34,21 +39,10 @@ REPORT_EVERY = 0.25
 AWAY = {"08", "53", "57"}
 """SQLSTATE classes that are PostgreSQL's state and no statement's fault: connection, resources, operator."""
 
-
-class HandedBack(MessagingError):
-    """The worker was stopped before it came to this delivery. Nothing to do: it goes to another worker."""
-
-
 log: structlog.stdlib.BoundLogger = structlog.get_logger("subscriber")
 
 
-def subscribe(
-    broker: HeraldBroker,
-    subscription: Subscription,
-    handler: Handler,
-    *,
-    receipts: redis.Redis,
-) -> dramatiq.Actor[[Batch], None]:
+def subscribe(broker: HeraldBroker, subscription: Subscription, handler: Handler, *, receipts: redis.Redis) -> Actor:
     """Declare the actor that calls `handler` once for each delivery. `receipts`: where to report."""
     return _declare(
         broker, subscription, lambda deliveries: _one_by_one(handler, deliveries, broker.stopping), receipts
@@ -56,12 +50,8 @@ def subscribe(
 
 
 def subscribe_group(
-    broker: HeraldBroker,
-    subscription: Subscription,
-    handler: GroupHandler,
-    *,
-    receipts: redis.Redis,
-) -> dramatiq.Actor[[Batch], None]:
+    broker: HeraldBroker, subscription: Subscription, handler: GroupHandler, *, receipts: redis.Redis
+) -> Actor:
     """Declare the actor that calls `handler` with all deliveries of a message at once.
 
     A group that raises is tried again one by one, so the handler must be idempotent and do all or nothing.
@@ -69,26 +59,34 @@ def subscribe_group(
     return _declare(broker, subscription, lambda deliveries: _as_group(handler, deliveries, broker.stopping), receipts)
 
 
-Results = Iterator[tuple[Delivery, BaseException | None]]
+def subscribe_settling(
+    broker: HeraldBroker, subscription: Subscription, handler: SettlingHandler, *, receipts: redis.Redis
+) -> Actor:
+    """Declare the actor that calls `handler` with all deliveries of a message, of which it settles each by itself.
+
+    It yields each delivery, in any order, with what became of it: None, or what `subscribe`'s handler would raise. When
+    the worker stops it yields HandedBack for what it hasn't begun. What it leaves out is tried again.
+    """
+    return _declare(broker, subscription, lambda deliveries: _settling(handler, deliveries), receipts)
 
 
 def _declare(
     broker: HeraldBroker,
     subscription: Subscription,
-    handle: Callable[[Sequence[Delivery]], Results],
+    handle: Callable[[Sequence[Delivery]], Iterator[Settled]],
     client: redis.Redis,
-) -> dramatiq.Actor[[Batch], None]:
+) -> Actor:
     def consume(batch: Batch) -> None:
         opened, refused = _open(subscription.name, batch)
-        _report(client, [*refused, *(_receipt(each, "started") for each in opened)])
-        outcomes: list[Receipt] = []
+        outcomes.send(client, [*refused, *outcomes.begun(opened)])
+        settled: list[Settled] = []
         reported = time.monotonic()
-        for delivery, error in handle(opened):
-            outcomes.append(_outcome(delivery, error))
+        for each in handle(opened):
+            settled.append(each)
             if time.monotonic() - reported > REPORT_EVERY:
-                _report(client, outcomes)
-                outcomes, reported = [], time.monotonic()
-        _report(client, outcomes)
+                outcomes.send(client, outcomes.ended(settled))
+                settled, reported = [], time.monotonic()
+        outcomes.send(client, outcomes.ended(settled))
 
     declare = dramatiq.actor(
         broker=broker,
@@ -104,34 +102,46 @@ def _open(subscription: str, batch: Batch) -> tuple[list[Delivery], list[Receipt
     opened, refused = [], []
     for item in batch:
         try:
-            reference = message.reference(subscription, item)
-            opened.append(message.open_item(subscription, item))
-        except ContractError as error:
-            refused.append(_refusal(reference, error))
+            try:
+                opened.append(message.open_item(subscription, item))
+            except ContractError as error:
+                refused.append(outcomes.refused(subscription, item, error))
         except message.MALFORMED as error:
             log.warning("message.not_ours", subscription=subscription, error=describe(error))
     return opened, refused
 
 
-def _one_by_one(handler: Handler, deliveries: Iterable[Delivery], stopping: threading.Event) -> Results:
+def _one_by_one(handler: Handler, deliveries: Iterable[Delivery], stopping: threading.Event) -> Iterator[Settled]:
     for delivery in deliveries:
         event = delivery.event
         with structlog.contextvars.bound_contextvars(
             event_id=str(event.id), correlation_id=event.correlationid, subscription=delivery.subscription
         ):
-            yield (
-                delivery,
-                HandedBack(HandedBack.__doc__) if stopping.is_set() else _attempt(partial(handler, delivery)),
-            )
+            yield delivery, HandedBack() if stopping.is_set() else _attempt(partial(handler, delivery))
 
 
-def _as_group(handler: GroupHandler, deliveries: Sequence[Delivery], stopping: threading.Event) -> Results:
+def _as_group(handler: GroupHandler, deliveries: Sequence[Delivery], stopping: threading.Event) -> Iterator[Settled]:
     """Handle all at once; if one of them spoils it, one by one, but not if the world is out of order for all."""
     error = _attempt(partial(handler, deliveries))
     if error is None or len(deliveries) == 1 or _is_outage(error):
         yield from ((delivery, error) for delivery in deliveries)
     else:
         yield from _one_by_one(lambda one: handler([one]), deliveries, stopping)
+
+
+def _settling(handler: SettlingHandler, deliveries: Sequence[Delivery]) -> Iterator[Settled]:
+    """Take what the handler settles, once each; what it left out, or broke off before, ends as it ended."""
+    left = {id(delivery): delivery for delivery in deliveries}
+    end: BaseException = Unsettled()
+    try:
+        for delivery, error in handler(deliveries):
+            if left.pop(id(delivery), None):
+                yield delivery, error
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # as in _attempt
+        end = error
+    yield from ((delivery, end) for delivery in left.values())
 
 
 def _is_outage(error: BaseException) -> bool:
@@ -148,57 +158,3 @@ def _attempt(call: Callable[[], None]) -> BaseException | None:
     except BaseException as error:  # returned, classified and reported
         return error
     return None
-
-
-def _outcome(delivery: Delivery, error: BaseException | None) -> Receipt:
-    outcome = _classify(error)
-    fields = {
-        "event_id": str(delivery.event.id),
-        "correlation_id": delivery.event.correlationid,
-        "subscription": delivery.subscription,
-        "dispatch": delivery.dispatch,
-    }
-    if error is None:
-        log.info("delivery.succeeded", **fields)
-        return _receipt(delivery, "succeeded")
-    level = logging.INFO if isinstance(error, RetryLater | HandedBack) else logging.WARNING
-    log.log(level, f"delivery.{outcome}", error=describe(error), exc_info=_traceback(error), **fields)
-    return _receipt(delivery, outcome, describe(error), error.after if isinstance(error, RetryLater) else None)
-
-
-def _classify(error: BaseException | None) -> Outcome:
-    match error:
-        case None:
-            return "succeeded"
-        case PermanentError():
-            return "failed"
-        case UncertainError():
-            return "uncertain"
-        case HandedBack():
-            return "handed_back"
-        case _:
-            return "retry"
-
-
-def _traceback(error: BaseException) -> BaseException | None:
-    """Show where an error came from, unless the handler raised it to say how the attempt ended."""
-    return None if isinstance(error, MessagingError) else error
-
-
-def _refusal(reference: Reference, error: ContractError) -> Receipt:
-    log.error("delivery.refused", event_id=str(reference.event_id), error=describe(error))
-    return Receipt(reference.event_id, reference.subscription, reference.dispatch, "failed", describe(error))
-
-
-def _receipt(delivery: Delivery, outcome: Outcome, error: str | None = None, after: float | None = None) -> Receipt:
-    return Receipt(delivery.event.id, delivery.subscription, delivery.dispatch, outcome, error, after)
-
-
-def _report(client: redis.Redis, receipts: Sequence[Receipt]) -> None:
-    """Report, and go on if Redis is away: the lease and the handler's idempotency cover a lost receipt."""
-    if not receipts:
-        return
-    try:
-        report(client, receipts)
-    except redis.RedisError as error:
-        log.warning("receipts.lost", count=len(receipts), error=describe(error))

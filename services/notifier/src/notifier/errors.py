@@ -18,12 +18,20 @@ class SenderInvalid(NotifierError, ConfigurationError):
     """The mail's sender is not one address. Write it like 'Herald <hello@example.org>'."""
 
 
+class TemplateUnfit(NotifierError, ConfigurationError):
+    """A template does more with the name than to insert it. Take that out, or let `notifier.forms` do it."""
+
+
 class MailRefused(NotifierError, PermanentError):
     """The mail server refuses this mail for good. Mend what its reply names, then retry the delivery."""
 
 
 class MailDeferred(NotifierError, TransientError):
     """The mail was certainly not accepted. It is tried again; should that last, see SMTP_URL."""
+
+
+class ServerAway(MailDeferred):
+    """There is no connection to the mail server. It is tried again; should that last, see SMTP_URL."""
 
 
 class MailUncertain(NotifierError, UncertainError):

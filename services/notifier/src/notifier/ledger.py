@@ -1,85 +1,85 @@
 """The ledger of emails: claim, send, record. It makes a mail that is already sent, or being sent, stay single.
 
-Between the server's 250 and `record` is the one window in which nobody can know whether a mail went out. A claim
+Between the server's 250 and the record is the one window in which nobody can know whether a mail went out. A claim
 that its attempt never settled ran into it, or died before; when it expires the operator's choice decides:
 `resend` sends again (at least once), `hold` reports it as uncertain (at most once) until somebody asks for it. Even
 `resend` asks somebody after three times without an answer: a server that is only slow would go on for ever.
 Claims expire by the database's clock; whoever holds one sends within the time that was left when it asked for it.
+
+Every statement is for many mails, and does nothing more when it is repeated: its answer may have got lost.
 """
 
 import threading
-import time
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, LiteralString
 from uuid import UUID, uuid4
 
-import psycopg
-import structlog
-
 from messaging import RetryLater
 from messaging.database import Pool
-from notifier.errors import ClaimLost, MailHeld
+from notifier.errors import MailHeld
 
 Uncertain = Literal["resend", "hold"]
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger("notifier")
 
 MAX_DOUBTS = 3
 """Sent so often without an answer, a mail waits for an operator even under `resend`."""
 
-_CLAIM: LiteralString = """
--- Claim a mail nobody has begun, or one whose claim has run out: in `resend` until there have been three doubts, and in
--- `hold` only when an operator has asked for it again, which makes a new generation. What is sent is never claimed.
-INSERT INTO emails (event_id, kind, state, claim, claimed_until, generation)
-VALUES (%(event_id)s, %(kind)s, 'sending', %(token)s, now() + make_interval(secs => %(lease)s), %(generation)s)
-ON CONFLICT (event_id, kind) DO UPDATE
-SET state = 'sending', claim = excluded.claim, claimed_until = excluded.claimed_until,
-    doubts = CASE WHEN emails.generation < excluded.generation THEN 0 ELSE emails.doubts END,
-    generation = excluded.generation
-WHERE emails.state <> 'sent' AND emails.claimed_until <= now()
-    AND (emails.generation < excluded.generation OR %(resend)s AND emails.doubts < %(max_doubts)s)
-RETURNING claim
+_SETTLE: LiteralString = """
+-- One round trip and one commit for a round of mails: record what is sent, prolong the claims of what isn't yet, if
+-- they are still ours, and claim the next. Claimed is a mail nobody has begun, or one whose claim has run out: in
+-- `resend` until there have been three doubts, and in `hold` only when an operator has asked for it again, which makes
+-- a new generation. What is sent is never claimed. Sorted, so that attempts that overlap wait and don't deadlock.
+WITH held AS (
+    UPDATE emails
+    SET state = CASE WHEN news.sent THEN 'sent' ELSE state END,
+        sent_at = CASE WHEN news.sent THEN coalesce(sent_at, now()) END,
+        claimed_until = CASE WHEN news.sent THEN claimed_until ELSE now() + make_interval(secs => %(lease)s) END
+    FROM unnest(%(held)s::uuid[], %(sent)s::bool[]) AS news (event_id, sent)
+    WHERE emails.event_id = news.event_id AND kind = %(kind)s AND claim = %(token)s
+        AND (news.sent OR state = 'sending')
+    RETURNING emails.event_id
+), claimed AS (
+    INSERT INTO emails (event_id, kind, state, claim, claimed_until, generation)
+    SELECT event_id, %(kind)s, 'sending', %(token)s, now() + make_interval(secs => %(lease)s), generation
+    FROM unnest(%(wanted)s::uuid[], %(generations)s::int[]) AS wanted (event_id, generation) ORDER BY event_id
+    ON CONFLICT (event_id, kind) DO UPDATE
+    SET state = 'sending', claim = excluded.claim, claimed_until = excluded.claimed_until,
+        doubts = CASE WHEN emails.generation < excluded.generation THEN 0 ELSE emails.doubts END,
+        generation = excluded.generation
+    WHERE emails.state <> 'sent' AND (emails.claim = excluded.claim OR emails.claimed_until <= now()
+        AND (emails.generation < excluded.generation OR %(resend)s AND emails.doubts < %(max_doubts)s))
+    RETURNING event_id
+)
+SELECT event_id FROM held UNION ALL SELECT event_id FROM claimed
 """
 
 _LOOK: LiteralString = """
--- Why the claim failed: what state it is in, and for how many seconds somebody else has it.
-SELECT state, extract(epoch FROM claimed_until - now())::float8 FROM emails
-WHERE event_id = %(event_id)s AND kind = %(kind)s
-"""
-
-_RECORD: LiteralString = """
--- Sent, if the claim is still ours.
-UPDATE emails SET state = 'sent', sent_at = now()
-WHERE event_id = %(event_id)s AND kind = %(kind)s AND claim = %(token)s
+-- Why claims failed: what state the mails are in, and for how many seconds somebody else has them.
+SELECT event_id, state, extract(epoch FROM claimed_until - now())::float8 FROM emails
+WHERE event_id = ANY (%(event_ids)s) AND kind = %(kind)s
 """
 
 _DOUBT: LiteralString = """
 -- Nobody can know. The claim is over, so that another attempt can have it, or an operator's retry.
 UPDATE emails SET state = 'uncertain', doubts = doubts + 1, claimed_until = now()
-WHERE event_id = %(event_id)s AND kind = %(kind)s AND state = 'sending'
+WHERE event_id = ANY (%(event_ids)s) AND kind = %(kind)s AND state = 'sending'
     AND (claim = %(token)s OR claimed_until <= now())
-RETURNING doubts
+RETURNING event_id, doubts
 """
 
 _RELEASE: LiteralString = """
 -- Certainly not sent: as if never begun.
-DELETE FROM emails WHERE event_id = %(event_id)s AND kind = %(kind)s AND claim = %(token)s AND state = 'sending'
+DELETE FROM emails
+WHERE event_id = ANY (%(event_ids)s) AND kind = %(kind)s AND claim = %(token)s AND state = 'sending'
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to send one mail, until it expires: `until`, on this process' monotonic clock, at the latest."""
+    """One attempt's right to send mails of one kind: by the token it knows which are its own."""
 
-    event_id: UUID
     kind: str
-    token: UUID
-    until: float
-
-    @property
-    def seconds_left(self) -> float:
-        """How long it lasts from now."""
-        return self.until - time.monotonic()
+    token: UUID = field(default_factory=uuid4)
 
 
 class Ledger:
@@ -89,70 +89,69 @@ class Ledger:
     """
 
     def __init__(self, pool: Pool, *, uncertain: Uncertain, lease: float, stopping: threading.Event) -> None:
-        self._stopping = stopping
+        self.lease = lease
+        self.stopping = stopping
         self._pool = pool
         self._uncertain = uncertain
-        self._lease = lease
 
-    def claim(self, event_id: UUID, kind: str, generation: int) -> Claim | None:
-        """Claim a mail; None, if it is sent already.
+    def settle(
+        self,
+        claim: Claim,
+        *,
+        sent: Collection[UUID] = (),
+        kept: Collection[UUID] = (),
+        wanted: Mapping[UUID, int] | None = None,
+        timeout: float | None = None,
+    ) -> set[UUID]:
+        """Record mails, keep the claims of others, and claim more; return the events of which all that was granted.
 
-        Raises:
-            RetryLater: another attempt has it right now.
-            MailHeld: it may have been sent, and an operator decides.
+        `wanted`: with the generation of each. `timeout`: seconds to wait for a connection, if not the pool's.
         """
-        claim = Claim(event_id, kind, uuid4(), time.monotonic() + self._lease)
-        resend = self._uncertain == "resend"
-        given = {"generation": generation, "lease": self._lease, "resend": resend, "max_doubts": MAX_DOUBTS}
+        new = wanted or {}
+        given = {
+            **_own(claim),
+            "held": [*sent, *kept],
+            "sent": [True] * len(sent) + [False] * len(kept),
+            "wanted": list(new),
+            "generations": list(new.values()),
+            "lease": self.lease,
+            "resend": self._uncertain == "resend",
+            "max_doubts": MAX_DOUBTS,
+        }
+        with self._pool.connection(timeout) as connection:
+            return {row[0] for row in connection.execute(_SETTLE, given)}
+
+    def look(self, claim: Claim, event_ids: Collection[UUID]) -> dict[UUID, RetryLater | MailHeld | None]:
+        """Tell why mails can't be claimed: None, if sent already; another attempt has it; or an operator decides."""
         with self._pool.connection() as connection:
-            if connection.execute(_CLAIM, _key(claim) | given).fetchone():
-                return claim
-            state, seconds = connection.execute(_LOOK, _key(claim)).fetchone() or ("released", 0.0)
-        if state == "sent":
-            return None
-        if state == "released" or seconds > 0:
-            raise RetryLater(
-                "another attempt has claimed this mail, and is sending it or died with it",
-                after=max(0.0, seconds) + 0.1,
-            )
-        self._execute(_DOUBT, claim)
-        raise MailHeld("an earlier attempt ended without a word: it may have been sent")
+            found = connection.execute(_LOOK, _own(claim) | {"event_ids": list(event_ids)}).fetchall()
+        states = {event_id: (state, seconds) for event_id, state, seconds in found}
+        fates = {each: _fate(*states.get(each, ("released", 0.0))) for each in event_ids}
+        held = [each for each, fate in fates.items() if isinstance(fate, MailHeld)]
+        if held:
+            self.doubt(claim, held)
+        return fates
 
-    def record(self, claim: Claim, *, patience: float = 300.0) -> None:
-        """Write down that the mail is sent, trying for `patience` seconds: PostgreSQL away mustn't repeat it.
-
-        Nobody else tries meanwhile: the message stays in this worker's hands, and its heart beats.
-
-        Raises:
-            ClaimLost: this attempt was stopped for so long that another has taken over.
-        """
-        deadline = time.monotonic() + patience
-        while True:
-            try:
-                recorded = self._execute(_RECORD, claim)
-                break
-            except psycopg.OperationalError:
-                if time.monotonic() > deadline or self._stopping.is_set():
-                    log.warning("mail.sent_but_not_recorded", event_id=str(claim.event_id))
-                    return  # sent it is: the receipt says so, and only if that is lost too is it in doubt
-                time.sleep(0.2)
-        if not recorded:
-            raise ClaimLost("the mail was sent after its claim had run out; another attempt has it now")
-
-    def doubt(self, claim: Claim) -> bool:
-        """Note that the mail may have been sent, and return whether to send it again later without asking anyone."""
+    def doubt(self, claim: Claim, event_ids: Collection[UUID]) -> set[UUID]:
+        """Note that mails may have been sent; return those to send again later without asking anyone."""
         with self._pool.connection() as connection:
-            row = connection.execute(_DOUBT, _key(claim)).fetchone()
-        return self._uncertain == "resend" and row is not None and row[0] < MAX_DOUBTS
+            doubts = connection.execute(_DOUBT, _own(claim) | {"event_ids": list(event_ids)}).fetchall()
+        return {event_id for event_id, count in doubts if self._uncertain == "resend" and count < MAX_DOUBTS}
 
-    def release(self, claim: Claim) -> None:
-        """Give the claim back: the mail was certainly not sent."""
-        self._execute(_RELEASE, claim)
-
-    def _execute(self, statement: LiteralString, claim: Claim) -> int:
+    def release(self, claim: Claim, event_ids: Collection[UUID]) -> None:
+        """Give claims back: the mails were certainly not sent."""
         with self._pool.connection() as connection:
-            return connection.execute(statement, _key(claim)).rowcount
+            connection.execute(_RELEASE, _own(claim) | {"event_ids": list(event_ids)})
 
 
-def _key(claim: Claim) -> dict[str, object]:
-    return {"event_id": claim.event_id, "kind": claim.kind, "token": claim.token}
+def _own(claim: Claim) -> dict[str, object]:
+    return {"kind": claim.kind, "token": claim.token}
+
+
+def _fate(state: str, seconds: float) -> RetryLater | MailHeld | None:
+    if state == "sent":
+        return None
+    if state == "released" or seconds > 0:
+        reason = "another attempt has claimed this mail, and is sending it or died with it"
+        return RetryLater(reason, after=max(0.0, seconds) + 0.1)
+    return MailHeld("an earlier attempt ended without a word: it may have been sent")

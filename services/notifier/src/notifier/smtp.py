@@ -10,11 +10,12 @@ import time
 
 from notifier.email import Mail
 from notifier.errors import MailDeferred, MailRefused
-from notifier.smtp_connection import Deadline, tls_context
+from notifier.smtp_connection import tls_context
+from notifier.smtp_deadline import Deadline, Errand
 from notifier.smtp_session import Session, open_session
 from notifier.smtp_url import SmtpSettings
 
-__all__ = ["Mailer", "SmtpSettings"]
+__all__ = ["Errand", "Mailer", "SmtpSettings"]
 
 
 class _Kept(threading.local):
@@ -37,15 +38,17 @@ class Mailer:
         self._open: set[Session] = set()
         self._lock = threading.Lock()
 
-    def send(self, mail: Mail, *, within: float = math.inf) -> None:
+    def send(self, mail: Mail, *, within: float = math.inf, errand: Errand | None = None) -> None:
         """Send one mail, `within` so many seconds at most; on return the server has accepted it.
+
+        `errand`: what to do meanwhile, if the server takes its time; and before a new connection is made, which may.
 
         Raises:
             MailRefused: the server refuses this mail for good.
-            MailDeferred: certainly not accepted; try again later.
+            MailDeferred: certainly not accepted; try again later. ServerAway: nor would any other mail be.
             MailUncertain: sent, but nobody can know whether it was accepted.
         """
-        deadline = Deadline(min(self._timeout, within))
+        deadline = Deadline(min(self._timeout, within), errand)
         try:
             self._begin(mail, deadline).finish(mail)
         except BaseException as error:  # a worker's time limit interrupts with a BaseException
@@ -78,6 +81,7 @@ class Mailer:
         return session
 
     def _connect(self, deadline: Deadline) -> Session:
+        deadline.before_long()
         session = open_session(self._settings, self._tls, deadline)
         self._kept.session = session
         with self._lock:

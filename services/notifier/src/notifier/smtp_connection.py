@@ -9,33 +9,15 @@ import io
 import smtplib
 import socket
 import ssl
-import time
 from typing import TYPE_CHECKING
 
+from notifier.smtp_deadline import Deadline
 from notifier.smtp_url import SmtpSettings
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 _READY = 220
-
-
-class Deadline:
-    """A moment by which a whole conversation must be over."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Give the seconds that remain, always more than 0.
-
-        Raises:
-            TimeoutError: none remain.
-        """
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the mail server took too long")
-        return left
 
 
 class Connection(smtplib.SMTP):
@@ -56,11 +38,11 @@ class Connection(smtplib.SMTP):
             self.close()
             raise
 
-    def timed_socket(self) -> socket.socket:
-        """Give the socket, set to wait no longer than the deadline."""
+    def timed_socket(self, seconds: float | None = None) -> socket.socket:
+        """Give the socket, set to wait for so many seconds, or no longer than the deadline."""
         if self.sock is None:
             raise smtplib.SMTPServerDisconnected("the connection is closed")
-        self.sock.settimeout(self.deadline.left())
+        self.sock.settimeout(self.deadline.left() if seconds is None else seconds)
         return self.sock
 
     def send(self, s: "ReadableBuffer | str") -> None:
@@ -128,7 +110,13 @@ class _Replies(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        return self._connection.timed_socket().recv_into(buffer)
+        """Wait for the server until the deadline, and do what falls due meanwhile."""
+        while True:
+            sock = self._connection.timed_socket(self._connection.deadline.patience())
+            try:
+                return sock.recv_into(buffer)
+            except TimeoutError:
+                continue  # an errand is due, or the deadline is over: patience() knows
 
 
 def tls_context(settings: SmtpSettings) -> ssl.SSLContext:

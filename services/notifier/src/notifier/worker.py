@@ -1,11 +1,11 @@
 """Dramatiq's entry point: `dramatiq notifier.worker`."""
 
-from typing import cast
+from collections.abc import Iterator, Sequence
 
 import dramatiq
 
-from contracts import WELCOME_EMAIL, Event, UserRegistered
-from messaging import Delivery, HeraldBroker, logs, settings, subscribe, transport
+from contracts import WELCOME_EMAIL
+from messaging import Delivery, HeraldBroker, Settled, logs, settings, subscribe_settling, transport
 from messaging.database import open_pool
 from notifier import handlers
 from notifier.ledger import Ledger
@@ -25,10 +25,9 @@ ledger = Ledger(
 )
 
 
-def welcome_email(delivery: Delivery) -> None:
-    """Send the welcome email of one registration."""
-    event = cast(Event[UserRegistered], delivery.event)
-    handlers.send_welcome_email(event, delivery.generation, ledger=ledger, mailer=mailer, sender=config.mail_from)
+def welcome_email(deliveries: Sequence[Delivery]) -> Iterator[Settled]:
+    """Send the welcome emails of a group of registrations."""
+    return handlers.send_welcome_emails(deliveries, ledger=ledger, mailer=mailer, sender=config.mail_from)
 
 
-subscribe(broker, WELCOME_EMAIL, welcome_email, receipts=transport.connect(config.redis_url))
+subscribe_settling(broker, WELCOME_EMAIL, welcome_email, receipts=transport.connect(config.redis_url))

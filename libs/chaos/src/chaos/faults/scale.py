@@ -25,7 +25,7 @@ class Scale(Fault):
         trial.strike_now()
         for name in self._added():
             trial.system.add(name, name.partition("-")[0])
-        trial.system.until(lambda: all(trial.system.log(name).count("delivery.succeeded") for name in self._added()))
+        trial.system.until(lambda: all(trial.system.log(name).count("deliveries.succeeded") for name in self._added()))
         leaving = [[worker, f"{worker}-2", f"{worker}-3"] for worker in WORKERS]
         for names in zip(*(trial.dice.sample(each, 3) for each in leaving), strict=True):
             with ThreadPoolExecutor(len(names)) as threads:
@@ -61,7 +61,7 @@ class Clocks(Fault):
     def strike(self, trial: Trial) -> None:
         trial.system.add("notifier-2", "notifier", "clock:-600")
         trial.wait_for_share(trial.dice.uniform(0.2, 0.4))
-        trial.system.until(lambda: trial.system.log("notifier-2").count("delivery.succeeded") > 0)
+        trial.system.until(lambda: trial.system.log("notifier-2").count("deliveries.succeeded") > 0)
         slow: set[str] = set()
         trial.system.sink.delay = partial(_slow_for_some, slow)  # their claims live when they are enqueued again
         trial.system.until(lambda: len(slow) == SLOW)

@@ -8,18 +8,20 @@ from chaos.fault import Fault, Trial
 from chaos.faults.deaths import Deaths
 from chaos.ledger import Ledger
 from chaos.system import SENDING
+from notifier.attempt import AT_ONCE
 
 THREADS = 8
-"""Of a worker: so many mails can be in flight in it."""
+"""Of a worker: each sends one mail at a time, and has ten claimed and not recorded at most."""
 
 
 class KillNotifier(Deaths):
-    """The notifier dies once, with mails claimed."""
+    """The notifier dies once, with mails claimed, some of which may have been accepted."""
 
     process = "notifier"
 
     def look(self, trial: Trial) -> None:
-        self._in_flight = len(trial.system.sending())
+        claimed = trial.system.sending()
+        self._in_flight, self._accepted = len(claimed), len(claimed & trial.system.sink.events())
 
 
 class KillNotifierBeforeSend(KillNotifier):
@@ -33,6 +35,7 @@ class KillNotifierBeforeSend(KillNotifier):
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         super().judge(trial, ledger)
         ledger.expect(self._in_flight > 0, "no mail was claimed when it died")
+        ledger.expect(not self._accepted, f"{self._accepted} were sent when it died")
         ledger.figure = f"{self._in_flight} claimed and not sent, D = {ledger.duplicate_mails}"
 
 
@@ -49,16 +52,16 @@ class KillNotifierAfterSend(KillNotifier):
         self.environment = {"NOTIFIER_UNCERTAIN": choice}
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
-        k, d, held = self._in_flight, ledger.duplicate_mails, ledger.uncertain
-        ledger.expect(0 < k <= THREADS, f"{k} in flight when it died")
+        k, sent, d, held = self._in_flight, self._accepted, ledger.duplicate_mails, ledger.uncertain
+        ledger.expect(0 < sent <= k <= THREADS * AT_ONCE, f"{k} claimed and {sent} sent when it died")
         ledger.expect(not ledger.failed, f"{ledger.failed} failed")
         if self.variant == "-hold":
             ledger.expect(d == 0, f"{d} mails twice under hold")
-            ledger.expect(0 < held <= k, f"{held} uncertain with K = {k}")
+            ledger.expect(sent <= held <= k, f"{held} uncertain with K = {k}, {sent} of them sent")
         else:
-            ledger.expect(d <= k, f"{d} mails twice with K = {k}")
+            ledger.expect(d <= min(k, sent + THREADS), f"{d} mails twice with K = {k}, {sent} of them sent")
             ledger.expect(not held, f"{held} uncertain under resend")
-        ledger.figure = f"K = {k}, D = {d}, uncertain {held}"
+        ledger.figure = f"K = {k}, {sent} of them sent, D = {d}, uncertain {held}"
 
 
 class KillAuditor(Deaths):

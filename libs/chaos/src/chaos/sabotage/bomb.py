@@ -66,25 +66,28 @@ def after(owner: Any, name: str, bomb: Callable[[], None]) -> None:
 
 
 class Gate:
-    """Lets threads send until the bomb's time has come; then nobody enters, and when the last one is out, all die."""
+    """Lets threads send until the bomb's time has come; then nobody enters, and when the last one is out, all die.
+
+    A thread comes in with the first mail of a round and out when the round is recorded.
+    """
 
     def __init__(self, bomb: Bomb) -> None:
         self._bomb = bomb
-        self._inside = 0
+        self._inside: set[int] = set()
         self._closed = False
         self._moved = threading.Condition()
 
     def enter(self) -> None:
-        """Go in, or wait for the end."""
+        """Go in, or wait for the end; whoever is in already may go on."""
         with self._moved:
             self._closed = self._bomb.passed() or self._closed
-            if self._closed:
-                self._moved.wait_for(lambda: self._inside == 0)
+            if self._closed and threading.get_ident() not in self._inside:
+                self._moved.wait_for(lambda: not self._inside)
                 die()
-            self._inside += 1
+            self._inside.add(threading.get_ident())
 
     def leave(self) -> None:
         """Come out."""
         with self._moved:
-            self._inside -= 1
+            self._inside.discard(threading.get_ident())
             self._moved.notify_all()

@@ -26,11 +26,11 @@ def poison(beginning: str) -> None:
     """Die whenever the welcome email of an address that begins so is to be sent."""
     from notifier import handlers
 
-    original = handlers.send_welcome_email
+    original = getattr(handlers, "compose_welcome")  # noqa: B009  # not the module's to export
 
-    def send(event: Event[UserRegistered], *args: Any, **kwargs: Any) -> None:
-        if event.data.email.startswith(beginning):
+    def compose(*, email: str, **more: Any) -> Any:
+        if email.startswith(beginning):
             die()
-        original(event, *args, **kwargs)
+        return original(email=email, **more)
 
-    handlers.send_welcome_email = send
+    setattr(handlers, "compose_welcome", compose)  # noqa: B010  # as above

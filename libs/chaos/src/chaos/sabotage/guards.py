@@ -1,10 +1,8 @@
 """Herald without one of its guards. A ledger that stays green without a guard would prove nothing about it."""
 
-import time
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
 
 from chaos.sabotage.errors import OrderUnknown
 
@@ -23,13 +21,12 @@ def take_away(guard: str) -> None:
 def _idempotency() -> None:
     """Every attempt sends and writes, whatever was done before. (The rig drops the log's unique key.)"""
     from auditor import handlers
-    from notifier.ledger import Claim, Ledger
+    from notifier.ledger import Ledger
 
-    def claim(self: Ledger, event_id: Any, kind: str, generation: int) -> Claim:
-        return Claim(event_id, kind, uuid4(), time.monotonic() + 60)
+    def settle(self: Ledger, claim: Any, *, sent: Any = (), kept: Any = (), wanted: Any = None, **more: Any) -> Any:
+        return {*sent, *kept, *(wanted or ())}
 
-    _set(Ledger, "claim", claim)
-    _set(Ledger, "record", lambda self, claim, **more: None)
+    _set(Ledger, "settle", settle)
     _cut(handlers, "_RECORD", "ON CONFLICT (event_id) DO NOTHING")
 
 
@@ -86,7 +83,7 @@ def _fencing() -> None:
     _cut(deliveries, "RETRIED", "JOIN deliveries USING (event_id, subscription, dispatch)",
          "JOIN deliveries USING (event_id, subscription)")  # fmt: skip
     _cut(deliveries, "RETRIED", "WHERE state IN ('queued', 'running')", "")
-    for statement in ("_RECORD", "_RELEASE"):
+    for statement in ("_SETTLE", "_RELEASE"):
         _cut(ledger, statement, "AND claim = %(token)s", "")
 
 

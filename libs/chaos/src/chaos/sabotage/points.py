@@ -1,6 +1,7 @@
 """Points between two lines at which a process can be told to die."""
 
 from collections.abc import Callable, Iterable
+from threading import get_ident
 from typing import Any
 
 from chaos.sabotage.bomb import Bomb, Gate, after, before
@@ -66,24 +67,25 @@ def _notifier_before_send(bomb: Bomb) -> None:
     from notifier.smtp import Mailer
 
     gate = Gate(bomb)
-    send, record = Mailer.send, Ledger.record
+    busy: set[int] = set()
+    send, settle = Mailer.send, Ledger.settle
 
     def sending(*args: Any, **kwargs: Any) -> None:
         gate.enter()
+        busy.add(get_ident())
         try:
             send(*args, **kwargs)
-        except BaseException:
-            gate.leave()
-            raise
-
-    def recording(*args: Any, **kwargs: Any) -> None:
-        try:
-            record(*args, **kwargs)
         finally:
+            busy.discard(get_ident())
+
+    def settling(*args: Any, **kwargs: Any) -> Any:
+        settled = settle(*args, **kwargs)
+        if get_ident() not in busy:  # recorded while the next one waits for the server
             gate.leave()
+        return settled
 
     setattr(Mailer, "send", sending)  # noqa: B010  # mypy knows methods are no variables
-    setattr(Ledger, "record", recording)  # noqa: B010  # as above
+    setattr(Ledger, "settle", settling)  # noqa: B010  # as above
 
 
 def _notifier_sent(bomb: Bomb) -> None:
