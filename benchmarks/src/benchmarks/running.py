@@ -1,5 +1,6 @@
 """A system that runs: its processes, what it has done so far, and what it used for that."""
 
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import psycopg
 from benchmarks.errors import BenchmarkError, Unsettled
 from benchmarks.load import Answers, burst
 from benchmarks.sink_process import SinkProcess
-from benchmarks.systems import Place, System
+from benchmarks.systems import Place, System, preparation
 from devstack.ports import port_is_taken
 from devstack.postgres import Postgres
 from devstack.processes import Process
@@ -45,6 +46,10 @@ class Running:
 
     def start(self) -> None:
         """Start every process, and wait until a first registration has had its effects."""
+        for command in preparation(self.system, self.place):
+            done = subprocess.run(command.argv, env=command.env, capture_output=True, text=True, check=False)  # noqa: S603
+            if done.returncode:
+                raise BenchmarkError(f"{self.system.title} could not be prepared: {done.stderr[-500:]}")
         for process in self.processes.values():
             process.start()
         self.until(lambda: port_is_taken(self.place.port), STARTING)
