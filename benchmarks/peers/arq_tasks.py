@@ -28,7 +28,7 @@ async def open_pool(_ctx: dict) -> None:
 
 
 class Mail:
-    """The mail worker; nobody asks for results, so none are kept."""
+    """The mail worker; nobody asks for results, so none are kept. (arq reads no inherited settings.)"""
 
     functions = (send_welcome,)
     queue_name = "mail"
@@ -37,9 +37,12 @@ class Mail:
     job_timeout = 20  # a lost job is tried again after this and ten seconds; 300 by default
 
 
-class Audit(Mail):
+class Audit:
     """The audit worker."""
 
     functions = (write_audit,)
     queue_name = "audit"
+    redis_settings = RedisSettings.from_dsn(job.REDIS_URL)
+    keep_result = 0
+    job_timeout = 20
     on_startup = open_pool

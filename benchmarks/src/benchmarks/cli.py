@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import places
-from benchmarks.run import PHASES, Plan, run
+from benchmarks import machine, places
+from benchmarks.run import PHASES, Plan, Run
 from benchmarks.servers import own_servers
 from benchmarks.systems import SYSTEMS
 from benchmarks.table import show
@@ -34,11 +34,12 @@ def bench(  # noqa: PLR0913  # a command line's options
     phases = phase or list(PHASES)
     if unknown := [name for name in names if name not in SYSTEMS] + [each for each in phases if each not in PHASES]:
         sys.exit(f"error: unknown: {', '.join(unknown)}. Systems: {', '.join(SYSTEMS)}. Phases: {', '.join(PHASES)}")
+    machine.hold_two_cores()
     console = Console()
     plan = Plan([SYSTEMS[name] for name in names], phases, rounds, registrations)
     try:
         with own_servers() as servers:
-            results = run(plan, servers, console)
+            results = Run(plan, servers, console).go()
     except DevstackError as error:
         sys.exit(f"error: {error}")
     output.write_text(json.dumps(results, indent=1) + "\n")

@@ -90,6 +90,18 @@ class Running:
         rows = self.query("auditor", AUDITED)
         return [(at, email) for at, email in rows[self._audited :]]
 
+    def users(self) -> set[str]:
+        """Return the address of every committed user."""
+        return {row[0] for row in self.query("users", "SELECT email FROM users")}
+
+    def revive(self) -> list[str]:
+        """Start what has ended again, as anybody's supervisor does, and name it."""
+        ended = [name for name, process in self.processes.items() if not process.running]
+        for name in ended:
+            self.processes[name].kill()  # what it has left behind
+            self.processes[name].start()
+        return ended
+
     def query(self, database: str, statement: LiteralString) -> list[tuple[Any, ...]]:
         """Ask one of the system's databases."""
         with psycopg.connect(self.place.databases[database], autocommit=True) as connection:
