@@ -3,10 +3,9 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+import job
 from arq.connections import RedisSettings
 from psycopg_pool import ConnectionPool
-
-import job
 
 threads = ThreadPoolExecutor(8)
 pool = ConnectionPool(job.DATABASE_URL, min_size=0, max_size=8, open=False)

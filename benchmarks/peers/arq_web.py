@@ -2,11 +2,10 @@
 
 from contextlib import asynccontextmanager
 
+import job
 from arq import create_pool
 from arq.connections import RedisSettings
 from fastapi import FastAPI, Request
-
-import job
 from web import NewUser, User, insert, lifespan
 
 

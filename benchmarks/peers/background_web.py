@@ -1,9 +1,8 @@
 """FastAPI's own BackgroundTasks: both effects after the answer, in the web process. `uvicorn background_web:app`."""
 
+import job
 from fastapi import BackgroundTasks, FastAPI
 from psycopg_pool import ConnectionPool
-
-import job
 from web import NewUser, User, insert, lifespan
 
 audit_pool = ConnectionPool(job.DATABASE_URL, min_size=0, max_size=8, open=True)

@@ -1,9 +1,8 @@
 """Celery's consumers: `celery -A celery_tasks worker -Q mail`, `-Q audit`."""
 
+import job
 from celery import Celery
 from psycopg_pool import ConnectionPool
-
-import job
 
 app = Celery("peers", broker=job.REDIS_URL)
 app.conf.task_ignore_result = True

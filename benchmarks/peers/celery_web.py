@@ -1,8 +1,7 @@
 """Celery's producer: `uvicorn celery_web:app`."""
 
-from fastapi import FastAPI
-
 from celery_tasks import send_welcome, write_audit
+from fastapi import FastAPI
 from web import NewUser, User, insert, lifespan
 
 app = FastAPI(lifespan=lifespan)

@@ -1,10 +1,9 @@
 """Plain Dramatiq's consumers: `dramatiq dramatiq_tasks --queues mail`, `--queues audit`."""
 
 import dramatiq
+import job
 from dramatiq.brokers.redis import RedisBroker
 from psycopg_pool import ConnectionPool
-
-import job
 
 dramatiq.set_broker(RedisBroker(url=job.REDIS_URL))
 pool = ConnectionPool(job.DATABASE_URL, min_size=0, max_size=8, open=False)

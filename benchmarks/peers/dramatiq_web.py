@@ -1,8 +1,7 @@
 """Plain Dramatiq's producer: `uvicorn dramatiq_web:app`."""
 
-from fastapi import FastAPI
-
 from dramatiq_tasks import send_welcome, write_audit
+from fastapi import FastAPI
 from web import NewUser, User, insert, lifespan
 
 app = FastAPI(lifespan=lifespan)

@@ -6,11 +6,10 @@ docs show.
 
 import os
 
+import job
 from faststream import FastStream
 from faststream.redis import RedisBroker, StreamSub
 from psycopg_pool import ConnectionPool
-
-import job
 
 IDLE = 30_000
 """Milliseconds until what a dead consumer held is claimed."""

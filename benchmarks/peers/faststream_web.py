@@ -2,10 +2,9 @@
 
 from contextlib import asynccontextmanager
 
+import job
 from fastapi import FastAPI
 from faststream.redis import RedisBroker
-
-import job
 from web import NewUser, User, insert, lifespan
 
 broker = RedisBroker(job.REDIS_URL)

@@ -2,9 +2,8 @@
 
 import json
 
-from psycopg_pool import AsyncConnectionPool
-
 from job import DATABASE_URL, INSERT_USER
+from psycopg_pool import AsyncConnectionPool
 
 pool = AsyncConnectionPool(DATABASE_URL, min_size=2, max_size=10, open=False)
 

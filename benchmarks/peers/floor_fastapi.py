@@ -1,7 +1,6 @@
 """A floor: the route without any effects."""
 
 from fastapi import FastAPI
-
 from web import NewUser, User, insert, lifespan
 
 app = FastAPI(lifespan=lifespan)

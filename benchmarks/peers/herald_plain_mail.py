@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import job
+
 from notifier import handlers
 from notifier.smtp import Mailer
 

@@ -4,10 +4,9 @@ Plain functions run in threads. What a dead worker had begun is tried again by t
 every minute.
 """
 
+import job
 from procrastinate import App, JobContext, PsycopgConnector
 from psycopg_pool import ConnectionPool
-
-import job
 
 app = App(connector=PsycopgConnector(conninfo=job.DATABASE_URL, max_size=10))
 pool = ConnectionPool(job.DATABASE_URL, min_size=0, max_size=8, open=False)

@@ -2,9 +2,8 @@
 
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
-
 import procrastinate_tasks as tasks
+from fastapi import FastAPI
 from web import NewUser, User, insert, lifespan
 
 

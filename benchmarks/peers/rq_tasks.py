@@ -1,8 +1,7 @@
 """RQ's jobs: `rq worker -w rq.worker.SimpleWorker mail`, `audit`. SimpleWorker doesn't fork for each job."""
 
-from psycopg_pool import ConnectionPool
-
 import job
+from psycopg_pool import ConnectionPool
 
 pool = ConnectionPool(job.DATABASE_URL, min_size=0, max_size=1, open=False)
 

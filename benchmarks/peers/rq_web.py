@@ -1,10 +1,9 @@
 """RQ's producer: `uvicorn rq_web:app`."""
 
+import job
 from fastapi import FastAPI
 from redis import Redis
 from rq import Queue
-
-import job
 from rq_tasks import send_welcome, write_audit
 from web import NewUser, User, insert, lifespan
 

@@ -1,9 +1,8 @@
 """Taskiq's consumers: `taskiq worker taskiq_tasks:mail`, `taskiq_tasks:audit`. Plain functions run in its threads."""
 
+import job
 from psycopg_pool import ConnectionPool
 from taskiq_redis import RedisStreamBroker
-
-import job
 
 IDLE = 30_000
 """Milliseconds until another consumer may claim what a dead one held; ten minutes by default."""

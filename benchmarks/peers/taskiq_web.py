@@ -3,7 +3,6 @@
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-
 from taskiq_tasks import audit, mail, send_welcome, write_audit
 from web import NewUser, User, insert, lifespan
 

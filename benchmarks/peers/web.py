@@ -3,11 +3,10 @@
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, HTTPException
+from job import DATABASE_URL, INSERT_USER
 from psycopg.errors import UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, EmailStr
-
-from job import DATABASE_URL, INSERT_USER
 
 pool = AsyncConnectionPool(DATABASE_URL, min_size=2, max_size=10, open=False)
 

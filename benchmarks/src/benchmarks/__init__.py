@@ -1,1 +1,1 @@
-"""The benchmark: Herald and its peers do the same work, on the same machine, in one run. `herald-bench`, `make bench`."""
+"""The benchmark: Herald and its peers do the same work on the same machine in one run: `make bench`."""

@@ -34,14 +34,14 @@ class Burst:
     memory_redis: int
 
 
-def measure(running: Running, registrations: int) -> dict[str, object]:
-    """Warm up, then let the burst go."""
+def measure(running: Running, registrations: int, prefix: str = "burst") -> dict[str, object]:
+    """Warm up, then let the burst go. `prefix`: of the addresses, for who measures the same system twice."""
     running.begin()
-    running.register(WARM_UP, "warm", concurrency=CONCURRENCY)
+    running.register(WARM_UP, f"warm-{prefix}", concurrency=CONCURRENCY)
     running.until_done(WARM_UP)
     running.begin()
     before = usage.read(running)
-    answers = running.register(registrations, "burst", concurrency=CONCURRENCY)
+    answers = running.register(registrations, prefix, concurrency=CONCURRENCY)
     running.until_done(registrations)
     used = usage.read(running).since(before)
     memory = {name: usage.memory(process.pids) for name, process in running.processes.items()}

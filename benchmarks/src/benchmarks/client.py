@@ -12,6 +12,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import cast
 
 import uvloop
@@ -100,7 +101,7 @@ class Load:
             await asyncio.sleep(mean * share)
             connection = idle.pop() if idle and not idle[-1].broken else await self._connect()
             task = asyncio.create_task(self._once(connection, number))
-            task.add_done_callback(lambda _, connection=connection: idle.append(connection))
+            task.add_done_callback(partial(_put_back, idle, connection))
             sent.add(task)
         await asyncio.gather(*sent)
 
@@ -120,6 +121,10 @@ class Load:
     async def _connect(self) -> Connection:
         _, connection = await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", self._port)
         return connection
+
+
+def _put_back(idle: list[Connection], connection: Connection, _task: "asyncio.Task[None]") -> None:
+    idle.append(connection)
 
 
 def main() -> None:

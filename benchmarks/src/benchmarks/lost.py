@@ -65,6 +65,8 @@ def _measure(running: Running, registrations: int, strike: Callable[[], None]) -
         "answered_but_no_user": len(set(answers.answered) - users),
         "no_mail": len(users - mailed.keys()),
         "no_audit": len(users - audited.keys()),
+        "answered_no_mail": len(answers.answered.keys() - mailed.keys()),
+        "answered_no_audit": len(answers.answered.keys() - audited.keys()),
         "repeated_mails": sum(mailed.values()) - len(mailed),
         "repeated_audits": sum(audited.values()) - len(audited),
         "settled": max(effects) - max(struck, answers.ended),

@@ -89,7 +89,7 @@ class Run:
         """Note what goes wrong, whatever it is: the others are worth having."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             self.servers.keep = True
             self.results["failed"][system.name] = f"{error}" or traceback.format_exc()
             self.console.print(f"{title}: [red]failed[/]: {error!r}", soft_wrap=True)

@@ -30,7 +30,7 @@ POLL = 0.2
 class Running:
     """One system in its place. `logs`: where the output of each process is, as `<name>.log`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # what a system has: servers of its own
         self, system: System, place: Place, postgres: Postgres, redis_server: RedisServer, sink: SinkProcess, logs: Path
     ) -> None:
         self.system = system

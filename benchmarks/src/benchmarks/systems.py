@@ -117,3 +117,6 @@ SYSTEMS = {
         System("asgi", "bare ASGI, one INSERT", _peer("floor_asgi"), effects=False, redis=False),
     ]
 }
+
+WITHOUT_PEERS = {"herald", "herald-plain-mail"}
+"""They run without .venv-bench."""

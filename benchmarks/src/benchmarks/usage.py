@@ -65,9 +65,14 @@ def cpu(pids: Iterable[int]) -> float:
     """Add up the CPU seconds of processes, and of their children that have ended."""
     used = 0.0
     for pid in pids:
-        with suppress(psutil.Error):
-            used += sum(psutil.Process(pid).cpu_times()[:4])
+        with suppress(psutil.Error, OSError):
+            used += time.clock_gettime(_clock(pid)) + sum(psutil.Process(pid).cpu_times()[2:4])
     return used
+
+
+def _clock(pid: int) -> int:
+    """Return Linux's CPU clock of a process, all its threads included: nanoseconds, where /proc has ticks of 10 ms."""
+    return (~pid << 3) | 2
 
 
 def memory(pids: Iterable[int]) -> int:
