@@ -42,7 +42,8 @@ soak: $(STAMP) ## Load and random faults for a while: does anything grow? (MINUT
 	@$(BIN)/herald-chaos soak --minutes $(MINUTES) $(SEED:%=--seed %)
 
 bench: $(STAMP) $(PEERS) ## Herald and its peers, the same work on two cores (ONLY=herald,dramatiq ROUNDS= REGISTRATIONS=)
-	@$(BIN)/herald-bench $(ONLY:%=--only %) $(ROUNDS:%=--rounds %) $(REGISTRATIONS:%=--registrations %) && $(BIN)/herald-bench report
+	@$(BIN)/herald-bench $(ONLY:%=--only %) $(ROUNDS:%=--rounds %) $(REGISTRATIONS:%=--registrations %); \
+	  status=$$?; $(BIN)/herald-bench report; exit $$status
 
 $(PEERS): benchmarks/requirements.lock
 	@echo "Making .venv-bench for Herald's peers (a minute, once) ..."

@@ -47,6 +47,8 @@ def bench(  # noqa: PLR0913, PLR0917  # a command line's options
     output.write_text(json.dumps(results, indent=1) + "\n")
     show(results, console)
     console.print(f"Every figure: {output}", soft_wrap=True)
+    if results.get("interrupted"):
+        sys.exit(130)
     if results["failed"]:
         sys.exit(f"Failed: {', '.join(results['failed'])}. Logs: {servers.directory}")
 

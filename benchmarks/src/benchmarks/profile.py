@@ -19,6 +19,15 @@ from benchmarks.running import Running
 
 RATE = 200
 TOP = 15
+FRAME_OF_ALL = (
+    "<module>",
+    "(typer/",
+    "(threading.py)",
+    "(asyncio/runners.py)",
+    "(uvicorn/main.py)",
+    "(uvicorn/server.py)",
+)
+"""What is below everything says nothing: it is left out of the inclusive column."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,8 @@ def show(name: str, profile: Profile, console: Console) -> None:
     table = Table(title=f"{name}: {profile.samples} samples at {RATE} a second", title_justify="left")
     for title in ("self %", "function", "inclusive %", "function"):
         table.add_column(title, justify="right" if "%" in title else "left", overflow="fold")
-    for own, inclusive in zip(profile.own.most_common(TOP), profile.inclusive.most_common(TOP), strict=False):
+    telling = [each for each in profile.inclusive.most_common() if not any(word in each[0] for word in FRAME_OF_ALL)]
+    for own, inclusive in zip(profile.own.most_common(TOP), telling, strict=False):
         cells = [(f"{100 * count / profile.samples:.1f}", function) for function, count in (own, inclusive)]
         table.add_row(*cells[0], *cells[1])
     console.print(table)

@@ -32,7 +32,7 @@ def _burst(results: dict[str, Any]) -> str:
         if title:
             each = zip(BURST, cells, strict=True)
             lines.append([title, *(f"{cell}{_ratio(measured, baseline, column)}" for column, cell in each)])
-    return markdown(["", *(column.title for column in BURST)], lines)
+    return f"![Burst](performance/burst.svg)\n\n{markdown(['', *(column.title for column in BURST)], lines)}"
 
 
 def _ratio(measured: dict[str, Any], baseline: dict[str, Any] | None, column: Column) -> str:
@@ -50,6 +50,10 @@ def _plain(columns: tuple[Column, ...]) -> Callable[[dict[str, Any]], str]:
     return table
 
 
+def _lag(results: dict[str, Any]) -> str:
+    return f"![Lag](performance/lag.svg)\n\n{_plain(LAG)(results)}"
+
+
 def _lost(results: dict[str, Any]) -> str:
     """One table for each disaster."""
     half = len(LOST) // 2
@@ -58,8 +62,8 @@ def _lost(results: dict[str, Any]) -> str:
 
 
 def _machine(results: dict[str, Any]) -> str:
-    machine = dict(results["machine"])
-    versions = ", ".join(f"{name} {version}" for name, version in machine.pop("versions").items())
+    machine = dict(results.get("machine", {}))
+    versions = ", ".join(f"{name} {version}" for name, version in machine.pop("versions", {}).items())
     plan = results["plan"]
     facts = {**machine, "versions": versions, "rounds": plan["rounds"], "registrations": plan["registrations"]}
     return markdown(["what", ""], [[NAMES.get(name, name), str(fact)] for name, fact in facts.items()])
@@ -76,4 +80,4 @@ NAMES = {
     "fsyncs": "8-KiB writes with fdatasync, a second",
     "registrations": "in each burst",
 }
-TABLES = {"machine": _machine, "burst": _burst, "lag": _plain(LAG), "idle": _plain(IDLE), "lost": _lost}
+TABLES = {"machine": _machine, "burst": _burst, "lag": _lag, "idle": _plain(IDLE), "lost": _lost}
