@@ -1,8 +1,11 @@
 """A system that runs: its processes, what it has done so far, and what it used for that."""
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, LiteralString
 from urllib.parse import urlsplit
@@ -58,7 +61,10 @@ class Running:
         self.until_done(1, STARTING)
 
     def kill(self) -> None:
-        """Kill every process at once, with everything each has started."""
+        """Kill every process at the same moment, with everything each has started."""
+        for pid in [pid for process in self.processes.values() for pid in process.pids]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for process in self.processes.values():
             process.kill()
 
