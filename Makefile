@@ -2,11 +2,13 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := libs/contracts libs/messaging libs/devstack libs/chaos services/users-api services/notifier services/auditor
+PACKAGES := libs/contracts libs/messaging libs/devstack libs/chaos services/users-api services/notifier services/auditor benchmarks
 STAMP := .venv/.installed
+PEERS := .venv-bench/.installed
+SHARED := dramatiq|email-validator|fastapi|httptools|psycopg|psycopg-binary|psycopg-pool|pydantic|pydantic-core|redis|starlette|uvicorn|uvloop
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check chaos chaos-guards soak lock clean
+.PHONY: help install run test check chaos chaos-guards soak bench lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +41,16 @@ soak: MINUTES ?= 10
 soak: $(STAMP) ## Load and random faults for a while: does anything grow? (MINUTES= SEED=)
 	@$(BIN)/herald-chaos soak --minutes $(MINUTES) $(SEED:%=--seed %)
 
+bench: $(STAMP) $(PEERS) ## Herald and its peers, the same work on two cores (ONLY=herald,dramatiq ROUNDS= REGISTRATIONS=)
+	@$(BIN)/herald-bench $(ONLY:%=--only %) $(ROUNDS:%=--rounds %) $(REGISTRATIONS:%=--registrations %); \
+	  status=$$?; $(BIN)/herald-bench report; exit $$status
+
+$(PEERS): benchmarks/requirements.lock
+	@echo "Making .venv-bench for Herald's peers (a minute, once) ..."
+	@$(PYTHON) -m venv --clear .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r benchmarks/requirements.lock
+	@touch $(PEERS)
+
 check: $(STAMP) ## Lint, format, types and import walls
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -50,7 +62,11 @@ lock: ## Pin every dependency again, with hashes
 	@.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --no-emit-package herald-contracts --no-emit-package herald-messaging \
 	  --group pyproject.toml:dev pyproject.toml $(PACKAGES:=/pyproject.toml) --upgrade --output-file requirements.lock
+	@grep -E '^($(SHARED))==' requirements.lock | sed -E 's/ *\\$$//' > .venv-lock/shared.txt
+	@.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --constraints .venv-lock/shared.txt --override benchmarks/overrides.txt --upgrade \
+	  benchmarks/requirements.in --output-file benchmarks/requirements.lock
 	@rm -rf .venv-lock
 
 clean: ## Remove .venv and all local data
-	rm -rf .venv var
+	rm -rf .venv .venv-bench var

@@ -1,0 +1,132 @@
+"""`herald-bench`: measure, report."""
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks import machine, places
+from benchmarks.errors import BenchmarkError
+from benchmarks.places import PEERS_PYTHON
+from benchmarks.run import PHASES, Plan, Run
+from benchmarks.servers import Servers, own_servers
+from benchmarks.systems import SYSTEMS, WITHOUT_PEERS
+from benchmarks.table import show
+from devstack.errors import DevstackError
+from devstack.redis_server import best_program
+
+app = typer.Typer(help="Herald and its peers, doing the same work on this machine.", no_args_is_help=False)
+
+
+@app.callback(invoke_without_command=True)
+def bench(  # noqa: PLR0913, PLR0917  # a command line's options
+    context: typer.Context,
+    only: Annotated[str, typer.Option(help="Systems, by commas: " + ", ".join(SYSTEMS))] = "",
+    phase: Annotated[list[str] | None, typer.Option(help="burst, lag, idle or lost; all, if left out.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Every system once in each.")] = 3,
+    registrations: Annotated[int, typer.Option(min=10, help="In each burst.")] = 3000,
+    output: Annotated[Path, typer.Option("--json", help="Where every raw figure goes.")] = places.RESULTS,
+) -> None:
+    """Measure all of them, or some."""
+    if context.invoked_subcommand:
+        return
+    names = [name for name in only.split(",") if name] or list(SYSTEMS)
+    phases = phase or list(PHASES)
+    if unknown := [each for each in phases if each not in PHASES]:
+        sys.exit(f"error: unknown: {', '.join(unknown)}. Phases: {', '.join(PHASES)}")
+    console = Console()
+    plan = Plan([SYSTEMS[name] for name in names], phases, rounds, registrations)
+    with _measuring(names) as servers:
+        results = Run(plan, servers, console).go()
+    output.write_text(json.dumps(results, indent=1) + "\n")
+    show(results, console)
+    console.print(f"Every figure: {output}", soft_wrap=True)
+    if results.get("interrupted"):
+        sys.exit(130)
+    if results["failed"]:
+        sys.exit(f"Failed: {', '.join(results['failed'])}. Logs: {servers.directory}")
+
+
+@app.command()
+def report(results: Annotated[Path, typer.Option("--json", help="What a run has measured.")] = places.RESULTS) -> None:
+    """Render tables and pictures of docs/performance.md anew, from the JSON alone."""
+    from benchmarks import plots
+    from benchmarks.report import render
+
+    if not results.exists():
+        sys.exit(f"error: no {results}. Measure first: make bench")
+    measured = json.loads(results.read_text())
+    try:
+        render(measured, places.PAGE)
+    except BenchmarkError as error:
+        sys.exit(f"error: {error}")
+    for path in [places.PAGE, *plots.draw(measured, places.PICTURES)]:
+        typer.echo(path)
+
+
+@app.command()
+def profile(
+    system: Annotated[str, typer.Option(help="Which one.")] = "herald",
+    registrations: Annotated[int, typer.Option(min=10, help="In the burst.")] = 20_000,
+    output: Annotated[Path, typer.Option(help="Directory for what py-spy writes.")] = Path("var/profile"),
+    flamegraph: Annotated[bool, typer.Option(help="Draw SVGs, instead of printing tables.")] = False,
+) -> None:
+    """Show where a system's CPU goes in a burst: the top functions of each process, by py-spy."""
+    from benchmarks import profile as profiling
+
+    console = Console()
+    output.mkdir(parents=True, exist_ok=True)
+    form = "flamegraph" if flamegraph else "raw"
+    with _measuring([system]) as servers, servers.system(SYSTEMS[system]) as running:
+        files = profiling.record(running, registrations, output, form)
+    for name, path in files.items():
+        if not flamegraph:
+            profiling.show(name, profiling.read(path), console)
+        console.print(str(path), soft_wrap=True)
+
+
+@app.command()
+def history(
+    deliveries: Annotated[int, typer.Option(min=1000, help="Finished ones to fill the tables with.")] = 10_000_000,
+    registrations: Annotated[int, typer.Option(min=10, help="In each burst.")] = 3000,
+    output: Annotated[Path | None, typer.Option("--json", help="Where the figures go.")] = None,
+) -> None:
+    """Show whether Herald's cost grows with history: a burst on empty tables, and one on full ones."""
+    from benchmarks import history as past
+
+    console = Console()
+    with _measuring(["herald"]) as servers, servers.system(SYSTEMS["herald"]) as running:
+        with console.status("a burst on empty tables"):
+            before = past.measure(running, registrations, "empty")
+        console.print(f"filled in {past.fill(running, deliveries, console):.0f} s")
+        with console.status("a burst on full ones"):
+            after = past.measure(running, registrations, "full")
+    past.show(before, after, deliveries, console)
+    if output:
+        output.write_text(json.dumps({"deliveries": deliveries, "empty": before, "full": after}, indent=1) + "\n")
+
+
+@contextmanager
+def _measuring(names: list[str]) -> Iterator[Servers]:
+    """Lend servers on two cores; end with one line that says what is wrong."""
+    if unknown := [name for name in names if name not in SYSTEMS]:
+        sys.exit(f"error: unknown: {', '.join(unknown)}. Systems: {', '.join(SYSTEMS)}")
+    if best_program() is None:
+        sys.exit("error: this needs a real redis-server (6.2 or newer)")
+    if not PEERS_PYTHON.exists() and any(name not in WITHOUT_PEERS for name in names):
+        sys.exit("error: the peers aren't installed. Install them: make .venv-bench/.installed")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    machine.hold_two_cores()
+    try:
+        with own_servers() as servers:
+            yield servers
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (DevstackError, BenchmarkError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,10 @@
+"""Where things lie: the peers' programs and their environment, and what a run leaves behind."""
+
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+PEERS = CHECKOUT / "benchmarks" / "peers"
+PEERS_PYTHON = CHECKOUT / ".venv-bench" / "bin"
+RESULTS = CHECKOUT / "benchmarks" / "results.json"
+PAGE = CHECKOUT / "docs" / "performance.md"
+PICTURES = CHECKOUT / "docs" / "performance"
