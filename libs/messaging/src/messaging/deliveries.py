@@ -47,7 +47,8 @@ SET state = 'queued', dispatch = dispatch + 1, message_id = packed.message_id,
     due_at = NULL, queued_at = now(), lease_until = now() + make_interval(secs => %(lease)s)
 FROM packed JOIN events ON events.id = packed.event_id
 WHERE deliveries.event_id = packed.event_id AND deliveries.subscription = packed.subscription
-RETURNING deliveries.event_id, deliveries.subscription, deliveries.message_id, dispatch, generation, envelope
+RETURNING deliveries.event_id, deliveries.subscription, deliveries.message_id, dispatch, generation,
+    envelope::text AS envelope
 """
 
 NEXT_DUE: LiteralString = """

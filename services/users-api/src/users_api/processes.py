@@ -26,6 +26,7 @@ def serve() -> None:
         port=settings.port,
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # nothing here asks who the client is
         ws="none",
         timeout_graceful_shutdown=10,
     )

@@ -30,8 +30,8 @@ _REGISTER: LiteralString = f"""
 -- What is asked for, each with the id that it gets if its address is free.
 WITH request AS MATERIALIZED (
     SELECT *, nextval('users_id_seq') AS user_id
-    FROM unnest(%(emails)s::text[], %(email_keys)s::text[], %(full_names)s::text[], %(times)s::timestamptz[],
-        %(events)s::uuid[], %(envelopes)s::text[], %(keys)s::text[], %(fingerprints)s::text[], %(answers)s::text[])
+    FROM unnest(%(emails)b::text[], %(email_keys)b::text[], %(full_names)b::text[], %(times)b::timestamptz[],
+        %(events)b::uuid[], %(envelopes)b::text[], %(keys)b::text[], %(fingerprints)b::text[], %(answers)b::text[])
         WITH ORDINALITY
         AS request (email, email_key, full_name, registered_at, event, envelope, key, fingerprint, answer, place)
 ), earlier AS (

@@ -30,14 +30,13 @@ IdempotencyKey = Annotated[
     ),
 ]
 CorrelationId = Annotated[
-    str,
+    str | None,
     Header(
         alias="X-Correlation-ID",
         min_length=1,
         max_length=128,
         pattern=r"^[\x21-\x7e]+$",
-        default_factory=lambda: uuid4().hex,
-        description="Goes with the event through every service's log.",
+        description="Goes with the event through every service's log; one is made up if there is none.",
     ),
 ]
 
@@ -60,9 +59,10 @@ Writing = Annotated[State, Depends(_state_of)]
 
 @router.post("/users", status_code=201, response_model=Registered, responses=documented(409, 422, 503))
 async def create_user(
-    new: NewUser, writing: Writing, correlation_id: CorrelationId, idempotency_key: IdempotencyKey = None
+    new: NewUser, writing: Writing, correlation: CorrelationId = None, idempotency_key: IdempotencyKey = None
 ) -> JSONResponse:
     """Register a user. The welcome email and the audit entry follow, whatever happens meanwhile."""
+    correlation_id = correlation or uuid4().hex
     registration = Registration(new, correlation_id, idempotency_key)
     with writing.keys.hold(idempotency_key):
         return _respond(await writing.registrations.submit(registration), correlation_id)

@@ -8,7 +8,6 @@ transaction is open while Redis is spoken to.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 from uuid import UUID, uuid4
 
 import redis
@@ -39,7 +38,7 @@ class Claimed:
     message_id: str
     dispatch: int
     generation: int
-    envelope: dict[str, Any]
+    envelope: str
 
 
 class Dispatcher:
@@ -121,5 +120,5 @@ def _message_id(claimed: Claimed) -> str:
     return claimed.message_id
 
 
-def _item(claimed: Claimed) -> dict[str, Any]:
-    return {"dispatch": claimed.dispatch, "generation": claimed.generation, "event": claimed.envelope}
+def _item(claimed: Claimed) -> message.Item:
+    return message.Item(claimed.dispatch, claimed.generation, claimed.envelope)

@@ -32,6 +32,11 @@ FULL_SECONDS = 0.5
 BUSY_SECONDS = 0.05
 """How long it waits when something is due that it couldn't have: another relay has it, or a suspect goes first."""
 
+BUSY = 16
+GATHER_SECONDS = 0.03
+"""Under load, when a round has enqueued so many, the next one begins so much later: fewer messages with more in each, at
+half the cost of everything behind. Who comes alone waits for nobody."""
+
 RECONCILE_SECONDS = 2.0
 HOUSEKEEP_SECONDS = 60.0
 TAKE_OVER_SECONDS = 8.0
@@ -134,7 +139,9 @@ def _dispatch_forever(database_url: str, dispatcher: Dispatcher, stop: threading
 
     def step() -> None:
         listener.listen()
-        if dispatcher.dispatch() == LIMIT:
+        enqueued = dispatcher.dispatch()
+        if enqueued >= BUSY:
+            stop.wait(GATHER_SECONDS if enqueued < LIMIT else 0)
             return
         due = dispatcher.next_due()
         longest = FULL_SECONDS if dispatcher.held_up else IDLE_SECONDS
