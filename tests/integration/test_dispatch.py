@@ -154,7 +154,7 @@ def test_publishing_wakes_a_listening_relay(users_database: str, publish_users: 
 def test_a_backlog_stays_in_postgresql_and_holds_up_no_other_subscription(
     relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.relay.dispatch.ROOM", WELCOME_EMAIL.group_size)
+    monkeypatch.setattr("messaging.relay.dispatch.ROOM", 10)  # QUICK_SUBSCRIPTIONS
     publish_users(1)
     relay.dispatcher.dispatch()
     relay.redis.delete(transport.queue_key("auditor"), transport.messages_key("auditor"))  # the auditor is up to date

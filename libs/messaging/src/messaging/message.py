@@ -47,7 +47,7 @@ class QuietMessage(Message[Any]):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What a message carries of one delivery. `envelope`: JSON as PostgreSQL holds it, which nobody reads on the way."""
+    """What a message carries of one delivery. `envelope`: JSON as PostgreSQL has it, which nobody reads on the way."""
 
     dispatch: int
     generation: int

@@ -34,8 +34,8 @@ BUSY_SECONDS = 0.05
 
 BUSY = 16
 GATHER_SECONDS = 0.03
-"""Under load, when a round has enqueued so many, the next one begins so much later: fewer messages with more in each, at
-half the cost of everything behind. Who comes alone waits for nobody."""
+"""Under load, when a round has enqueued so many, the next one begins so much later: fewer messages with more in each,
+which costs everything behind half as much. Who comes alone waits for nobody."""
 
 RECONCILE_SECONDS = 2.0
 HOUSEKEEP_SECONDS = 60.0
