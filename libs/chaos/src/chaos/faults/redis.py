@@ -25,7 +25,7 @@ class Flush(Fault):
     number = 7
     title = "FLUSHALL of Redis in mid-load"
     recovers_within = 15.0
-    interval = 4.0  # one second between two looks, up to two of backoff, one for a busy machine
+    interval = 4.0  # two seconds between two looks or of backoff, two for a busy machine
 
     def prepare(self, trial: Trial) -> None:
         trial.system.sink.delay = 0.05  # so that there are always some in flight
