@@ -7,11 +7,12 @@ from contextlib import suppress
 
 from devstack.ports import free_port
 
-COMMIT = b"COMMIT"
+COMMIT = b"urn:herald:user_registered"
+"""What a group of registrations, one statement and its commit, holds and nothing else does: an event."""
 
 
 class CutProxy:
-    """Stands before PostgreSQL's `port`, and cuts a `share` of COMMITs: half of them unheard, half of them done."""
+    """Stands before PostgreSQL's `port`, and cuts a `share` of commits: half of them unheard, half of them done."""
 
     def __init__(self, port: int, dice: random.Random, *, share: float) -> None:
         self.port = free_port()

@@ -15,7 +15,7 @@ class KillApi(Deaths):
     number = 1
     title = "kill -9 of the API in mid-request, on either side of its commit"
     process = "users-api"
-    points = (("api.written", 1), ("api.committed", 10))
+    points = (("api.written", 10), ("api.committed", 10))
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         super().judge(trial, ledger)
@@ -58,7 +58,7 @@ class CutCommit(Fault):
     def prepare(self, trial: Trial) -> None:
         url = trial.system.herald.databases["users"]
         address = urlsplit(url)
-        self._proxy = CutProxy(address.port or 5432, trial.dice, share=min(0.2, max(0.01, 20 / trial.load.total)))
+        self._proxy = CutProxy(address.port or 5432, trial.dice, share=min(0.3, max(0.01, 150 / trial.load.total)))
         self._proxy.start()
         trial.system.redirect("users-api", DATABASE_URL=url.replace(f":{address.port}/", f":{self._proxy.port}/"))
 
