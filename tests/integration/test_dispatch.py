@@ -35,12 +35,12 @@ def test_an_event_reaches_every_subscription_to_its_type(relay: RelayParts, publ
 def test_events_travel_together_up_to_the_group_size_and_oldest_first(
     relay: RelayParts, publish_users: Publish
 ) -> None:
-    publish_users(15)
+    publish_users(25)
 
     relay.dispatcher.dispatch()
 
-    assert [len(batch) for batch in relay.messages("notifier")] == [10, 5]  # QUICK_SUBSCRIPTIONS
-    assert [len(batch) for batch in relay.messages("auditor")] == [15]
+    assert [len(batch) for batch in relay.messages("notifier")] == [10, 10, 5]
+    assert [len(batch) for batch in relay.messages("auditor")] == [25]
 
 
 def test_nothing_is_enqueued_twice(relay: RelayParts, publish_users: Publish) -> None:
@@ -154,7 +154,7 @@ def test_publishing_wakes_a_listening_relay(users_database: str, publish_users: 
 def test_a_backlog_stays_in_postgresql_and_holds_up_no_other_subscription(
     relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.relay.dispatch.ROOM", 10)  # QUICK_SUBSCRIPTIONS
+    monkeypatch.setattr("messaging.relay.dispatch.ROOM", 10)  # a message of mails
     publish_users(1)
     relay.dispatcher.dispatch()
     relay.redis.delete(transport.queue_key("auditor"), transport.messages_key("auditor"))  # the auditor is up to date

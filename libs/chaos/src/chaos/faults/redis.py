@@ -33,15 +33,16 @@ class Flush(Fault):
     def strike(self, trial: Trial) -> None:
         trial.wait_for_share(trial.dice.uniform(0.2, 0.7))
         self._in_flight = trial.system.query("users", IN_FLIGHT)[0][0]
+        trial.system.sink.delay = 0.3  # so that what workers have in hand meets what is enqueued again
         self.wipe(trial)
         began = time.monotonic()
-        trial.system.sink.delay = 0.0
         given = {"struck": trial.struck}
         while (
             trial.system.query("users", WAITS_FOR_LOST, given)[0][0] and time.monotonic() < began + self.recovers_within
         ):
             time.sleep(0.02)
         self._noticed = time.monotonic() - began
+        trial.system.sink.delay = 0.0
 
     def wipe(self, trial: Trial) -> None:
         """Lose everything."""
