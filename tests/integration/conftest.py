@@ -20,6 +20,7 @@ from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.reconcile import Reconciler
 
+from .crowd import Crowd, gathered
 from .live_api import LiveApi, live_api
 from .workers import Consume, working
 
@@ -118,6 +119,13 @@ def api(running_api: LiveApi) -> LiveApi:
     """users-api with no users yet."""
     running_api.forget_everything()
     return running_api
+
+
+@pytest.fixture
+def crowd(api: LiveApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crowd]:
+    """People who register at the same moment."""
+    with gathered(api, monkeypatch) as crowd:
+        yield crowd
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Any, LiteralString
 
 import structlog
+from psycopg.errors import UniqueViolation
 
 from contracts import Event, UserRegistered
 from messaging import outbox
@@ -35,7 +36,7 @@ WITH request AS MATERIALIZED (
         WITH ORDINALITY
         AS request (email, email_key, full_name, registered_at, event, envelope, key, fingerprint, answer, place)
 ), earlier AS (
-    -- Their keys were used before. (One that another process is just using makes the whole statement fail.)
+    -- Their keys were used before. (One that another process is just using makes the whole statement fail once.)
     SELECT place, stored.fingerprint, status, body FROM request JOIN idempotency_keys AS stored USING (key)
 ), registered AS (
     -- The unique address decides between concurrent registrations.
@@ -108,7 +109,10 @@ def registrar(pool: Pool) -> Registrar:
 
     async def execute(group: Sequence[Registration]) -> list[Answer]:
         async with connected(pool) as connection:
-            answers = await register(connection, group)
+            try:
+                answers = await register(connection, group)
+            except UniqueViolation:  # another process has just used one of their keys: now its answer can be read
+                answers = await register(connection, group)
         _log(group, answers)
         return answers
 

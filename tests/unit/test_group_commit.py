@@ -1,0 +1,229 @@
+"""Group commit, with an `execute` that the test holds in its hand: who leaves with whom, and who hears what."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from users_api import group_commit
+from users_api.database import DatabaseBusy, DatabaseUnavailable
+from users_api.group_commit import GroupCommit
+
+
+class Hand:
+    """Executes groups when it is told to: `let_go` for all that have left, `do` for what happens to each."""
+
+    def __init__(self, do: Callable[[Sequence[int]], None] = lambda group: None) -> None:
+        self.groups: list[list[int]] = []
+        self.let_go = asyncio.Event()
+        self.commit = GroupCommit[int, str](self.execute)
+        self._do = do
+
+    async def execute(self, group: Sequence[int]) -> list[str]:
+        self.groups.append(list(group))
+        await self.let_go.wait()
+        self._do(group)
+        return [f"did {each}" for each in group]
+
+    async def come(self, *numbers: int) -> list[asyncio.Task[str]]:
+        """Submit, each in a task of its own, and wait until all wait for their groups."""
+        tasks = [asyncio.create_task(self.commit.submit(each)) for each in numbers]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return tasks
+
+
+async def heard(tasks: Sequence[asyncio.Task[str]]) -> list[str | BaseException]:
+    return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+
+
+async def cancel(task: asyncio.Task[str]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
+def test_who_comes_alone_goes_at_once_and_the_others_together_in_order() -> None:
+    async def scene() -> None:
+        hand = Hand()
+        tasks = await hand.come(0)
+        assert hand.groups == [[0]]
+        tasks += await hand.come(3, 1, 2)
+        assert hand.groups == [[0]], "one group at a time"
+
+        hand.let_go.set()
+
+        assert await heard(tasks) == ["did 0", "did 3", "did 1", "did 2"]
+        assert hand.groups == [[0], [3, 1, 2]]
+
+    asyncio.run(scene())
+
+
+def test_a_group_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "LIMIT", 3)
+
+    async def scene() -> None:
+        hand = Hand()
+        tasks = await hand.come(*range(8))
+        hand.let_go.set()
+
+        assert await heard(tasks) == [f"did {number}" for number in range(8)]
+        assert [len(group) for group in hand.groups] == [3, 3, 2]
+
+    asyncio.run(scene())
+
+
+def test_who_is_cancelled_before_the_group_leaves_never_left() -> None:
+    async def scene() -> None:
+        hand = Hand()
+        tasks = await hand.come(0, *range(10, 12))
+        behind = await hand.come(1, 2, 3)
+        await cancel(behind[1])
+
+        hand.let_go.set()
+
+        assert await heard([*tasks, behind[0], behind[2]]) == ["did 0", "did 10", "did 11", "did 1", "did 3"]
+        assert hand.groups == [[0, 10, 11], [1, 3]]
+
+    asyncio.run(scene())
+
+
+def test_when_all_of_a_group_are_cancelled_nothing_is_executed() -> None:
+    async def scene() -> None:
+        hand = Hand()
+        [first] = await hand.come(0)
+        for gone in await hand.come(1, 2):
+            await cancel(gone)
+        hand.let_go.set()
+
+        assert await heard([first, *await hand.come(3)]) == ["did 0", "did 3"]
+        assert hand.groups == [[0], [3]]
+
+    asyncio.run(scene())
+
+
+def test_who_is_cancelled_on_the_way_disturbs_nobody() -> None:
+    async def scene() -> None:
+        hand = Hand()
+        tasks = await hand.come(1, 2, 3)
+        await cancel(tasks[1])
+
+        hand.let_go.set()
+
+        assert await heard([tasks[0], tasks[2]]) == ["did 1", "did 3"]
+        assert hand.groups == [[1, 2, 3]], "it had left"
+
+    asyncio.run(scene())
+
+
+def test_when_the_database_does_not_answer_all_are_told_so_and_nobody_is_tried_again() -> None:
+    def nothing(group: Sequence[int]) -> None:
+        raise DatabaseUnavailable("away")
+
+    async def scene() -> None:
+        hand = Hand(nothing)
+        tasks = await hand.come(1, 2, 3)
+        hand.let_go.set()
+
+        assert [type(each) for each in await heard(tasks)] == [DatabaseUnavailable] * 3
+        await hand.commit.close()
+        assert hand.groups == [[1, 2, 3]]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("error", [ValueError("refused"), DatabaseBusy("somebody else has it")])
+def test_a_group_that_is_refused_is_tried_one_by_one_and_only_the_bad_one_fails(error: Exception) -> None:
+    def refuse(group: Sequence[int]) -> None:
+        if 2 in group:
+            raise error
+
+    async def scene() -> None:
+        hand = Hand(refuse)
+        tasks = await hand.come(1, 2, 3)
+        hand.let_go.set()
+
+        assert await heard(tasks) == ["did 1", error, "did 3"]
+        assert hand.groups == [[1, 2, 3], [1], [2], [3]], "and the bad one no third time"
+
+    asyncio.run(scene())
+
+
+def test_one_tried_alone_holds_up_nobody_who_comes_later() -> None:
+    async def scene() -> None:
+        stuck = asyncio.Event()
+
+        async def execute(group: Sequence[int]) -> list[str]:
+            if len(group) > 1:
+                raise ValueError("refused")
+            if group == [2]:
+                await stuck.wait()
+            return ["done"]
+
+        commit = GroupCommit[int, str](execute)
+        tasks = [asyncio.create_task(commit.submit(each)) for each in (1, 2)]
+        assert await asyncio.wait_for(tasks[0], 1) == "done"
+        assert await asyncio.wait_for(commit.submit(3), 1) == "done"
+        assert not tasks[1].done()
+        stuck.set()
+        assert await heard(tasks) == ["done", "done"]
+
+    asyncio.run(scene())
+
+
+def test_nobody_waits_for_ever_and_who_waited_too_long_does_not_set_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(group_commit, "SETTING_OFF", 0.05)
+
+    async def scene() -> None:
+        hand = Hand()
+        tasks = await hand.come(1)
+        tasks += await hand.come(2, 3)
+
+        assert [type(each) for each in await heard(tasks)] == [DatabaseUnavailable] * 3
+        assert hand.groups == [[1]]
+
+        hand.let_go.set()
+        assert await heard(await hand.come(4)) == ["did 4"]
+
+    asyncio.run(scene())
+
+
+def test_closing_waits_for_what_is_under_way_though_nobody_else_does() -> None:
+    finished: list[int] = []
+
+    async def scene() -> None:
+        hand = Hand(finished.extend)
+        [gone] = await hand.come(1)
+        behind = await hand.come(2)
+        await cancel(gone)
+        closing = asyncio.create_task(hand.commit.close())
+        await asyncio.sleep(0.01)
+        assert not closing.done()
+
+        hand.let_go.set()
+
+        await asyncio.wait_for(closing, 5)
+        assert finished == [1, 2]
+        assert await heard(behind) == ["did 2"]
+
+    asyncio.run(scene())
+
+
+def test_closing_waits_for_those_who_are_tried_alone() -> None:
+    finished: list[int] = []
+
+    def refuse_groups(group: Sequence[int]) -> None:
+        if len(group) > 1:
+            raise ValueError("refused")
+        finished.extend(group)
+
+    async def scene() -> None:
+        hand = Hand(refuse_groups)
+        tasks = await hand.come(1, 2)
+        hand.let_go.set()
+        await asyncio.wait_for(hand.commit.close(), 5)
+
+        assert sorted(finished) == [1, 2]
+        assert await heard(tasks) == ["did 1", "did 2"]
+
+    asyncio.run(scene())
