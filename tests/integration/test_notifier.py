@@ -354,21 +354,41 @@ def test_a_long_round_keeps_its_claims(
 # Many mails
 
 
-def test_a_group_is_sent_and_recorded_ten_by_ten_in_one_statement_each(office: Office, postman: Postman) -> None:
-    ledger = office.ledger()
-    statements: list[tuple[int, int]] = []
-    settle = ledger.settle
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """What is told to the ledger: how many are sent, and how many are wanted next."""
+    told: list[tuple[int, int]] = []
+    settle = Ledger.settle
 
-    def counted(claim: Claim, **asked: Any) -> set[UUID]:
-        statements.append((len(asked["sent"]), len(asked["wanted"])))
-        return settle(claim, **asked)
+    def counted(ledger: Ledger, claim: Claim, **asked: Any) -> set[UUID]:
+        told.append((len(asked["sent"]), len(asked["wanted"])))
+        return settle(ledger, claim, **asked)
 
-    ledger.settle = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(Ledger, "settle", counted)
+    return told
 
-    assert office.attempt(*range(25), ledger=ledger) == [None] * 25
+
+def test_a_group_is_sent_and_recorded_ten_by_ten_in_one_statement_each(
+    office: Office, postman: Postman, statements: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("notifier.attempt.UNRECORDED", 10.0)  # whatever else this machine does
+
+    assert office.attempt(*range(25)) == [None] * 25
+
     assert postman.sent == [address(number) for number in range(25)]
     assert office.table.states() == ["sent"] * 25
     assert statements == [(0, 10), (10, 10), (10, 5), (5, 0)]
+
+
+def test_a_mail_that_took_long_is_recorded_alone_and_the_others_still_together(
+    office: Office, postman: Postman, statements: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("notifier.attempt.UNRECORDED", 0.5)
+    postman.meanwhile[address(0)] = lambda: time.sleep(0.5)
+
+    office.attempt(*range(12))
+
+    assert statements == [(0, 10), (1, 0), (9, 2), (2, 0)]
 
 
 def test_at_most_ten_mails_are_claimed_and_not_recorded(office: Office, postman: Postman, table: Table) -> None:
