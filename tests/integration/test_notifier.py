@@ -591,6 +591,21 @@ def test_a_group_that_is_dropped_in_the_middle_gives_its_claims_back(office: Off
     assert set(table.states()) == {"sent"}
 
 
+def test_a_ledger_that_was_empty_when_it_was_first_asked_is_not_read_whole_when_it_is_full(
+    new_database: Callable[[str], str],
+) -> None:
+    with open_pool(new_database("notifier"), size=1, name="test") as pool:
+        table = Table(pool)
+        for _ in range(10):  # by now PostgreSQL has made its plan, for an almost empty table
+            office = Office(pool)
+            office.attempt(*range(31))
+
+        table.rows("SELECT pg_stat_force_next_flush()")
+        assert table.rows("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'emails'") == [(0,)]
+        [(read,)] = table.rows("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE relname = 'emails'")
+        assert int(str(read)) < 2 * 310
+
+
 # PostgreSQL away
 
 

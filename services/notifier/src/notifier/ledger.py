@@ -6,7 +6,8 @@ that its attempt never settled ran into it, or died before; when it expires the 
 `resend` asks somebody after three times without an answer: a server that is only slow would go on for ever.
 Claims expire by the database's clock; whoever holds one sends within the time that was left when it asked for it.
 
-Every statement is for many mails, and does nothing more when it is repeated: its answer may have got lost.
+Every statement is for many mails, and does nothing more when it is repeated: its answer may have got lost. Mails are
+found by `= ANY`, not by a join with `unnest`: whose plan, made when the table was empty, would go on to read all of it.
 """
 
 import threading
@@ -31,13 +32,13 @@ _SETTLE: LiteralString = """
 -- a new generation. What is sent is never claimed. Sorted, so that attempts that overlap wait and don't deadlock.
 WITH held AS (
     UPDATE emails
-    SET state = CASE WHEN news.sent THEN 'sent' ELSE state END,
-        sent_at = CASE WHEN news.sent THEN coalesce(sent_at, now()) END,
-        claimed_until = CASE WHEN news.sent THEN claimed_until ELSE now() + make_interval(secs => %(lease)s) END
-    FROM unnest(%(held)s::uuid[], %(sent)s::bool[]) AS news (event_id, sent)
-    WHERE emails.event_id = news.event_id AND kind = %(kind)s AND claim = %(token)s
-        AND (news.sent OR state = 'sending')
-    RETURNING emails.event_id
+    SET state = CASE WHEN event_id = ANY (%(sent)s) THEN 'sent' ELSE state END,
+        sent_at = CASE WHEN event_id = ANY (%(sent)s) THEN coalesce(sent_at, now()) END,
+        claimed_until = CASE WHEN event_id = ANY (%(kept)s) THEN now() + make_interval(secs => %(lease)s)
+            ELSE claimed_until END
+    WHERE event_id = ANY (%(sent)s::uuid[] || %(kept)s::uuid[]) AND kind = %(kind)s AND claim = %(token)s
+        AND (event_id = ANY (%(sent)s) OR state = 'sending')
+    RETURNING event_id
 ), claimed AS (
     INSERT INTO emails (event_id, kind, state, claim, claimed_until, generation)
     SELECT event_id, %(kind)s, 'sending', %(token)s, now() + make_interval(secs => %(lease)s), generation
@@ -110,8 +111,8 @@ class Ledger:
         new = wanted or {}
         given = {
             **_own(claim),
-            "held": [*sent, *kept],
-            "sent": [True] * len(sent) + [False] * len(kept),
+            "sent": list(sent),
+            "kept": list(kept),
             "wanted": list(new),
             "generations": list(new.values()),
             "lease": self.lease,
