@@ -26,6 +26,7 @@ from notifier.email import Mail
 from notifier.errors import ClaimLost, MailDeferred, MailHeld, MailRefused, MailUncertain, ServerAway
 from notifier.handlers import send_welcome_emails
 from notifier.ledger import Claim, Ledger, Uncertain
+from notifier.round import Done, Round
 from notifier.smtp import Errand, Mailer, SmtpSettings
 
 from .workers import until
@@ -36,7 +37,8 @@ Meddle = Callable[[], None]
 class Postman(Mailer):
     """Takes mails, or raises what a mail server would have come to (tests/integration/test_smtp.py shows when).
 
-    `trouble`: with whose mail, or everybody's (""). `meanwhile`: what happens while a mail is on its way.
+    `trouble`: with whose mail, or everybody's (""). `meanwhile`: what happens while a mail is on its way. `waits`:
+    with whose mail there is time for the errand.
     """
 
     def __init__(self) -> None:
@@ -46,11 +48,15 @@ class Postman(Mailer):
         self.trouble: dict[str, BaseException] = {}
         self.meanwhile: dict[str, Meddle] = {}
         self.within = math.inf
+        self.waits: set[str] = set()
+        self.errand: Errand | None = None
 
     def send(self, mail: Mail, *, within: float = math.inf, errand: Errand | None = None) -> None:
-        self.within = within
+        self.within, self.errand = within, errand
         self.tried += 1
         self.meanwhile.get(mail.recipient, lambda: None)()
+        if errand and mail.recipient in self.waits:
+            errand.run()
         trouble = self.trouble.get(mail.recipient, self.trouble.get(""))
         if trouble:
             raise trouble
@@ -70,6 +76,10 @@ class Table:
         with self.pool.connection() as connection:
             cursor = connection.execute(query.encode())
             return cursor.fetchall() if cursor.description else []
+
+    def steal(self, delivery: Delivery) -> None:
+        """Let another attempt have it."""
+        self.rows(f"UPDATE emails SET claim = gen_random_uuid() WHERE event_id = '{delivery.event.id}'")
 
     def let_claims_run_out(self) -> None:
         self.rows("UPDATE emails SET claimed_until = now() - interval '1 ms' WHERE state = 'sending'")
@@ -299,14 +309,25 @@ def test_a_claim_that_another_has_taken_is_not_used(
 ) -> None:
     monkeypatch.setattr("notifier.round.KEEP_AFTER", 0.0)
 
-    def let_another_take_the_third() -> None:
-        table.rows("UPDATE emails SET claim = gen_random_uuid() WHERE state = 'sending' AND event_id = "
-                   f"'{office.deliveries[3].event.id}'")  # fmt: skip
-
-    postman.meanwhile[address(1)] = let_another_take_the_third
+    postman.meanwhile[address(1)] = lambda: table.steal(office.deliveries[3])
 
     assert kinds(office.attempt(1, 2, 3, 4)) == [type(None), type(None), ClaimLost, type(None)]
     assert postman.sent == [address(1), address(2), address(4)]
+
+
+def test_a_claim_that_is_lost_in_the_middle_of_a_send_is_no_other_mails_matter(
+    office: Office, postman: Postman, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose_it_and_prolong_the_others() -> None:
+        table.steal(office.deliveries[2])
+        monkeypatch.setattr("notifier.round.KEEP_AFTER", 0.0)
+
+    monkeypatch.setattr("notifier.attempt.UNRECORDED", 60.0)
+    postman.meanwhile[address(2)] = lose_it_and_prolong_the_others
+    postman.waits = {address(2)}
+
+    assert kinds(office.attempt(1, 2, 3, 4)) == [type(None), ClaimLost, type(None), type(None)]
+    assert postman.sent == [address(number) for number in (1, 2, 3, 4)]
 
 
 def test_a_long_round_keeps_its_claims(
@@ -333,21 +354,41 @@ def test_a_long_round_keeps_its_claims(
 # Many mails
 
 
-def test_a_group_is_sent_and_recorded_ten_by_ten_in_one_statement_each(office: Office, postman: Postman) -> None:
-    ledger = office.ledger()
-    statements: list[tuple[int, int]] = []
-    settle = ledger.settle
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """What is told to the ledger: how many are sent, and how many are wanted next."""
+    told: list[tuple[int, int]] = []
+    settle = Ledger.settle
 
-    def counted(claim: Claim, **asked: Any) -> set[UUID]:
-        statements.append((len(asked["sent"]), len(asked["wanted"])))
-        return settle(claim, **asked)
+    def counted(ledger: Ledger, claim: Claim, **asked: Any) -> set[UUID]:
+        told.append((len(asked["sent"]), len(asked["wanted"])))
+        return settle(ledger, claim, **asked)
 
-    ledger.settle = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(Ledger, "settle", counted)
+    return told
 
-    assert office.attempt(*range(25), ledger=ledger) == [None] * 25
+
+def test_a_group_is_sent_and_recorded_ten_by_ten_in_one_statement_each(
+    office: Office, postman: Postman, statements: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("notifier.attempt.UNRECORDED", 10.0)  # whatever else this machine does
+
+    assert office.attempt(*range(25)) == [None] * 25
+
     assert postman.sent == [address(number) for number in range(25)]
     assert office.table.states() == ["sent"] * 25
     assert statements == [(0, 10), (10, 10), (10, 5), (5, 0)]
+
+
+def test_a_mail_that_took_long_is_recorded_alone_and_the_others_still_together(
+    office: Office, postman: Postman, statements: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("notifier.attempt.UNRECORDED", 0.5)
+    postman.meanwhile[address(0)] = lambda: time.sleep(0.5)
+
+    office.attempt(*range(12))
+
+    assert statements == [(0, 10), (1, 0), (9, 2), (2, 0)]
 
 
 def test_at_most_ten_mails_are_claimed_and_not_recorded(office: Office, postman: Postman, table: Table) -> None:
@@ -403,6 +444,21 @@ def test_while_a_server_lets_a_mail_wait_those_before_it_are_recorded(really: Of
 
     assert recorded < 1.5
     assert sink.recipients == [address(number) for number in (1, 2, 3, 4)]
+
+
+def test_what_was_not_sent_is_no_errand(office: Office, postman: Postman) -> None:
+    due: list[float] = []
+
+    def look() -> None:
+        assert postman.errand is not None
+        due.append(postman.errand.due_in())
+
+    postman.trouble[address(1)] = MailRefused("550 never")
+    postman.meanwhile = {address(2): look, address(3): look}
+    office.attempt(1, 2, 3)
+
+    assert due[0] == math.inf
+    assert due[1] <= UNRECORDED
 
 
 def test_a_ledger_that_is_away_while_a_mail_waits_is_not_that_mails_matter(really: Office, sink: Sink) -> None:
@@ -507,6 +563,23 @@ def test_a_time_limit_in_the_ledger_forgets_nothing_that_was_sent(office: Office
 
     assert kinds(outcomes) == [type(None)] * 10 + [TimeLimitExceeded] * 15
     assert office.table.states() == ["sent"] * 10
+
+
+def test_a_time_limit_just_after_a_mail_was_sent_does_not_call_it_unsent(
+    office: Office, postman: Postman, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = Round.end
+
+    def interrupted(self: Round, done: Done, began: float) -> None:
+        if done.delivery.event.subject == "users/2":
+            raise TimeLimitExceeded("too slow")
+        end(self, done, began)
+
+    monkeypatch.setattr(Round, "end", interrupted)
+
+    assert kinds(office.attempt(1, 2, 3)) == [type(None), TimeLimitExceeded, TimeLimitExceeded]
+    assert postman.sent == [address(1), address(2)]
+    assert table.states() == ["sending", "sent"]
 
 
 def test_a_group_that_is_dropped_in_the_middle_gives_its_claims_back(office: Office, table: Table) -> None:

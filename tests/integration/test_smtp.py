@@ -287,6 +287,9 @@ def test_threads_share_a_mailer_and_closing_it_closes_all(connect: Connect) -> N
         (b"no end of line", b"no end of line\r\n"),
         (b"a\n.\nMAIL FROM:<evil@example.org>\n", b"a\r\n.\r\nMAIL FROM:<evil@example.org>\r\n"),
         (b"a\r.\r\nb", b"a\r\n.\r\nb\r\n"),
+        (b"a\n.\nMAIL FROM:<evil@example.org>\r\n", b"a\r\n.\r\nMAIL FROM:<evil@example.org>\r\n"),
+        (b"a\r.\r\r\n", b"a\r\n.\r\n\r\n"),
+        (b".a\r\n", b".a\r\n"),
         ("Zoë\r\n".encode(), "Zoë\r\n".encode()),
     ],
 )

@@ -12,9 +12,11 @@ from html import unescape
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import DictLoader
 
 from notifier.email import Mail, compose_welcome
-from notifier.errors import MailRefused, SenderInvalid
+from notifier.errors import MailRefused, SenderInvalid, TemplateUnfit
+from notifier.forms import Form
 
 SENT = datetime(2025, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 EVENT = "0198c0de-0000-7000-8000-000000000001"
@@ -220,3 +222,23 @@ def test_an_event_id_cannot_break_out_of_the_message_id() -> None:
     mail = compose_welcome(event_id="a>\r\nb", email="a@x.org", full_name="A", sender="h@x.org", sent=SENT)
 
     assert mail.message_id == "<welcome_email.a%3E%0D%0Ab@x.org>"
+
+
+@pytest.mark.parametrize("use", ["{{ full_name | upper }}", "{{ full_name[:3] }}", "{{ full_name | length }}"])
+@pytest.mark.parametrize("name", ["form.txt.j2", "form.html.j2"])
+def test_a_template_that_does_more_than_to_insert_the_name_is_found_out(
+    name: str, use: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("notifier.forms.PackageLoader", lambda _: DictLoader({name: f"Hello {use}!\nBye.\n"}))
+
+    with pytest.raises(TemplateUnfit, match=name):
+        Form(name)
+
+
+def test_a_template_may_insert_the_name_as_often_as_it_likes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "notifier.forms.PackageLoader",
+        lambda _: DictLoader({"a.html.j2": "{{ full_name }}\nand {{ full_name }}, {{ full_name }}\n\nBye.\n"}),
+    )
+
+    assert Form("a.html.j2").filled("A & B") == b"A &amp; B\r\nand A &amp; B, A &amp; B\r\n\r\nBye.\r\n"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from users_api import group_commit
-from users_api.database import DatabaseBusy, DatabaseUnavailable
+from users_api.database import WAIT_SECONDS, DatabaseBusy, DatabaseUnavailable
 from users_api.group_commit import GroupCommit
 
 
@@ -170,7 +170,7 @@ def test_one_tried_alone_holds_up_nobody_who_comes_later() -> None:
     asyncio.run(scene())
 
 
-def test_nobody_waits_for_ever_and_who_waited_too_long_does_not_set_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "WAIT_SECONDS", 0.1)
     monkeypatch.setattr(group_commit, "SETTING_OFF", 0.05)
 
@@ -210,20 +210,38 @@ def test_closing_waits_for_what_is_under_way_though_nobody_else_does() -> None:
 
 
 def test_closing_waits_for_those_who_are_tried_alone() -> None:
-    finished: list[int] = []
+    async def scene() -> None:
+        go_on = asyncio.Event()
 
-    def refuse_groups(group: Sequence[int]) -> None:
-        if len(group) > 1:
-            raise ValueError("refused")
-        finished.extend(group)
+        async def execute(group: Sequence[int]) -> list[str]:
+            if len(group) > 1:
+                raise ValueError("refused")
+            await go_on.wait()
+            return ["done"]
+
+        commit = GroupCommit[int, str](execute)
+        tasks = [asyncio.create_task(commit.submit(each)) for each in (1, 2)]
+        await asyncio.sleep(0.01)
+        closing = asyncio.create_task(commit.close())
+        await asyncio.sleep(0.01)
+        assert not closing.done()
+
+        go_on.set()
+
+        await asyncio.wait_for(closing, 5)
+        assert await heard(tasks) == ["done", "done"]
+
+    asyncio.run(scene())
+
+
+def test_with_too_little_time_left_nobody_sets_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "SETTING_OFF", WAIT_SECONDS + 1)
 
     async def scene() -> None:
-        hand = Hand(refuse_groups)
-        tasks = await hand.come(1, 2)
+        hand = Hand()
         hand.let_go.set()
-        await asyncio.wait_for(hand.commit.close(), 5)
 
-        assert sorted(finished) == [1, 2]
-        assert await heard(tasks) == ["did 1", "did 2"]
+        assert [type(each) for each in await heard(await hand.come(1, 2))] == [DatabaseUnavailable] * 2
+        assert hand.groups == []
 
     asyncio.run(scene())

@@ -106,7 +106,9 @@ class Process:
         if self._popen is None or self._cleared:
             return
         deadline = time.monotonic() + 5
-        while (alive := self.pids) and time.monotonic() < deadline:
+        found: set[int] = set()  # an orphan of another group that is still dying can't be found a second time
+        while (alive := self.pids | set(filter(_is_alive, found))) and time.monotonic() < deadline:
+            found |= alive
             for pid in alive:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

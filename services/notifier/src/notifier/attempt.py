@@ -65,11 +65,11 @@ class Attempt:
 
     def due_in(self) -> float:
         """Seconds until mails have to be recorded (`Errand`)."""
-        return self._round.since + UNRECORDED - time.monotonic() if self._round.done else math.inf
+        return self._round.since + UNRECORDED - time.monotonic()
 
     def run(self) -> None:
         """Record them while a mail waits for the server (`Errand`). If that fails, `outcomes` sees to it later."""
-        if self._round.done:
+        if self._round.since < math.inf:
             try:
                 self._settled += self._round.write(timeout=0.5)
             except psycopg.Error:
@@ -86,11 +86,7 @@ class Attempt:
     def _send(self, delivery: Delivery) -> None:
         began = time.monotonic()
         done = self._sent(delivery)
-        if not self._round.done:
-            self._round.since = began
-        self._round.done.append(done)
-        self._round.unsent.popleft()
-        self._round.sending = False
+        self._round.end(done, began)
         if isinstance(done.error, ServerAway):
             self._give_up(done.error)
         elif not isinstance(done.error, Exception | None):  # a time limit: nobody's fault who comes after

@@ -4,6 +4,7 @@ Invariant: a mail is in `unsent` only while its claim is ours as far as anyone k
 ledger knows what became of it, or can't be told.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -34,13 +35,16 @@ class Done(NamedTuple):
 
 
 class Round:
-    """One attempt's claims. `sending`: the first of `unsent` is on its way. `since`: when the first of `done` began."""
+    """One attempt's claims. `sending`: the first of `unsent` is on its way.
+
+    `since`: when the first mail was begun that is sent and not recorded; infinite, if there is none.
+    """
 
     def __init__(self, kind: str, ledger: Ledger) -> None:
         self.unsent: deque[Delivery] = deque()
         self.done: list[Done] = []
         self.sending = False
-        self.since = 0.0
+        self.since = math.inf
         self._claim = Claim(kind)
         self._ledger = ledger
         self._asked = 0.0
@@ -57,6 +61,14 @@ class Round:
         """Return of which mails the ledger is to be told so."""
         return [done.delivery.event.id for done in self.done if done.then == then]
 
+    def end(self, done: Done, began: float) -> None:
+        """End what is on its way."""
+        if done.then == "record":
+            self.since = min(self.since, began)
+        self.done.append(done)
+        self.unsent.popleft()
+        self.sending = False
+
     def give_up(self, error: BaseException) -> None:
         """End what isn't begun; and what is on its way, as it is."""
         thens: list[Literal["nothing", "release"]] = ["nothing"] if self.sending else []
@@ -71,16 +83,16 @@ class Round:
         Usually one statement. `wanted`: to be claimed, once nothing is left unsent.
         """
         asked = time.monotonic()
-        again = self._tell_failures()
         kept = [each.event.id for each in self.unsent] if self.is_old() else []
         sent, new = self.events("record"), {each.event.id: each.generation for each in wanted}
         ours: set[UUID] = set()
         if sent or kept or new:
             ours = self._ledger.settle(self._claim, sent=sent, kept=kept, wanted=new, timeout=timeout)
+        again = self._tell_failures()
         others = new.keys() - ours
         fates = self._ledger.look(self._claim, others) if others else {}
         settled = [(done.delivery, _verdict(done, ours, again)) for done in self.done]
-        self.done = []
+        self.done, self.since = [], math.inf
         if kept or new:
             self._asked = asked
             settled += self._lost(ours) if kept else []
@@ -92,7 +104,7 @@ class Round:
         for event_id in self.events("record"):
             log.warning("mail.sent_but_not_recorded", event_id=str(event_id))
         settled = [(done.delivery, done.error) for done in self.done]
-        self.done = []
+        self.done, self.since = [], math.inf
         return settled
 
     def _tell_failures(self) -> set[UUID]:

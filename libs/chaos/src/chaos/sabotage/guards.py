@@ -1,7 +1,6 @@
 """Herald without one of its guards. A ledger that stays green without a guard would prove nothing about it."""
 
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any
 
 from chaos.sabotage.errors import OrderUnknown
@@ -50,28 +49,36 @@ def _outbox() -> None:
     from contracts import Event, UserRegistered
     from messaging import outbox, publish
     from users_api import registration
+    from users_api.database import connected
 
     _cut(registration, "_REGISTER", f", {outbox.PUBLISH}", "")
-    register = registration.register
+    registrar, subject = registration.registrar, registration.subject
 
-    async def then_publish(connection: Any, group: Any) -> Any:
-        answers = await register(connection, group)
-        events = []
-        for each, answer in zip(group, answers, strict=True):
-            if answer.status == HTTPStatus.CREATED and not answer.repeated:
-                user = UserRegistered(
-                    user_id=answer.body["id"],
-                    email=each.user.email,
-                    full_name=each.user.full_name,
-                    registered_at=datetime.now(UTC),
-                )
-                subject = registration.subject(user.user_id)
-                events.append(Event.about(user, source="users-api", subject=subject, correlation_id="late"))
-        if events:
-            await connection.execute(*publish(events))
-        return answers
+    def event(each: Any, answer: Any) -> Any:
+        user = UserRegistered(
+            user_id=answer.body["id"],
+            email=each.user.email,
+            full_name=each.user.full_name,
+            registered_at=datetime.now(UTC),
+        )
+        return Event.about(user, source="users-api", subject=subject(user.user_id), correlation_id=each.correlation_id)
 
-    _set(registration, "register", then_publish)
+    def publishing(pool: Any) -> Any:
+        registrations = registrar(pool)
+        execute = registrations._execute
+
+        async def then_publish(group: Any) -> Any:
+            answers = await execute(group)
+            new = [event(*each) for each in zip(group, answers, strict=True) if registration._is_new(each[1])]
+            if new:
+                async with connected(pool) as connection:
+                    await connection.execute(*publish(new))
+            return answers
+
+        registrations._execute = then_publish
+        return registrations
+
+    _set(registration, "registrar", publishing)
 
 
 def _fencing() -> None:

@@ -32,7 +32,7 @@ FULL_SECONDS = 0.5
 BUSY_SECONDS = 0.05
 """How long it waits when something is due that it couldn't have: another relay has it, or a suspect goes first."""
 
-BUSY = 16
+LOADED = 16
 GATHER_SECONDS = 0.03
 """Under load, when a round has enqueued so many, the next one begins so much later: fewer messages with more in each,
 which costs everything behind half as much. Who comes alone waits for nobody."""
@@ -140,7 +140,7 @@ def _dispatch_forever(database_url: str, dispatcher: Dispatcher, stop: threading
     def step() -> None:
         listener.listen()
         enqueued = dispatcher.dispatch()
-        if enqueued >= BUSY:
+        if enqueued >= LOADED:
             stop.wait(GATHER_SECONDS if enqueued < LIMIT else 0)
             return
         due = dispatcher.next_due()
