@@ -5,7 +5,9 @@ Connections are in autocommit: one statement is one transaction, and a longer on
 """
 
 import select
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, LiteralString
 
 from psycopg import BaseConnection, Connection, OperationalError
 from psycopg.rows import TupleRow
@@ -23,11 +25,11 @@ NEVER_SILENT: dict[str, Any] = {
 Pool = ConnectionPool[Connection[TupleRow]]
 
 
-def open_pool(database_url: str, *, size: int, name: str, synchronous_commit: bool = True) -> Pool:
+def open_pool(database_url: str, *, size: int, name: str, settings: Sequence[LiteralString] = ()) -> Pool:
     """Open a pool of at most `size` connections; it doesn't wait for PostgreSQL to be there.
 
     A connection found dead when it is handed out is replaced, so a restart of PostgreSQL costs one error at most.
-    Without `synchronous_commit` a crash of PostgreSQL may forget the last moments: only for what is found out again.
+    `settings`: what each connection sets for itself, like `enable_bitmapscan = off`.
     """
     return ConnectionPool(
         database_url,
@@ -36,7 +38,7 @@ def open_pool(database_url: str, *, size: int, name: str, synchronous_commit: bo
         timeout=10,
         reconnect_timeout=1,
         kwargs={"autocommit": True, "application_name": f"herald-{name}", **NEVER_SILENT},
-        configure=None if synchronous_commit else _commit_asynchronously,
+        configure=partial(_set, settings=settings),
         check=_check,
         name=name,
         open=True,
@@ -58,5 +60,6 @@ def _check(connection: Connection[TupleRow]) -> None:
         raise OperationalError("the server has closed the connection")
 
 
-def _commit_asynchronously(connection: Connection[TupleRow]) -> None:
-    connection.execute("SET synchronous_commit = off")
+def _set(connection: Connection[TupleRow], settings: Sequence[LiteralString]) -> None:
+    for setting in settings:
+        connection.execute(f"SET {setting}")

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import LiteralString
 from uuid import uuid4
 
 import psycopg
@@ -48,6 +49,11 @@ STOP_SECONDS = 10.0
 
 KEEP = Retention()
 
+SETTINGS: tuple[LiteralString, ...] = ("synchronous_commit = off", "enable_seqscan = off", "enable_bitmapscan = off")
+"""Of the relay's connections. What a crash of PostgreSQL makes it forget of routing and receipts the leases find again.
+All that a relay asks for is found by an index. Else a plan made while the tables were small reads all of them, with what
+is finished, until they are analysed."""
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 
@@ -59,8 +65,7 @@ def run(
     retention: Retention = KEEP,
 ) -> None:
     """Run a relay until `stop` is set, then finish the round in hand."""
-    # Whatever a crash of PostgreSQL makes it forget of routing and receipts is found by the leases.
-    pool = open_pool(database_url, size=4, name="relay", synchronous_commit=False)
+    pool = open_pool(database_url, size=4, name="relay", settings=SETTINGS)
     client = transport.connect(redis_url)
     name = f"{socket.gethostname()}.{os.getpid()}"
     waits = Waits(redis_url, name=f"herald-relay.{name}.{uuid4().hex}", timeout=IDLE_SECONDS + 3)

@@ -1,0 +1,95 @@
+"""What a relay reads doesn't grow with what is finished, even on tables that were empty when last analysed."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import LiteralString
+
+import pytest
+import redis
+from tests.conftest import user_registered
+
+from contracts import SUBSCRIPTIONS
+from messaging import message, publish, transport
+from messaging.database import Pool, open_pool
+from messaging.receipts import Receipt
+from messaging.relay.apply import Applier
+from messaging.relay.dispatch import Dispatcher
+from messaging.relay.relay import SETTINGS
+
+ROUNDS = 60
+EVENTS = 20
+
+READ = """
+-- Entries of the indexes, and rows read without one, of deliveries.
+SELECT sum(idx_tup_read) + (SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'deliveries')
+FROM pg_stat_user_indexes WHERE relname = 'deliveries'
+"""
+
+
+class Relay:
+    """A relay's work on one connection, so that PostgreSQL's counts of it are known at once."""
+
+    def __init__(self, pool: Pool, client: redis.Redis) -> None:
+        self._pool = pool
+        self._redis = client
+        self._dispatcher = Dispatcher(pool, client, SUBSCRIPTIONS)
+        self._applier = Applier(pool, SUBSCRIPTIONS)
+
+    def deliver(self, rounds: int) -> int:
+        """Deliver events, round by round, and return how much of the deliveries was read for that."""
+        before = self._read()
+        for _ in range(rounds):
+            self._round()
+        return self._read() - before
+
+    def _round(self) -> None:
+        with self._pool.connection() as connection:
+            connection.execute(*publish([user_registered(index) for index in range(EVENTS)]))
+        assert self._dispatcher.dispatch() == EVENTS * len(SUBSCRIPTIONS)
+        self._dispatcher.next_due()
+        self._applier.apply(self._receipts())
+        self._redis.flushall()
+
+    def _receipts(self) -> list[Receipt]:
+        queues = {each.queue for each in SUBSCRIPTIONS}
+        stored = [data for queue in queues for data in self._redis.hvals(transport.messages_key(queue))]
+        carried = [each for data in stored if isinstance(data, bytes) for each in message.references(data)]
+        return [Receipt(each.event_id, each.subscription, each.dispatch, "succeeded") for each in carried]
+
+    def _read(self) -> int:
+        with self._pool.connection() as connection:
+            connection.execute("SELECT pg_stat_force_next_flush()")
+            connection.execute("SELECT")  # what was counted is told between transactions
+            row = connection.execute(READ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+@contextmanager
+def relaying(database_url: str, client: redis.Redis, settings: Sequence[LiteralString]) -> Iterator[Relay]:
+    with open_pool(database_url, size=1, name="test", settings=settings) as pool:
+        with pool.connection() as connection:
+            connection.execute("ALTER TABLE deliveries SET (autovacuum_enabled = off)")
+        yield Relay(pool, client)
+
+
+def test_a_round_reads_no_more_when_there_is_more_history(users_database: str, redis_client: redis.Redis) -> None:
+    with relaying(users_database, redis_client, SETTINGS) as relay:
+        young = relay.deliver(ROUNDS)
+        relay.deliver(2 * ROUNDS)
+        old = relay.deliver(ROUNDS)
+
+    assert young >= ROUNDS * EVENTS, "or nothing was counted"
+    assert old < 1.5 * young
+
+
+@pytest.mark.parametrize("missing", ["enable_seqscan = off", "enable_bitmapscan = off"])
+def test_each_setting_is_needed(users_database: str, redis_client: redis.Redis, missing: str) -> None:
+    settings = [each for each in SETTINGS if each != missing]
+    with relaying(users_database, redis_client, settings) as relay:
+        young = relay.deliver(ROUNDS)
+        relay.deliver(2 * ROUNDS)
+        old = relay.deliver(ROUNDS)
+
+    assert len(settings) == len(SETTINGS) - 1
+    assert old > 2 * young
