@@ -51,8 +51,8 @@ KEEP = Retention()
 
 SETTINGS: tuple[LiteralString, ...] = ("synchronous_commit = off", "enable_seqscan = off", "enable_bitmapscan = off")
 """Of the relay's connections. What a crash of PostgreSQL makes it forget of routing and receipts the leases find again.
-All that a relay asks for is found by an index. Else a plan made while the tables were small reads all of them, with what
-is finished, until they are analysed."""
+All that a relay asks for is found by an index. Else a plan made while the tables were small reads all of them, what
+is finished included, until they are analysed."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
