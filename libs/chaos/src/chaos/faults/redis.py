@@ -6,6 +6,10 @@ from statistics import median
 from chaos.fault import Fault, Trial
 from chaos.ledger import Ledger
 from chaos.load import Load
+from contracts import SUBSCRIPTIONS
+from messaging import transport
+
+QUEUES = {each.name: each.queue for each in SUBSCRIPTIONS}
 
 BACKLOG = 50
 """Unfinished deliveries, or fewer, are just the load."""
@@ -13,8 +17,8 @@ BACKLOG = 50
 IN_FLIGHT = "SELECT count(*) FROM deliveries WHERE state IN ('queued', 'running')"
 
 WAITS_FOR_LOST = """
--- Deliveries that still wait for a message from before the fault.
-SELECT count(*) FROM deliveries
+-- Messages from before the fault that deliveries still wait for, and who would fetch them.
+SELECT DISTINCT subscription, message_id FROM deliveries
 WHERE state IN ('queued', 'running') AND queued_at < to_timestamp(%(struck)s)
 """
 
@@ -36,13 +40,18 @@ class Flush(Fault):
         trial.system.sink.delay = 0.3  # so that what workers have in hand meets what is enqueued again
         self.wipe(trial)
         began = time.monotonic()
-        given = {"struck": trial.struck}
-        while (
-            trial.system.query("users", WAITS_FOR_LOST, given)[0][0] and time.monotonic() < began + self.recovers_within
-        ):
+        while self._waits_for_lost(trial) and time.monotonic() < began + self.recovers_within:
             time.sleep(0.02)
         self._noticed = time.monotonic() - began
         trial.system.sink.delay = 0.0
+
+    def _waits_for_lost(self, trial: Trial) -> bool:
+        """Tell whether anything waits for what Redis lost. Claimed before and enqueued after isn't lost."""
+        waited_for = trial.system.query("users", WAITS_FOR_LOST, {"struck": trial.struck})
+        return not all(
+            trial.system.redis.hexists(transport.messages_key(QUEUES[subscription]), message_id)
+            for subscription, message_id in waited_for
+        )
 
     def wipe(self, trial: Trial) -> None:
         """Lose everything."""

@@ -14,10 +14,15 @@ THREADS = 8
 """Of a worker: each sends one mail at a time, and has ten claimed and not recorded at most."""
 
 
+PACE = 200.0
+"""Registrations a second: as fast as the API can, few of them would be over before a worker gets to die."""
+
+
 class KillNotifier(Deaths):
     """The notifier dies once, with mails claimed, some of which may have been accepted."""
 
     process = "notifier"
+    per_second = PACE
 
     def look(self, trial: Trial) -> None:
         claimed = trial.system.sending()
@@ -70,6 +75,7 @@ class KillAuditor(Deaths):
     number = 6
     title = "kill -9 of the auditor on either side of its commit"
     process = "auditor"
+    per_second = PACE
     points = (("auditor.written", 10), ("auditor.committed", 50))
     recovers_within = 20.0
 
