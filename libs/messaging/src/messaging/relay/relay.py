@@ -36,7 +36,7 @@ BUSY_SECONDS = 0.05
 LOADED = 16
 GATHER_SECONDS = 0.03
 """Under load, when a round has enqueued so many, the next one begins so much later: fewer messages with more in each,
-which costs everything behind half as much. Who comes alone waits for nobody."""
+which costs everything behind less. Who comes alone waits for nobody."""
 
 RECONCILE_SECONDS = 2.0
 HOUSEKEEP_SECONDS = 60.0
