@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ class Hand:
         return tasks
 
 
-async def heard(tasks: Sequence[asyncio.Task[str]]) -> list[str | BaseException]:
+async def heard(tasks: Sequence[asyncio.Task[Any]]) -> list[Any]:
     return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
 
 
@@ -68,6 +69,41 @@ def test_a_group_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
         assert await heard(tasks) == [f"did {number}" for number in range(8)]
         assert [len(group) for group in hand.groups] == [3, 3, 2]
+
+    asyncio.run(scene())
+
+
+def test_of_many_who_wait_half_go_at_once_so_that_nobody_takes_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "AT_ONCE", 2)
+
+    async def scene() -> None:
+        hand = Hand()
+        tasks = await hand.come(0)
+        tasks += await hand.come(*range(1, 7))
+        hand.let_go.set()
+
+        assert await heard(tasks) == [f"did {number}" for number in range(7)]
+        assert hand.groups == [[0], [1, 2, 3], [4, 5], [6]]
+
+    asyncio.run(scene())
+
+
+def test_a_group_leaves_before_the_answers_to_the_one_before_are_written() -> None:
+    async def scene() -> None:
+        left_when_told: list[int] = []
+
+        async def come(number: int) -> None:
+            await hand.commit.submit(number)
+            left_when_told.append(len(hand.groups))
+
+        hand = Hand()
+        first = asyncio.create_task(come(0))
+        await hand.come()
+        others = await hand.come(1, 2)
+        hand.let_go.set()
+        await heard([first, *others])
+
+        assert left_when_told == [2], "the database has work meanwhile"
 
     asyncio.run(scene())
 

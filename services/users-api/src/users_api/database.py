@@ -1,9 +1,9 @@
 """PostgreSQL, as the web process uses it: an async pool, and an answer within two seconds whatever happens there."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import psycopg
 from fastapi import Depends, Request
@@ -86,7 +86,7 @@ async def _get_alive(pool: Pool) -> Connection:
     return connection
 
 
-async def in_time(work: Coroutine[Any, Any, T], seconds: float = WAIT_SECONDS) -> T:
+async def in_time(work: Awaitable[T], seconds: float = WAIT_SECONDS) -> T:
     """Await work on the database, but not for long.
 
     The work goes on in a task of its own, so that not even cancelling it (psycopg asks the server to) can delay

@@ -11,12 +11,17 @@ know what it did, and nobody tries again but the client.
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from users_api.database import WAIT_SECONDS, DatabaseBusy, DatabaseUnavailable, in_time
 
 LIMIT = 100
 """Members of one group at most: a few milliseconds of PostgreSQL's time."""
+
+AT_ONCE = 16
+"""Of more than so many who wait, half go at once, and the others next. While PostgreSQL works for some, this process
+writes the others' answers and reads what comes next; if all went together, each would be idle while the other works."""
 
 SETTING_OFF = WAIT_SECONDS / 2
 """With fewer seconds left nobody sets off: it might be done when its client has been told that it isn't."""
@@ -68,33 +73,43 @@ class GroupCommit(Generic[Asked, Told]):
             await asyncio.wait(tasks)
 
     async def _send_all(self) -> None:
+        tell = _nothing
         try:
             while self._waiting:
-                group = [each for each in self._waiting[:LIMIT] if not each.answer.done()]
-                del self._waiting[:LIMIT]
+                size = min(LIMIT, max(AT_ONCE, len(self._waiting) // 2))
+                group = [each for each in self._waiting[:size] if not each.answer.done()]
+                del self._waiting[:size]
                 if group and _left(group) < SETTING_OFF:
                     _fail(group, DatabaseUnavailable("it didn't answer those who came before"))
                 elif group:
-                    await self._send(group)
+                    work = self._set_off(group)
+                    tell()  # the group before: its answers are written while PostgreSQL works for this one
+                    tell = await self._outcome(group, work)
         finally:
             self._sender = None
+            tell()
 
-    async def _send(self, group: Sequence[_Member[Asked, Told]]) -> None:
+    def _set_off(self, group: Sequence[_Member[Asked, Told]]) -> asyncio.Task[Sequence[Told]]:
+        return asyncio.get_running_loop().create_task(self._execute([each.request for each in group]))
+
+    async def _outcome(
+        self, group: Sequence[_Member[Asked, Told]], work: asyncio.Task[Sequence[Told]]
+    ) -> Callable[[], None]:
+        """Wait until a group is done, and return what is to be done about it."""
         try:
-            answers = await in_time(self._execute([each.request for each in group]), _left(group))
+            answers = await in_time(work, _left(group))
         except Exception as error:  # each member's request raises it
             if len(group) == 1 or _may_be_done(error):
-                _fail(group, error)
-            else:
-                self._send_each_alone(group)
-        else:
-            for member, answer in zip(group, answers, strict=True):
-                if not member.answer.done():
-                    member.answer.set_result(answer)
+                return partial(_fail, group, error)
+            return partial(self._send_each_alone, group)
+        return partial(_answer, group, answers)
+
+    async def _send_alone(self, member: _Member[Asked, Told]) -> None:
+        (await self._outcome([member], self._set_off([member])))()
 
     def _send_each_alone(self, group: Sequence[_Member[Asked, Told]]) -> None:
         for member in group:
-            task = asyncio.get_running_loop().create_task(self._send([member]))
+            task = asyncio.get_running_loop().create_task(self._send_alone(member))
             self._alone.add(task)
             task.add_done_callback(self._alone.discard)
 
@@ -111,6 +126,15 @@ def _may_be_done(error: Exception) -> bool:
 def _give_up(answer: asyncio.Future[Told]) -> None:
     if not answer.done():
         answer.set_exception(DatabaseUnavailable(f"no answer within {WAIT_SECONDS} s"))
+
+
+def _nothing() -> None: ...
+
+
+def _answer(group: Sequence[_Member[Asked, Told]], answers: Sequence[Told]) -> None:
+    for member, answer in zip(group, answers, strict=True):
+        if not member.answer.done():
+            member.answer.set_result(answer)
 
 
 def _fail(group: Sequence[_Member[Asked, Told]], error: Exception) -> None:
