@@ -432,9 +432,25 @@ def test_each_registration_without_a_correlation_id_gets_one_of_its_own(api: Liv
 
 
 @pytest.mark.parametrize("given", [b"", b"two words", b"c" * 129, "é".encode(), b"\xff"])
-def test_a_correlation_id_is_up_to_128_visible_ascii_characters(api: LiveApi, given: bytes) -> None:
-    assert is_problem(api.http.post("/users", json=MAYA, headers={b"X-Correlation-ID": given}), 422)
+@pytest.mark.parametrize(("header", "times"), [(b"X-Correlation-ID", 1), (b"Idempotency-Key", 2)])
+def test_ids_in_headers_are_up_to_128_or_255_visible_ascii_characters(
+    api: LiveApi, header: bytes, times: int, given: bytes
+) -> None:
+    answer = api.http.post("/users", json=MAYA, headers={header: given * times})
+
+    assert is_problem(answer, 422)
+    assert header.decode() in answer.json()["detail"]
     assert api.counts() == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("header", "longest"), [("X-Correlation-ID", 128), ("Idempotency-Key", 255)])
+def test_ids_in_headers_are_documented_with_their_limit(api: LiveApi, header: str, longest: int) -> None:
+    assert api.http.post("/users", json=MAYA, headers={header: "c" * longest}).status_code == 201
+
+    parameters = api.http.get("/openapi.json").json()["paths"]["/users"]["post"]["parameters"]
+    [documented] = [each for each in parameters if each["name"] == header]
+    assert (documented["in"], documented["required"]) == ("header", False)
+    assert documented["schema"]["maxLength"] == longest
 
 
 # Operating it

@@ -6,6 +6,9 @@ the next. So groups grow by themselves, and only under load.
 A group stands and falls together, so one bad member must not be the others' ruin: if PostgreSQL refuses a group, it has
 done none of it, and each member is tried alone, beside the groups that follow. If PostgreSQL doesn't answer, nobody can
 know what it did, and nobody tries again but the client.
+
+Nobody needs a clock of his own. A group is waited for until its first member's deadline, who came first; those who wait
+behind it then set off with time enough, or are told that they can't.
 """
 
 import asyncio
@@ -61,11 +64,7 @@ class GroupCommit(Generic[Asked, Told]):
         self._waiting.append(member)
         if self._sender is None:
             self._sender = loop.create_task(self._send_all())
-        patience = loop.call_at(member.deadline, _give_up, member.answer)
-        try:
-            return await member.answer
-        finally:
-            patience.cancel()
+        return await member.answer
 
     async def close(self) -> None:
         """Wait until all that is under way is over, even what nobody waits for any more."""
@@ -121,11 +120,6 @@ def _left(group: Sequence[_Member[Asked, Told]]) -> float:
 
 def _may_be_done(error: Exception) -> bool:
     return isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseBusy)
-
-
-def _give_up(answer: asyncio.Future[Told]) -> None:
-    if not answer.done():
-        answer.set_exception(DatabaseUnavailable(f"no answer within {WAIT_SECONDS} s"))
 
 
 def _nothing() -> None: ...

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,6 +14,8 @@ STATES = ("pending", "queued", "running", "retrying", "failed", "uncertain")
 
 _REQUESTS = Counter("herald_http_requests", "Requests answered.", ["method", "status"], registry=REGISTRY)
 _SECONDS = Histogram("herald_http_request_seconds", "Time to answer a request.", ["method"], registry=REGISTRY)
+_requests, _seconds = cache(_REQUESTS.labels), cache(_SECONDS.labels)
+
 _DELIVERIES = Gauge("herald_deliveries", "Deliveries that are not succeeded.", ["state"], registry=REGISTRY)
 _OVERDUE = Gauge(
     "herald_delivery_overdue_seconds", "For how long the oldest due delivery has waited.", registry=REGISTRY
@@ -57,8 +60,8 @@ class CountRequests:
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _REQUESTS.labels(method, message["status"]).inc()
-                _SECONDS.labels(method).observe(time.perf_counter() - began)
+                _requests(method, message["status"]).inc()
+                _seconds(method).observe(time.perf_counter() - began)
             await send(message)
 
         await self._app(scope, receive, counted)

@@ -5,40 +5,32 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 
-from users_api import queries
+from users_api import headers, queries
 from users_api.database import Database, in_time
+from users_api.headers import OptionalHeader
 from users_api.idempotency import KeysInHand
 from users_api.problems import Problem, documented, problem_response
 from users_api.registration import Answer, Registrar, Registration, subject
 from users_api.schemas import Deliveries, NewUser, Registered, Retried, User, UserPage
 
-router = APIRouter()
-
+router = APIRouter(tags=["users"])
 
 UserId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 SubscriptionName = Annotated[str, Path(pattern=r"^[\w.-]+$", max_length=100)]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
-        description="For a day, a request repeated with the same key gets the first answer, and makes no second user.",
-    ),
-]
-CorrelationId = Annotated[
-    str | None,
-    Header(
-        alias="X-Correlation-ID",
-        min_length=1,
-        max_length=128,
-        pattern=r"^[\x21-\x7e]+$",
-        description="Goes with the event through every service's log; one is made up if there is none.",
-    ),
-]
+
+IDEMPOTENCY_KEY = OptionalHeader(
+    "Idempotency-Key",
+    255,
+    "For a day, a request repeated with the same key gets the first answer, and makes no second user.",
+)
+CORRELATION_ID = OptionalHeader(
+    "X-Correlation-ID",
+    128,
+    "Goes with the event through every service's log; one is made up if there is none.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +41,20 @@ class State:
     keys: KeysInHand
 
 
-async def _state_of(request: Request) -> State:
-    state: State = request.app.state.writing
-    return state
-
-
-Writing = Annotated[State, Depends(_state_of)]
-
-
-@router.post("/users", status_code=201, response_model=Registered, responses=documented(409, 422, 503))
-async def create_user(
-    new: NewUser, writing: Writing, correlation: CorrelationId = None, idempotency_key: IdempotencyKey = None
-) -> JSONResponse:
+@router.post(
+    "/users",
+    status_code=201,
+    response_model=Registered,
+    responses=documented(409, 422, 503),
+    openapi_extra=headers.documented(IDEMPOTENCY_KEY, CORRELATION_ID),
+)
+async def create_user(new: NewUser, request: Request) -> JSONResponse:
     """Register a user. The welcome email and the audit entry follow, whatever happens meanwhile."""
-    correlation_id = correlation or uuid4().hex
-    registration = Registration(new, correlation_id, idempotency_key)
-    with writing.keys.hold(idempotency_key):
-        return _respond(await writing.registrations.submit(registration), correlation_id)
+    writing: State = request.app.state.writing
+    key = IDEMPOTENCY_KEY.read(request)
+    correlation_id = CORRELATION_ID.read(request) or uuid4().hex
+    with writing.keys.hold(key):
+        return _respond(await writing.registrations.submit(Registration(new, correlation_id, key)), correlation_id)
 
 
 @router.get("/users", responses=documented(422, 503))
@@ -109,5 +98,5 @@ async def retry_delivery(event_id: UUID, subscription: SubscriptionName, pool: D
 def _respond(answer: Answer, correlation_id: str) -> JSONResponse:
     if answer.status != HTTPStatus.CREATED:
         return problem_response(answer.status, answer.body)
-    headers = {"Location": f"/users/{answer.body['id']}", "X-Correlation-ID": correlation_id}
-    return JSONResponse(answer.body, HTTPStatus.CREATED, headers)
+    about = {"Location": f"/users/{answer.body['id']}", CORRELATION_ID.name: correlation_id}
+    return JSONResponse(answer.body, HTTPStatus.CREATED, about)
