@@ -4,7 +4,8 @@ What went well is one receipt and one line for many; each that didn't has its ow
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
 import redis
@@ -14,7 +15,7 @@ from contracts import ContractError
 from messaging import message
 from messaging.errors import HandedBack, MessagingError, PermanentError, RetryLater, UncertainError
 from messaging.message import Delivery
-from messaging.receipts import Outcome, Receipt, describe, report
+from messaging.receipts import Outcome, Receipt, ReceiptWriter, describe
 
 Settled = tuple[Delivery, BaseException | None]
 """A delivery, and what its attempt raised: None, if it succeeded."""
@@ -53,12 +54,36 @@ def ended(settled: Sequence[Settled]) -> list[Receipt]:
     return told + [_failure(delivery, error) for delivery, error in settled if error is not None]
 
 
-def send(client: redis.Redis, receipts: Sequence[Receipt]) -> None:
-    """Report, and go on if Redis is away: the lease and the handler's idempotency cover a lost receipt."""
-    if not receipts:
-        return
+Tell = Callable[[Sequence[Receipt]], None]
+
+
+@contextmanager
+def telling(client: redis.Redis) -> Iterator[Tell]:
+    """Report as work goes on: a report is on its way at once, and looked after before the next, or in the end.
+
+    If Redis is away, work goes on: the lease and the handler's idempotency cover a lost receipt.
+    """
+    last: Sequence[Receipt] = ()
+
+    def tell(receipts: Sequence[Receipt]) -> None:
+        nonlocal last
+        if receipts:
+            with _losing(last):
+                writer.confirm()
+            last = receipts
+            with _losing(last):
+                writer.write(last)
+
+    with closing(ReceiptWriter(client)) as writer:
+        yield tell
+        with _losing(last):
+            writer.confirm()
+
+
+@contextmanager
+def _losing(receipts: Sequence[Receipt]) -> Iterator[None]:
     try:
-        report(client, receipts)
+        yield
     except redis.RedisError as error:
         log.warning("receipts.lost", count=len(receipts), error=describe(error))
 

@@ -8,13 +8,25 @@ died with is taken over first, and whatever else happens `report` keeps no more 
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 
 import redis
+from redis.connection import Connection
 
 from messaging import transport
 from messaging.receipt_format import OUTCOMES, Outcome, Receipt, clean, decode, describe, encode
 
-__all__ = ["OUTCOMES", "Outcome", "Receipt", "ReceiptReader", "clean", "describe", "forget_readers", "report"]
+__all__ = [
+    "OUTCOMES",
+    "Outcome",
+    "Receipt",
+    "ReceiptReader",
+    "ReceiptWriter",
+    "clean",
+    "describe",
+    "forget_readers",
+    "report",
+]
 
 GROUP = "relay"
 MAX_UNREAD = 1_000_000
@@ -51,13 +63,68 @@ def report(client: redis.Redis, receipts: Sequence[Receipt]) -> None:
     Raises:
         redis.RedisError: Redis is not to be had. The caller may go on: receipts can be lost.
     """
-    client.xadd(transport.RECEIPTS, {"receipts": encode(receipts)}, maxlen=MAX_UNREAD, approximate=True)
+    with closing(ReceiptWriter(client)) as writer:
+        writer.write(receipts)
+        writer.confirm()
 
 
 def forget_readers(client: redis.Redis, *, idle: float) -> int:
     """Remove the names of relays that have read nothing for `idle` seconds and owe nothing; return how many."""
     removed: int = client.eval(_FORGET_READERS, 1, transport.RECEIPTS, GROUP, int(idle * 1000))
     return removed
+
+
+class ReceiptWriter:
+    """Sends an entry; Redis' word on it is waited for when it is asked for (`confirm`), before the next is sent.
+
+    So whoever says that he begins can begin at once: it is on its way, even if he dies the next moment. `close` it.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._pool = client.connection_pool
+        self._connection: Connection | None = None
+
+    def write(self, receipts: Sequence[Receipt]) -> None:
+        """Send receipts as one entry.
+
+        Raises:
+            redis.RedisError: Redis is not to be had. The caller may go on: receipts can be lost.
+        """
+        self._connection = self._pool.get_connection()
+        entry = ("XADD", transport.RECEIPTS, "MAXLEN", "~", MAX_UNREAD, "*", "receipts", encode(receipts))
+        try:
+            self._connection.send_command(*entry)  # type: ignore[no-untyped-call]  # redis-py has no type for it
+        except BaseException:
+            self.close()
+            raise
+
+    def confirm(self) -> None:
+        """Wait until what was written is there.
+
+        Raises:
+            redis.RedisError: it isn't.
+        """
+        if self._connection:
+            try:
+                self._connection.read_response()
+            except redis.ResponseError:
+                self._give_back()
+                raise
+            except BaseException:
+                self.close()
+                raise
+            self._give_back()
+
+    def close(self) -> None:
+        """Drop a connection on which an answer may still come: nobody would expect it there."""
+        if self._connection:
+            self._connection.disconnect()  # type: ignore[no-untyped-call]  # as above
+            self._give_back()
+
+    def _give_back(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection:
+            self._pool.release(connection)
 
 
 class ReceiptReader:

@@ -78,15 +78,16 @@ def _declare(
 ) -> Actor:
     def consume(batch: Batch) -> None:
         opened, refused = _open(subscription.name, batch)
-        outcomes.send(client, [*refused, *outcomes.begun(opened)])
-        settled: list[Settled] = []
-        reported = time.monotonic()
-        for each in handle(opened):
-            settled.append(each)
-            if time.monotonic() - reported > REPORT_EVERY:
-                outcomes.send(client, outcomes.ended(settled))
-                settled, reported = [], time.monotonic()
-        outcomes.send(client, outcomes.ended(settled))
+        with outcomes.telling(client) as tell:
+            tell([*refused, *outcomes.begun(opened)])
+            settled: list[Settled] = []
+            reported = time.monotonic()
+            for each in handle(opened):
+                settled.append(each)
+                if time.monotonic() - reported > REPORT_EVERY:
+                    tell(outcomes.ended(settled))
+                    settled, reported = [], time.monotonic()
+            tell(outcomes.ended(settled))
 
     declare = dramatiq.actor(
         broker=broker,
