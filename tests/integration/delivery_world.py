@@ -137,8 +137,8 @@ class Relay:
         """Reconcile, and be killed between Redis' answer and PostgreSQL's."""
         ask = getattr(self.reconciler, when)
 
-        def ask_and_die(about: Any) -> None:
-            ask(about)
+        def ask_and_die(*about: Any) -> None:
+            ask(*about)
             raise Killed
 
         self._interrupted("reconciler", when, ask_and_die, self.reconciler.reconcile)

@@ -49,6 +49,7 @@ class Dispatcher:
         self._redis = client
         self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
         self._open = list(subscriptions)
+        self._told = False
 
     @property
     def held_up(self) -> bool:
@@ -61,12 +62,14 @@ class Dispatcher:
         Raises:
             redis.RedisError: Redis didn't take them; they are due again.
         """
-        self._open = self._with_room()
+        if self.held_up or not self._told:  # else there was room after the last round
+            self._open = self._with_room()
         claimed = self._claim() if self._open else []
         if claimed:
             try:
-                self._enqueue(claimed)
+                self._open, self._told = self._enqueue(claimed), True
             except redis.RedisError:
+                self._told = False
                 self._release(claimed)
                 raise
             log.debug("deliveries.enqueued", count=len(claimed))
@@ -81,10 +84,16 @@ class Dispatcher:
     def _with_room(self) -> list[Subscription]:
         """Return the subscriptions whose queue has room; that Redis is away shows here, before anything is claimed."""
         pipeline = self._redis.pipeline(transaction=False)
+        self._ask_for_room(pipeline)
+        return self._open_ones(pipeline.execute())
+
+    def _ask_for_room(self, pipeline: redis.client.Pipeline) -> None:
         for each in self._subscriptions.values():
             pipeline.hlen(transport.messages_key(each.queue))
-        lengths = zip(self._subscriptions.values(), pipeline.execute(), strict=True)
-        return [subscription for subscription, length in lengths if length * subscription.group_size < ROOM]
+
+    def _open_ones(self, lengths: Sequence[int]) -> list[Subscription]:
+        asked = zip(self._subscriptions.values(), lengths, strict=True)
+        return [subscription for subscription, length in asked if length * subscription.group_size < ROOM]
 
     def _claim(self) -> list[Claimed]:
         with self._pool.connection() as connection:
@@ -100,8 +109,8 @@ class Dispatcher:
                 },
             ).fetchall()
 
-    def _enqueue(self, claimed: list[Claimed]) -> None:
-        """Put all messages into their queues in one round trip, all or none."""
+    def _enqueue(self, claimed: list[Claimed]) -> list[Subscription]:
+        """Put all messages into their queues in one round trip, all or none, and return who has room for more."""
         pipeline = self._redis.pipeline(transaction=True)
         for message_id, group in groupby(sorted(claimed, key=_message_id), key=_message_id):
             batch = list(group)
@@ -109,7 +118,8 @@ class Dispatcher:
             data = message.encode(message_id, subscription, map(_item, batch))
             pipeline.hset(transport.messages_key(subscription.queue), message_id, data)
             pipeline.rpush(transport.queue_key(subscription.queue), message_id)
-        pipeline.execute()
+        self._ask_for_room(pipeline)
+        return self._open_ones(pipeline.execute()[-len(self._subscriptions) :])
 
     def _release(self, claimed: list[Claimed]) -> None:
         with self._pool.connection() as connection:
