@@ -27,14 +27,14 @@ from messaging.database import Pool, open_pool
 from messaging.receipts import GROUP, Receipt, ReceiptReader, report
 from messaging.relay import Retention, housekeep, run
 from messaging.relay.housekeep import START, Housekeeper
-from users_api.idempotency import FORGET
+from users_api.retention import FORGET_KEYS
 
 from .workers import until
 
 Publish = Callable[..., list[Event[EventData]]]
 Old = Callable[[int], list[UUID]]
 
-MONTH = Retention(timedelta(days=30), {"idempotency_keys": FORGET})
+MONTH = Retention(timedelta(days=30), {"idempotency_keys": FORGET_KEYS})
 MONTH_AGO = "now() - interval '30 days'"
 
 
@@ -227,7 +227,7 @@ def test_old_rows_are_found_by_index(relay: RelayParts) -> None:
         connection.execute("SET LOCAL enable_seqscan = off")
         connection.execute("SET LOCAL enable_sort = off")
         page = str(connection.execute(b"EXPLAIN " + housekeep._PAGE.encode(), given).fetchall())
-        keys = str(connection.execute(b"EXPLAIN " + FORGET.encode(), given).fetchall())
+        keys = str(connection.execute(b"EXPLAIN " + FORGET_KEYS.encode(), given).fetchall())
 
     assert "using events_recorded_at" in page
     assert "deliveries_pkey" in page
@@ -392,7 +392,7 @@ def test_answers_are_forgotten_after_a_day_or_sooner(
             *(age, age),
         )
 
-    forget = Retention(retention, {"idempotency_keys": FORGET})
+    forget = Retention(retention, {"idempotency_keys": FORGET_KEYS})
     Housekeeper(impatient_pool, relay.redis, forget, threading.Event()).tidy()
 
     assert column(relay, "SELECT key FROM idempotency_keys ORDER BY created_at DESC") == kept

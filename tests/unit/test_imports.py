@@ -10,7 +10,7 @@ QUEUES = {"dramatiq", "redis"}
 WEB = {"fastapi", "starlette", "uvicorn"}
 
 API = ["users_api.cli", "users_api.server", "users_api.app"]
-RELAY = ["users_api.cli", "messaging.relay", "users_api.settings"]
+RELAY = ["users_api.cli", "messaging.relay", "users_api.retention", "users_api.settings"]
 NOTIFIER = ["messaging.broker", "messaging.subscriber", "notifier.handlers", "notifier.ledger", "notifier.smtp"]
 AUDITOR = ["messaging.broker", "messaging.subscriber", "auditor.handlers"]
 

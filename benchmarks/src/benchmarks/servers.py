@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -82,7 +81,6 @@ def _set_up(postgres: Postgres) -> None:
     postgres.restart()
     make_templates(postgres)
     _make_peer_template(postgres)
-    time.sleep(0.5)
 
 
 @contextmanager

@@ -1,25 +1,14 @@
 """Idempotency-Key: a client that didn't hear the answer asks again and gets the same one.
 
 The answer is stored by the statement that makes it true, so there is none without its effect and no effect without it.
-It is repeated for a day. Source: draft-ietf-httpapi-idempotency-key-header.
+It is repeated for a day (`users_api/retention.py`). Source: draft-ietf-httpapi-idempotency-key-header.
 """
 
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import LiteralString
 
 from users_api.problems import Problem
-
-FORGET: LiteralString = """
--- Forget answers after a day, or sooner if nothing is kept for so long. For the relay's housekeeping.
-DELETE FROM idempotency_keys WHERE key = ANY (ARRAY(
-    SELECT key FROM idempotency_keys WHERE created_at < now() - least(interval '1 day', %(retention)s)
-    ORDER BY created_at
-    LIMIT %(limit)s
-    FOR UPDATE SKIP LOCKED
-))
-"""
 
 
 def fingerprint(request: str) -> str:

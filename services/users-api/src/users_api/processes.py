@@ -40,7 +40,7 @@ def relay() -> None:
     """Move deliveries between PostgreSQL and Redis. Several may run."""
     from contracts import SUBSCRIPTIONS
     from messaging.relay import Retention, run
-    from users_api.idempotency import FORGET
+    from users_api.retention import FORGET_KEYS
     from users_api.settings import RelaySettings
 
     settings = load_or_exit(RelaySettings)
@@ -48,6 +48,6 @@ def relay() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    retention = Retention(timedelta(days=settings.retention_days), {"idempotency_keys": FORGET})
+    retention = Retention(timedelta(days=settings.retention_days), {"idempotency_keys": FORGET_KEYS})
     collector.settle()
     run(settings.database_url, settings.redis_url, SUBSCRIPTIONS, stop, retention)
