@@ -20,7 +20,7 @@ from users_api.schemas import NewUser
 
 GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("user_registered.v1.json").read_text("utf-8"))
 
-UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 RFC3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")
 
 
@@ -60,7 +60,7 @@ def written_by_users_api(database_url: str) -> str:
 def test_users_api_writes_exactly_the_golden(users_database: str) -> None:
     written = json.loads(written_by_users_api(users_database))
 
-    assert UUID4.fullmatch(written["id"])
+    assert UUID7.fullmatch(written["id"])
     assert RFC3339_UTC.fullmatch(written["time"])
     assert RFC3339_UTC.fullmatch(written["data"]["registered_at"])
     pinned = written | {"id": GOLDEN["id"], "time": GOLDEN["time"]}

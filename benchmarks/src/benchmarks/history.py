@@ -19,11 +19,13 @@ BATCH = 250_000
 REPEATS = 20
 
 FILL: LiteralString = """
--- Finished long ago, but not so long that they would be forgotten: spread over the last 20 days. Ids are random, as
--- real ones are. The caller has switched off foreign key checks: 10 million of them prove nothing here.
+-- Finished long ago, but not so long that they would be forgotten: over the last 20 days, one after another. Ids are
+-- UUIDv7, as real ones are (PostgreSQL 18 can make them). The caller has switched off foreign key checks: 10 million
+-- of them prove nothing here.
 WITH old AS (
-    SELECT gen_random_uuid() AS id, number, now() - random() * interval '20 days' AS at
-    FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS number
+    SELECT uuidv7(-age) AS id, number, now() - age AS at
+    FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS number,
+        LATERAL (SELECT interval '20 days' * (1 - number::float8 / %(events)s) + interval '1 hour' AS age) AS ages
 ), recorded AS (
     INSERT INTO events (id, type, subject, envelope, available_at, recorded_at)
     SELECT id, 'user_registered', 'old/' || number, json_build_object('id', id, 'data', repeat('x', 400)), at, at
@@ -46,9 +48,10 @@ def fill(running: Running, count: int, console: Console) -> float:
         connection.execute("SET synchronous_commit = off")
         with console.status("filling") as status:
             for first in range(0, events, BATCH):
-                given = {"first": first + 1, "last": min(events, first + BATCH), "names": names}
+                last = min(events, first + BATCH)
+                given = {"first": first + 1, "last": last, "events": events, "names": names}
                 connection.execute(FILL, given)
-                status.update(f"filling: {given['last']:,} of {events:,} events, {time.monotonic() - began:.0f} s")
+                status.update(f"filling: {last:,} of {events:,} events, {time.monotonic() - began:.0f} s")
             status.update("VACUUM ANALYZE")
             connection.execute("VACUUM (ANALYZE) events, deliveries")
             connection.execute("CHECKPOINT")
