@@ -14,10 +14,11 @@ from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
 from messaging import Delivery, HeraldBroker, message, subscribe, transport
 from messaging.database import Pool
-from messaging.receipts import Outcome, Receipt, ReceiptReader
+from messaging.receipts import Outcome, Receipt
 from messaging.relay import run
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
+from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.reconcile import Reconciler
 
 from .crowd import Crowd, gathered

@@ -24,9 +24,10 @@ from devstack.ports import free_port
 from devstack.redis_server import RedisServer
 from messaging import operations, transport
 from messaging.database import Pool, open_pool
-from messaging.receipts import GROUP, Receipt, ReceiptReader, report
+from messaging.receipts import Receipt, report
 from messaging.relay import Retention, housekeep, run
 from messaging.relay.housekeep import START, Housekeeper
+from messaging.relay.receipt_reader import GROUP, ReceiptReader
 from users_api.retention import FORGET_KEYS
 
 from .workers import until

@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 from devstack.ports import free_port
 from devstack.redis_server import RedisServer
 from messaging import outcomes, transport
-from messaging.receipts import Outcome, Receipt, ReceiptReader, ReceiptWriter
+from messaging.receipts import Outcome, Receipt, ReceiptWriter
+from messaging.relay.receipt_reader import ReceiptReader
 
 
 def news(outcome: Outcome) -> list[Receipt]:

@@ -14,8 +14,9 @@ from tests.integration.conftest import RelayParts
 
 from contracts import AUDIT_LOG, Event, EventData
 from messaging import deliveries
-from messaging.receipts import Receipt, ReceiptReader, describe, report
+from messaging.receipts import Receipt, describe, report
 from messaging.relay.apply import Applier
+from messaging.relay.receipt_reader import ReceiptReader
 
 Publish = Callable[..., list[Event[EventData]]]
 

@@ -8,8 +8,9 @@ import pytest
 import redis
 
 from devstack.redis_server import RedisServer
-from messaging.receipts import Outcome, Receipt, ReceiptReader, report
+from messaging.receipts import Outcome, Receipt, report
 from messaging.relay.apply import Applier
+from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.receive import Receiver
 from messaging.waits import Waits
 

@@ -28,7 +28,8 @@ from messaging import (
     subscribe_group,
     subscribe_settling,
 )
-from messaging.receipts import Receipt, ReceiptReader
+from messaging.receipts import Receipt
+from messaging.relay.receipt_reader import ReceiptReader
 from messaging.subscriber import _is_outage
 
 from .conftest import RelayParts

@@ -49,7 +49,7 @@ def _relay_enqueued(bomb: Bomb) -> None:
 
 def _relay_applied(bomb: Bomb) -> None:
     """Receipts are applied, and not taken from the stream."""
-    from messaging.receipts import ReceiptReader
+    from messaging.relay.receipt_reader import ReceiptReader
 
     done = ReceiptReader.done
 

@@ -19,7 +19,7 @@ from chaos.soak.kinds import MIB
 from chaos.system import UNFINISHED, WORKERS, System
 from devstack.postgres import Postgres
 from messaging import transport
-from messaging.receipts import GROUP
+from messaging.relay.receipt_reader import GROUP
 
 NAME = "chaos-soak"
 

@@ -24,7 +24,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from messaging.database import Pool
-from messaging.receipts import forget_readers
+from messaging.relay.receipt_reader import forget_readers
 
 LIMIT = 1_000
 """Rows that one statement deletes: a few dozen milliseconds."""

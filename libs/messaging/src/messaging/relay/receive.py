@@ -4,8 +4,9 @@ import threading
 
 import redis
 
-from messaging.receipts import Receipt, ReceiptReader
+from messaging.receipts import Receipt
 from messaging.relay.apply import Applier
+from messaging.relay.receipt_reader import ReceiptReader
 from messaging.waits import Waits
 
 GATHER_SECONDS = 0.05
