@@ -41,9 +41,12 @@ soak: MINUTES ?= 10
 soak: $(STAMP) ## Load and random faults for a while: does anything grow? (MINUTES= SEED=)
 	@$(BIN)/herald-chaos soak --minutes $(MINUTES) $(SEED:%=--seed %)
 
-bench: $(STAMP) $(PEERS) ## Herald and its peers, the same work on two cores (ONLY=herald,dramatiq ROUNDS= REGISTRATIONS=)
-	@$(BIN)/herald-bench $(ONLY:%=--only %) $(ROUNDS:%=--rounds %) $(REGISTRATIONS:%=--registrations %); \
-	  status=$$?; $(BIN)/herald-bench report; exit $$status
+bench: $(STAMP) $(PEERS) ## Herald and its peers, the same work: renders docs/performance.md (some only: ONLY=herald,rq ROUNDS= REGISTRATIONS=)
+ifneq ($(ONLY)$(ROUNDS)$(REGISTRATIONS),)
+	@$(BIN)/herald-bench $(ONLY:%=--only %) $(ROUNDS:%=--rounds %) $(REGISTRATIONS:%=--registrations %)
+else
+	@$(BIN)/herald-bench --json benchmarks/results.json; status=$$?; $(BIN)/herald-bench report; exit $$status
+endif
 
 $(PEERS): benchmarks/requirements.lock
 	@echo "Making .venv-bench for Herald's peers (a minute, once) ..."

@@ -3,7 +3,7 @@
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -28,22 +28,23 @@ app = typer.Typer(help="Herald and its peers, doing the same work on this machin
 def bench(  # noqa: PLR0913, PLR0917  # a command line's options
     context: typer.Context,
     only: Annotated[str, typer.Option(help="Systems, by commas: " + ", ".join(SYSTEMS))] = "",
-    phase: Annotated[list[str] | None, typer.Option(help="burst, lag, idle or lost; all, if left out.")] = None,
+    phase: Annotated[list[str] | None, typer.Option(help="By commas: burst, lag, idle, lost.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Every system once in each.")] = 3,
     registrations: Annotated[int, typer.Option(min=10, help="In each burst.")] = 3000,
-    output: Annotated[Path, typer.Option("--json", help="Where every raw figure goes.")] = places.RESULTS,
+    output: Annotated[Path, typer.Option("--json", help="Where every raw figure goes.")] = places.LATEST,
 ) -> None:
     """Measure all of them, or some."""
     if context.invoked_subcommand:
         return
     names = [name for name in only.split(",") if name] or list(SYSTEMS)
-    phases = phase or list(PHASES)
-    if unknown := [each for each in phases if each not in PHASES]:
-        sys.exit(f"error: unknown: {', '.join(unknown)}. Phases: {', '.join(PHASES)}")
+    phases = [word for words in phase or PHASES for word in words.split(",")]
+    _refuse_unknown(names, SYSTEMS, "Systems")
+    _refuse_unknown(phases, PHASES, "Phases")
     console = Console()
     plan = Plan([SYSTEMS[name] for name in names], phases, rounds, registrations)
     with _measuring(names) as servers:
         results = Run(plan, servers, console).go()
+    output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(results, indent=1) + "\n")
     show(results, console)
     console.print(f"Every figure: {output}", soft_wrap=True)
@@ -81,6 +82,7 @@ def profile(
     from benchmarks import profile as profiling
 
     console = Console()
+    _refuse_unknown([system], SYSTEMS, "Systems")
     output.mkdir(parents=True, exist_ok=True)
     form = "flamegraph" if flamegraph else "raw"
     with _measuring([system]) as servers, servers.system(SYSTEMS[system]) as running:
@@ -112,11 +114,14 @@ def history(
         output.write_text(json.dumps({"deliveries": deliveries, "empty": before, "full": after}, indent=1) + "\n")
 
 
+def _refuse_unknown(names: Iterable[str], known: Iterable[str], what: str) -> None:
+    if unknown := [name for name in names if name not in known]:
+        sys.exit(f"error: unknown: {', '.join(unknown)}. {what}: {', '.join(known)}")
+
+
 @contextmanager
 def _measuring(names: list[str]) -> Iterator[Servers]:
     """Lend servers on two cores; end with one line that says what is wrong."""
-    if unknown := [name for name in names if name not in SYSTEMS]:
-        sys.exit(f"error: unknown: {', '.join(unknown)}. Systems: {', '.join(SYSTEMS)}")
     if best_program() is None:
         sys.exit("error: this needs a real redis-server (6.2 or newer)")
     if not PEERS_PYTHON.exists() and any(name not in WITHOUT_PEERS for name in names):

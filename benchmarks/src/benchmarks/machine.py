@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ def describe(postgres: Postgres, directory: Path) -> dict[str, object]:
         row = connection.execute("SHOW server_version").fetchone()
     return {
         "when": time.strftime("%Y-%m-%d"),
+        "commit": _commit(),
         "cpu": _found(r"model name\s*: (.*)", Path("/proc/cpuinfo")),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3),
@@ -39,6 +41,12 @@ def describe(postgres: Postgres, directory: Path) -> dict[str, object]:
         "fsyncs": round(_fsyncs(directory)),
         "versions": {name: version for name, version in _locked().items() if name in {*PEERS, *SHARED}},
     }
+
+
+def _commit() -> str:
+    """Name what was measured, with a + for what isn't committed; nothing, outside of a checkout."""
+    argv = ["git", "-C", str(CHECKOUT), "describe", "--always", "--abbrev=10", "--dirty=+", "--exclude=*"]
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603  # ours
 
 
 def _redis_version(directory: Path) -> str:

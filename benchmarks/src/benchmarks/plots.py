@@ -8,18 +8,19 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from benchmarks.table import BURST, Column, value
 
 INK, PALE, HERALD, PEER = "#22272e", "#d8dee6", "#2b6cb0", "#a0aec0"
-SHOWN = ("processed/s", "CPU s/1,000", "memory MiB", "POST/s")
+SHOWN = ("POST/s", "processed/s", "CPU s/1,000", "memory MiB")
 MEANING = {
     "processed/s": "registrations fully processed, a second",
     "CPU s/1,000": "CPU seconds of the services for 1,000 registrations",
     "memory MiB": "memory of the services after the burst, MiB",
     "POST/s": "POST /users answered, a second",
 }
-PACES = {"steady": "20 registrations a second", "sparse": "one registration in 1.5 s"}
+PACES = {"steady": "20 a second", "sparse": "one in 1.5 s"}
 
 Systems = Sequence[dict[str, Any]]
 
@@ -55,22 +56,29 @@ def _lag(systems: Systems, path: Path) -> Path:
     panels = [(pace, effect) for pace in PACES for effect in ("mail", "audit")]
     for each, (pace, effect) in zip(axes, panels, strict=True):
         _spans(each, systems, f"lag.{pace}.{effect}")
-        _dress(each, f"{effect}: ms after the 201, median and p99; {PACES[pace]}")
+        _dress(each, f"{effect}, {PACES[pace]}: ms after the 201, median (dot) to p99 (bar)")
     return _save(figure, path)
 
 
 def _spans(axes: Axes, systems: Systems, path: str) -> None:
-    """Draw a line from the median to p99, on a logarithmic axis: what is not positive stands at its left end."""
+    """Draw a line from the median to p99, on the same logarithmic axis in all; less than 1 ms stands at its left."""
     axes.set_xscale("log")
+    axes.set_xlim(1, 10_000)
+    axes.margins(y=0.2)
+    axes.xaxis.set_major_formatter(lambda milliseconds, _: f"{milliseconds:g}")
     for each in reversed(systems):
         median, last = value(each, f"{path}.p50"), value(each, f"{path}.p99")
         if median is not None and last is not None:
-            ends = [max(1000 * median, 0.5), max(1000 * last, 0.5)]
-            axes.plot(ends, [each["title"]] * 2, color=_colour(each["title"]), linewidth=2, marker="o", markersize=5)
+            ends = [max(1000 * median, 1), max(1000 * last, 1)]
+            row, colour = [each["title"]] * 2, _colour(each["title"])
+            axes.plot(ends, row, color=colour, linewidth=2, marker="o", markersize=6, markevery=[0])
+            axes.plot(ends, row, color=colour, linestyle="", marker="|", markersize=9, markevery=[1])
+            words = f"{1000 * median:,.1f} to {1000 * last:,.1f}"
+            axes.annotate(words, (ends[1], each["title"]), (6, 0), textcoords="offset points", va="center", fontsize=8)
 
 
 def _panels(height: int, width: int, inches: float) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(13, inches), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(13, inches), layout=ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.1), facecolor="white")
     FigureCanvasAgg(figure)
     return figure, [figure.add_subplot(height, width, number + 1) for number in range(height * width)]
 

@@ -45,19 +45,27 @@ def _ratio(measured: dict[str, Any], baseline: dict[str, Any] | None, column: Co
 def _plain(columns: tuple[Column, ...]) -> Callable[[dict[str, Any]], str]:
     def table(results: dict[str, Any]) -> str:
         found = rows(results, columns)
+        if not found:
+            return "Not measured in this run."
         return markdown(["", *(column.title for column in columns)], [[title, *cells] for title, cells in found])
 
     return table
 
 
 def _lag(results: dict[str, Any]) -> str:
-    return f"![Lag](performance/lag.svg)\n\n{_plain(LAG)(results)}"
+    """One table for each pace."""
+    half = len(LAG) // 2
+    tables = [("Steady, 20 a second", LAG[:half]), ("Sparse, one in about 1.5 s", LAG[half:])]
+    return f"![Lag](performance/lag.svg)\n\n{_titled(tables, results)}"
 
 
 def _lost(results: dict[str, Any]) -> str:
     """One table for each disaster."""
     half = len(LOST) // 2
-    tables = [("`kill -9` of every process", LOST[:half]), ("`FLUSHALL` of Redis", LOST[half:])]
+    return _titled([("`kill -9` of every process", LOST[:half]), ("`FLUSHALL` of Redis", LOST[half:])], results)
+
+
+def _titled(tables: list[tuple[str, tuple[Column, ...]]], results: dict[str, Any]) -> str:
     return "\n\n".join(f"**{title}**\n\n{_plain(columns)(results)}" for title, columns in tables)
 
 
