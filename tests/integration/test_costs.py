@@ -78,19 +78,16 @@ def _calls(client: redis.Redis) -> dict[str, int]:
 # Registering
 
 
-@pytest.mark.parametrize(("together", "round_trips"), [(16, 1), (40, 3)])
-def test_many_who_register_together_cost_a_round_trip_or_three(
-    api: LiveApi, crowd: Crowd, together: int, round_trips: int
-) -> None:
+def test_forty_who_waited_together_cost_one_round_trip(api: LiveApi, crowd: Crowd) -> None:
     with sent_to_postgresql(psycopg.AsyncConnection, psycopg.AsyncCursor) as sent:
         with crowd.behind("first") as first:
-            others = crowd.come(*(f"user{number}" for number in range(together)))
+            others = crowd.come(*(f"user{number}" for number in range(40)))
 
-        assert statuses([first, *others]) == [201] * (together + 1)
+        assert statuses([first, *others]) == [201] * 41
     registering = [each for each in sent if "lock_timeout" not in each]  # a new connection's
-    assert len(registering) == 1 + round_trips, "the first's; of forty 20, then 16, then 4"
-    assert len(set(crowd.transactions().values())) == 1 + round_trips
-    assert api.counts() == (together + 1, together + 1, 2 * (together + 1))
+    assert len(registering) == 2, "the first's, and one for the forty"
+    assert len(set(crowd.transactions().values())) == 2
+    assert api.counts() == (41, 41, 82)
 
 
 def test_a_registration_alone_costs_one_round_trip(api: LiveApi) -> None:

@@ -1,6 +1,7 @@
 """Receipts leave at once and are confirmed later: what that may cost when Redis is away meanwhile."""
 
 import threading
+from contextlib import ExitStack
 from uuid import UUID
 
 import redis
@@ -91,6 +92,18 @@ def test_an_answer_that_is_still_to_come_is_nobody_elses(redis_server: RedisServ
     assert client.ping() is True
     redis_client.client_unpause()
     client.close()
+
+
+def test_more_than_a_hundred_may_be_at_work_at_once(redis_server: RedisServer, redis_client: redis.Redis) -> None:
+    """redis-py lends a hundred connections, if it isn't told otherwise."""
+    client = transport.connect(redis_server.url)
+    with capture_logs() as logs, ExitStack() as at_work:
+        for _ in range(150):
+            at_work.enter_context(outcomes.telling(client))(news("started"))
+    client.close()
+
+    assert logs == []
+    assert len(arrived(redis_client)) == 150
 
 
 def test_without_redis_work_goes_on() -> None:

@@ -222,6 +222,7 @@ def test_a_group_is_not_taken_apart_when_the_world_is_out_of_order(
         (psycopg.errors.AdminShutdown(), True),
         (psycopg.errors.TooManyConnections(), True),
         (psycopg.errors.ConnectionFailure(), True),
+        (psycopg.errors.ReadOnlySqlTransaction(), True),
         (psycopg.errors.DeadlockDetected(), False),
         (psycopg.errors.UniqueViolation(), False),
         (TransientError("the mail server is busy"), True),

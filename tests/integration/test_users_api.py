@@ -127,6 +127,15 @@ def test_when_any_part_cannot_be_written_or_committed_nothing_is(api: LiveApi, t
     assert api.register().status_code == 201
 
 
+def test_a_postgresql_that_is_read_only_is_not_there_yet(api: LiveApi) -> None:
+    """A standby that isn't promoted, or a primary that was demoted, behind the address of the real one."""
+    with api.failing("users", how="RAISE EXCEPTION USING ERRCODE = '25006'"):
+        answer = api.register()
+
+    assert is_problem(answer, 503)
+    assert api.register().status_code == 201
+
+
 @pytest.mark.parametrize("table", ["events", "deliveries"])
 def test_when_the_connection_dies_half_way_nothing_is_written_and_the_client_may_ask_again(
     api: LiveApi, table: str

@@ -75,6 +75,7 @@ def test_a_group_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_of_many_who_wait_half_go_at_once_so_that_nobody_takes_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "AT_ONCE", 2)
+    monkeypatch.setattr(group_commit, "PATIENCE", 60.0)  # however slow this machine is just now
 
     async def scene() -> None:
         hand = Hand()
@@ -84,6 +85,37 @@ def test_of_many_who_wait_half_go_at_once_so_that_nobody_takes_turns(monkeypatch
 
         assert await heard(tasks) == [f"did {number}" for number in range(7)]
         assert hand.groups == [[0], [1, 2, 3], [4, 5], [6]]
+
+    asyncio.run(scene())
+
+
+def test_of_many_who_have_waited_long_all_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "AT_ONCE", 2)
+    monkeypatch.setattr(group_commit, "PATIENCE", 0.0)
+
+    async def scene() -> None:
+        hand = Hand()
+        tasks = await hand.come(0)
+        tasks += await hand.come(*range(1, 7))
+        hand.let_go.set()
+
+        assert await heard(tasks) == [f"did {number}" for number in range(7)]
+        assert hand.groups == [[0], [1, 2, 3, 4, 5, 6]]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(("clients", "seconds"), [(60, 0.4), (200, 0.2)])
+def test_a_slow_database_answers_everyone_that_it_could(clients: int, seconds: float) -> None:
+    async def slow(group: Sequence[int]) -> list[int]:
+        await asyncio.sleep(seconds)
+        return list(group)
+
+    async def scene() -> None:
+        commit = GroupCommit[int, int](slow)
+        tasks = [asyncio.create_task(commit.submit(number)) for number in range(clients)]
+
+        assert await heard(tasks) == list(range(clients))
 
     asyncio.run(scene())
 

@@ -149,7 +149,7 @@ def _is_outage(error: BaseException) -> bool:
     """Tell whether an error is no single event's fault, so that trying each alone would only wait as many times."""
     if isinstance(error, psycopg.OperationalError):
         return error.sqlstate is None or error.sqlstate[:2] in AWAY
-    return isinstance(error, TransientError | redis.RedisError | OSError)
+    return isinstance(error, TransientError | redis.RedisError | OSError | psycopg.errors.ReadOnlySqlTransaction)
 
 
 def _attempt(call: Callable[[], None]) -> BaseException | None:

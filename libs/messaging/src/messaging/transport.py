@@ -63,6 +63,10 @@ def relay_key(host: str) -> str:
     return f"herald:relay:{host}"
 
 
+MANY = 2**16
+"""Connections of one client at most: no limit. A worker's thread holds one while it works, however many there are."""
+
+
 def connect(redis_url: str, *, timeout: float | None = 5.0, name: str | None = None) -> redis.Redis:
     """Make a client that never retries by itself: a command that may have run is the caller's to judge."""
     return redis.Redis.from_url(
@@ -72,6 +76,7 @@ def connect(redis_url: str, *, timeout: float | None = 5.0, name: str | None = N
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
         client_name=name,
+        max_connections=MANY,
     )
 
 

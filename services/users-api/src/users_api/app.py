@@ -31,7 +31,8 @@ def create_app(database_url: str) -> FastAPI:
 
     app = FastAPI(title="Herald users-api", version="0.1.0", lifespan=lifespan, telemetry=_telemetry())
     app.state.revisions = revisions(MIGRATIONS)
-    # As they are, and before FastAPI's own: what `include_router` includes is looked up twice for each request.
+    # As they are, and before FastAPI's own: what `include_router` includes is looked up twice for each request. (So
+    # `app.dependency_overrides` is nothing to them. Our tests have a real PostgreSQL instead.)
     app.router.routes[:0] = [*routes.router.routes, *health.router.routes]
     problems.install(app)
     app.add_middleware(LimitBody)

@@ -20,6 +20,8 @@ T = TypeVar("T")
 WAIT_SECONDS = 1.5
 """A request waits for PostgreSQL no longer than this, connection and commit included."""
 
+_AWAY = (psycopg.OperationalError, psycopg.errors.UndefinedTable, psycopg.errors.ReadOnlySqlTransaction)
+"""What says that PostgreSQL isn't ready for anybody: a standby that isn't promoted yet is read-only."""
 
 LOCK_SECONDS = 0.5
 """A statement waits for another's lock no longer than this."""
@@ -102,7 +104,7 @@ async def in_time(work: Awaitable[T], seconds: float = WAIT_SECONDS) -> T:
             return task.result()
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         raise DatabaseBusy(str(error).strip()) from error
-    except (psycopg.OperationalError, psycopg.errors.UndefinedTable, PoolTimeout) as error:
+    except (*_AWAY, PoolTimeout) as error:
         raise DatabaseUnavailable(str(error).strip()) from error
     finally:
         task.cancel()

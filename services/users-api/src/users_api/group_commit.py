@@ -26,6 +26,9 @@ AT_ONCE = 16
 """Of more than so many who wait, half go at once, and the others next. While PostgreSQL works for some, this process
 writes the others' answers and reads what comes next; if all went together, each would be idle while the other works."""
 
+PATIENCE = 0.02
+"""Seconds. Who has waited longer waits for PostgreSQL and not for this process: then all go, lest some wait twice."""
+
 SETTING_OFF = WAIT_SECONDS / 2
 """With fewer seconds left nobody sets off: it might be done when its client has been told that it isn't."""
 
@@ -75,7 +78,7 @@ class GroupCommit(Generic[Asked, Told]):
         tell = _nothing
         try:
             while self._waiting:
-                size = min(LIMIT, max(AT_ONCE, len(self._waiting) // 2))
+                size = self._size()
                 group = [each for each in self._waiting[:size] if not each.answer.done()]
                 del self._waiting[:size]
                 if group and _left(group) < SETTING_OFF:
@@ -87,6 +90,11 @@ class GroupCommit(Generic[Asked, Told]):
         finally:
             self._sender = None
             tell()
+
+    def _size(self) -> int:
+        if WAIT_SECONDS - _left(self._waiting) > PATIENCE:
+            return LIMIT
+        return min(LIMIT, max(AT_ONCE, len(self._waiting) // 2))
 
     def _set_off(self, group: Sequence[_Member[Asked, Told]]) -> asyncio.Task[Sequence[Told]]:
         return asyncio.get_running_loop().create_task(self._execute([each.request for each in group]))
