@@ -237,8 +237,11 @@ def test_bad_input_is_a_problem_and_writes_nothing(api: LiveApi, sent: bytes) ->
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "application/xml"])
-def test_what_does_not_say_it_is_json_is_refused(api: LiveApi, content_type: str) -> None:
-    assert is_problem(api.http.post("/users", content=body(), headers={"Content-Type": content_type}), 422)
+def test_what_does_not_say_it_is_json_is_refused_and_told_how_to_say_so(api: LiveApi, content_type: str) -> None:
+    answer = api.http.post("/users", content=body(), headers={"Content-Type": content_type})
+
+    assert is_problem(answer, 422)
+    assert "Content-Type: application/json" in answer.json()["detail"]
     assert api.counts() == (0, 0, 0)
 
 

@@ -70,6 +70,8 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     """Name each field and fault; never echo the input, which may be anything."""
     assert isinstance(error, RequestValidationError)  # noqa: S101  # as above
     faults = [{"field": ".".join(map(str, fault["loc"])), "message": fault["msg"]} for fault in error.errors()]
+    if faults[0]["field"] == "body" and "json" not in request.headers.get("content-type", ""):
+        faults[0]["message"] = "must be JSON, sent with the header Content-Type: application/json"
     detail = "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults)
     return problem_response(422, Problem(422, detail, errors=faults).body)
 
