@@ -17,9 +17,11 @@ BACKLOG = 50
 IN_FLIGHT = "SELECT count(*) FROM deliveries WHERE state IN ('queued', 'running')"
 
 WAITS_FOR_LOST = """
--- Messages from before the fault that deliveries still wait for, and who would fetch them.
+-- Messages from before the fault that deliveries still wait for, and who would fetch them. What a worker has begun
+-- since, with a message that it had fetched before, waits for that worker alone.
 SELECT DISTINCT subscription, message_id FROM deliveries
-WHERE state IN ('queued', 'running') AND queued_at < to_timestamp(%(struck)s)
+WHERE queued_at < to_timestamp(%(struck)s)
+    AND (state = 'queued' OR state = 'running' AND started_at < to_timestamp(%(struck)s))
 """
 
 
