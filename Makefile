@@ -41,7 +41,7 @@ soak: MINUTES ?= 10
 soak: $(STAMP) ## Load and random faults for a while: does anything grow? (MINUTES= SEED=)
 	@$(BIN)/herald-chaos soak --minutes $(MINUTES) $(SEED:%=--seed %)
 
-bench: $(STAMP) $(PEERS) ## Herald and its peers, the same work: renders docs/performance.md (some only: ONLY=herald,rq ROUNDS= REGISTRATIONS=)
+bench: $(STAMP) $(PEERS) ## Herald and its peers, the same work, for docs/performance.md (or some of them: ONLY=herald,rq ROUNDS=)
 ifneq ($(ONLY)$(ROUNDS)$(REGISTRATIONS),)
 	@$(BIN)/herald-bench $(ONLY:%=--only %) $(ROUNDS:%=--rounds %) $(REGISTRATIONS:%=--registrations %)
 else

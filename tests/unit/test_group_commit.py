@@ -73,9 +73,18 @@ def test_a_group_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(scene())
 
 
-def test_of_many_who_wait_half_go_at_once_so_that_nobody_takes_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("patience", "groups"),
+    [
+        (60.0, [[0], [1, 2, 3], [4, 5], [6]]),  # nobody has waited long: half go at once, so that nobody takes turns
+        (0.0, [[0], [1, 2, 3, 4, 5, 6]]),  # somebody has: then all go
+    ],
+)
+def test_of_many_who_wait_half_go_until_somebody_has_waited_long(
+    monkeypatch: pytest.MonkeyPatch, patience: float, groups: list[list[int]]
+) -> None:
     monkeypatch.setattr(group_commit, "AT_ONCE", 2)
-    monkeypatch.setattr(group_commit, "PATIENCE", 60.0)  # however slow this machine is just now
+    monkeypatch.setattr(group_commit, "PATIENCE", patience)
 
     async def scene() -> None:
         hand = Hand()
@@ -84,23 +93,7 @@ def test_of_many_who_wait_half_go_at_once_so_that_nobody_takes_turns(monkeypatch
         hand.let_go.set()
 
         assert await heard(tasks) == [f"did {number}" for number in range(7)]
-        assert hand.groups == [[0], [1, 2, 3], [4, 5], [6]]
-
-    asyncio.run(scene())
-
-
-def test_of_many_who_have_waited_long_all_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "AT_ONCE", 2)
-    monkeypatch.setattr(group_commit, "PATIENCE", 0.0)
-
-    async def scene() -> None:
-        hand = Hand()
-        tasks = await hand.come(0)
-        tasks += await hand.come(*range(1, 7))
-        hand.let_go.set()
-
-        assert await heard(tasks) == [f"did {number}" for number in range(7)]
-        assert hand.groups == [[0], [1, 2, 3, 4, 5, 6]]
+        assert hand.groups == groups
 
     asyncio.run(scene())
 

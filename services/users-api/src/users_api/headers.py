@@ -1,7 +1,7 @@
 """Headers that a request may carry, read and checked by hand.
 
 FastAPI's own header parameters would do the same, for an eighth of what it costs to handle a registration, even when
-there are none. They are in the OpenAPI document all the same (`documented`).
+there are none. They are in the OpenAPI document all the same (`parameters`).
 """
 
 import re
@@ -35,7 +35,7 @@ class OptionalHeader:
         return value
 
 
-def documented(*headers: OptionalHeader) -> dict[str, Any]:
+def parameters(*headers: OptionalHeader) -> dict[str, Any]:
     """Describe them for OpenAPI, as a route's `openapi_extra`."""
     return {"parameters": [_parameter(each) for each in headers]}
 

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 
-from users_api import headers, queries
+from users_api import queries
 from users_api.database import Database, in_time
-from users_api.headers import OptionalHeader
+from users_api.headers import OptionalHeader, parameters
 from users_api.idempotency import KeysInHand
 from users_api.problems import Problem, documented, problem_response
 from users_api.registration import Answer, Registrar, Registration, subject
@@ -46,7 +46,7 @@ class State:
     status_code=201,
     response_model=Registered,
     responses=documented(409, 422, 503),
-    openapi_extra=headers.documented(IDEMPOTENCY_KEY, CORRELATION_ID),
+    openapi_extra=parameters(IDEMPOTENCY_KEY, CORRELATION_ID),
 )
 async def create_user(new: NewUser, request: Request) -> JSONResponse:
     """Register a user. The welcome email and the audit entry follow, whatever happens meanwhile."""
@@ -98,5 +98,5 @@ async def retry_delivery(event_id: UUID, subscription: SubscriptionName, pool: D
 def _respond(answer: Answer, correlation_id: str) -> JSONResponse:
     if answer.status != HTTPStatus.CREATED:
         return problem_response(answer.status, answer.body)
-    about = {"Location": f"/users/{answer.body['id']}", CORRELATION_ID.name: correlation_id}
-    return JSONResponse(answer.body, HTTPStatus.CREATED, about)
+    headers = {"Location": f"/users/{answer.body['id']}", CORRELATION_ID.name: correlation_id}
+    return JSONResponse(answer.body, HTTPStatus.CREATED, headers)
