@@ -109,6 +109,20 @@ def test_with_redis_away_deliveries_stay_due(relay: RelayParts, publish_users: P
     assert relay.dispatcher.dispatch() == 2
 
 
+def test_with_redis_away_nothing_is_claimed_again_and_again(relay: RelayParts, publish_users: Publish) -> None:
+    publish_users(1)
+    relay.dispatcher.dispatch()
+    [event] = publish_users(1)
+    relay.dispatcher._redis = transport.connect(f"redis://127.0.0.1:{free_port()}")
+
+    for _ in range(3):
+        with pytest.raises(redis.ConnectionError):
+            relay.dispatcher.dispatch()
+
+    assert relay.row(event.id)["state"] == "pending"
+    assert relay.row(event.id)["dispatch"] == 1, "claimed once, and only because Redis had been there"
+
+
 def test_a_relay_that_dies_between_claim_and_enqueue_loses_nothing(relay: RelayParts, publish_users: Publish) -> None:
     [event] = publish_users(1)
     relay.dispatcher._claim()  # ... and here it dies
