@@ -1,6 +1,7 @@
 """Welcome emails, by the plain function on a real ledger: each sent once, and honest where nobody can know."""
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,9 @@ from notifier.handlers import send_welcome_emails
 from notifier.ledger import Claim, Ledger, Uncertain
 from notifier.round import Done, Round
 from notifier.smtp import Errand, Mailer, SmtpSettings
+from notifier.smtp_session import Session
 
+from .scripted_smtp import ScriptedSmtpServer
 from .workers import until
 
 Meddle = Callable[[], None]
@@ -51,7 +54,7 @@ class Postman(Mailer):
         self.waits: set[str] = set()
         self.errand: Errand | None = None
 
-    def send(self, mail: Mail, *, within: float = math.inf, errand: Errand | None = None) -> None:
+    def send(self, mail: Mail, *, within: float = math.inf, errand: Errand | None = None, **_: object) -> None:
         self.within, self.errand = within, errand
         self.tried += 1
         self.meanwhile.get(mail.recipient, lambda: None)()
@@ -349,6 +352,134 @@ def test_a_long_round_keeps_its_claims(
     assert office.attempt(*range(1, 11)) == [None] * 10
     assert len(left) == 9
     assert min(map(int, map(str, left))) > 50
+
+
+# Announced mails: their envelopes are written before their turn
+
+
+class Pipelining(ScriptedSmtpServer):
+    """A server that takes the next envelope with a content."""
+
+    pipelining = True
+
+
+@pytest.fixture
+def server(office: Office) -> Iterator[ScriptedSmtpServer]:
+    """Mail goes there, over a connection that is made."""
+    with Pipelining() as server, closing(Mailer(SmtpSettings.parse(f"smtp://127.0.0.1:{server.port}"))) as mailer:
+        office.postman = mailer
+        office.attempt(30)
+        server.commands.clear()
+        yield server
+
+
+def recipients(server: ScriptedSmtpServer) -> list[str]:
+    """Return to whom mails are, content by content."""
+    return [re.findall(rb"\nTo: .*<(.*)>", content)[0].decode() for content in server.contents[1:]]
+
+
+def test_many_mails_go_over_one_connection_each_announced_with_the_one_before(
+    office: Office, server: ScriptedSmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[object] = []
+    send = Session.send
+
+    def counted(session: Session, data: bytes | str) -> None:
+        writes.append(data)
+        send(session, data)
+
+    monkeypatch.setattr(Session, "send", counted)
+
+    assert office.attempt(*range(25)) == [None] * 25
+
+    assert recipients(server) == [address(number) for number in range(25)]
+    assert (server.connections, len(writes)) == (1, 26)
+
+
+def test_the_first_envelope_is_on_its_way_before_the_claim(
+    office: Office, server: ScriptedSmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = Ledger.settle
+
+    def claim_once_the_server_knows(ledger: Ledger, claim: Claim, **asked: Any) -> set[UUID]:
+        if asked["wanted"]:
+            until(lambda: server.verbs() == ["MAIL", "RCPT", "DATA"])
+        return settle(ledger, claim, **asked)
+
+    monkeypatch.setattr(Ledger, "settle", claim_once_the_server_knows)
+
+    assert office.attempt(1) == [None]
+    assert recipients(server) == [address(1)]
+
+
+def test_what_was_dispatched_before_is_not_announced_before_its_claim(
+    office: Office, server: ScriptedSmtpServer
+) -> None:
+    office.attempt(1)
+    server.commands.clear()
+    office.deliveries[1] = replace(office.deliveries[1], dispatch=2)
+
+    assert office.attempt(1) == [None]
+
+    assert server.commands == []
+    assert recipients(server) == [address(1)]
+
+
+def test_an_announced_mail_whose_claim_is_refused_is_not_sent(office: Office, server: ScriptedSmtpServer) -> None:
+    office.attempt(1)
+
+    assert office.attempt(1, 2) == [None, None]
+    assert office.attempt(3) == [None]
+
+    assert recipients(server) == [address(1), address(2), address(3)]
+    assert server.connections == 2, "the one that expected mail 1's content is closed"
+
+
+def test_an_announced_mail_whose_claim_is_lost_is_not_sent(
+    office: Office, server: ScriptedSmtpServer, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("notifier.round.KEEP_AFTER", 0.0)
+    send = Mailer.send
+
+    def steal_the_next(mailer: Mailer, mail: Mail, **how: Any) -> None:
+        send(mailer, mail, **how)
+        if mail.recipient == address(1):
+            table.steal(office.deliveries[2])
+
+    monkeypatch.setattr(Mailer, "send", steal_the_next)
+
+    assert kinds(office.attempt(1, 2, 3)) == [type(None), ClaimLost, type(None)]
+    assert recipients(server) == [address(1), address(3)]
+
+
+def test_a_mail_that_cannot_be_written_is_not_announced(office: Office, server: ScriptedSmtpServer) -> None:
+    event = office.deliveries[2].event
+    spoilt = event.model_copy(update={"data": event.data.model_copy(update={"email": "no address"})})
+    office.deliveries[2] = replace(office.deliveries[2], event=spoilt)
+
+    assert kinds(office.attempt(2, 1)) == [MailRefused, type(None)]
+    assert kinds(office.attempt(3, 2, 4)) == [type(None), MailRefused, type(None)]
+    assert recipients(server) == [address(1), address(3), address(4)]
+    assert server.connections == 1
+
+
+def test_a_worker_that_stops_sends_nothing_to_whom_it_has_announced(
+    office: Office, server: ScriptedSmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = Mailer.send
+
+    def stop_after(mailer: Mailer, mail: Mail, **how: Any) -> None:
+        send(mailer, mail, **how)
+        office.stopping.set()
+
+    monkeypatch.setattr(Mailer, "send", stop_after)
+
+    assert kinds(office.attempt(1, 2)) == [type(None), HandedBack]
+    office.postman.close()
+    until(lambda: server.verbs()[-1] == "DATA")
+
+    assert recipients(server) == [address(1)]
+    assert "QUIT" not in server.verbs()
 
 
 # Many mails

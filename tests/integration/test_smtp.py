@@ -15,6 +15,7 @@ from notifier.smtp import Mailer, SmtpSettings
 from notifier.smtp_session import Session
 
 from .scripted_smtp import DRIBBLE, DROP, DROP_LATE, HANG, ScriptedSmtpServer
+from .workers import until
 
 MAIL = Mail("hello@herald.example", "ada@example.org", "<1@herald.example>", b"Subject: Hi\r\n\r\nHello\r\n")
 TIMEOUT = 0.4
@@ -23,11 +24,19 @@ SLACK = 3.0
 Connect = Callable[..., Mailer]
 
 
-@pytest.fixture(params=[False, True], ids=["one by one", "pipelined"], autouse=True)
+@pytest.fixture(params=["one by one", "pipelined", "announced"], autouse=True)
 def pipelining(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether the server takes the envelope at once: whatever happens, the outcome must be the same."""
-    monkeypatch.setattr(ScriptedSmtpServer, "pipelining", request.param)
-    return bool(request.param)
+    """Whether the server takes the envelope at once, and even before its time: the outcome must always be the same."""
+    if request.param == "announced":
+        begin = Session.begin
+
+        def begin_announced(session: Session, mail: Mail) -> None:
+            session.announce(mail)
+            begin(session, mail)
+
+        monkeypatch.setattr(Session, "begin", begin_announced)
+    monkeypatch.setattr(ScriptedSmtpServer, "pipelining", request.param != "one by one")
+    return ScriptedSmtpServer.pipelining
 
 
 @pytest.fixture
@@ -105,10 +114,27 @@ def test_without_a_clear_reply_to_the_content_nobody_knows(connect: Connect, rep
 
 
 @pytest.mark.parametrize("size", [1, 20_000_000])
-@pytest.mark.parametrize("reply", ["354 go" + DROP, "354 go" + HANG])
-def test_the_boundary_is_the_first_byte_of_the_content(connect: Connect, reply: str, size: int) -> None:
+@pytest.mark.parametrize("reply", ["354 go" + DROP_LATE, "354 go" + HANG])
+def test_the_boundary_is_the_first_byte_of_the_content(
+    connect: Connect, reply: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ScriptedSmtpServer, "late", TIMEOUT / 2)
     with ScriptedSmtpServer(data=[reply]) as server, pytest.raises(MailUncertain):
         connect(server.port, timeout=TIMEOUT).send(replace(MAIL, content=b"x" * size))
+
+
+def test_a_server_that_hangs_up_before_the_content_has_nothing(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Session.has_hung_up
+
+    def look_once_it_has(session: Session) -> bool:
+        until(lambda: look(session))
+        return look(session)
+
+    monkeypatch.setattr(Session, "has_hung_up", look_once_it_has)
+    with ScriptedSmtpServer(data=["354 go" + DROP]) as server, pytest.raises(MailDeferred, match="hung up"):
+        connect(server.port).send(MAIL)
 
 
 @pytest.mark.parametrize("reply", [HANG, DRIBBLE])
@@ -242,7 +268,7 @@ def test_after_any_other_error_the_connection_is_dropped(connect: Connect, scrip
 
 
 def test_an_interrupted_send_leaves_no_half_used_connection(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_session: Session, _mail: Mail) -> None:
+    def interrupted(_session: Session, _mail: Mail, _following: Mail | None) -> None:
         raise KeyboardInterrupt
 
     with ScriptedSmtpServer() as server:

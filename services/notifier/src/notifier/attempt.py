@@ -10,12 +10,13 @@ Every delivery has exactly one outcome. One that goes wrong takes no other with 
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import psycopg
 
 from messaging import Delivery, HandedBack, Settled
+from notifier.drafts import Compose, Drafts
 from notifier.email import Mail
 from notifier.errors import MailDeferred, MailRefused, MailUncertain, ServerAway
 from notifier.ledger import Ledger
@@ -34,8 +35,6 @@ MARGIN = 1.0
 PATIENCE = 300.0
 """Seconds for which recording is tried. Nobody else tries meanwhile: the message stays here, and our heart beats."""
 
-Compose = Callable[[Delivery], Mail]
-
 
 class Attempt:
     """One thread's attempt at a message. `compose` writes a delivery's mail."""
@@ -46,7 +45,7 @@ class Attempt:
         self._queue = deque({delivery.event.id: delivery for delivery in deliveries}.values())
         self._round = Round(kind, ledger)
         self._settled: list[Settled] = []
-        self._compose = compose
+        self._drafts = Drafts(compose)
         self._mailer = mailer
         self._stopping = ledger.stopping
 
@@ -62,6 +61,8 @@ class Attempt:
         except BaseException as error:  # the ledger is away, or a time limit struck
             self._break_off(error)
             yield from self._taken()
+        finally:
+            self._mailer.withdraw()
 
     def due_in(self) -> float:
         """Seconds until mails have to be recorded (`Errand`)."""
@@ -94,12 +95,13 @@ class Attempt:
 
     def _sent(self, delivery: Delivery) -> Done:
         try:
-            mail = self._compose(delivery)
+            mail = self._drafts.mail(delivery)
         except Exception as error:  # its outcome
             return Done(delivery, error, "release")
         self._round.sending = True
         try:
-            self._mailer.send(mail, within=self._round.seconds_left() - MARGIN, errand=self)
+            within = self._round.seconds_left() - MARGIN
+            self._mailer.send(mail, within=within, errand=self, following=self._following())
         except (MailDeferred, MailRefused) as error:
             return Done(delivery, error, "release")
         except MailUncertain as error:
@@ -108,10 +110,22 @@ class Attempt:
             return Done(delivery, error, "nothing")
         return Done(delivery, None, "record")
 
+    def _following(self) -> Mail | None:
+        """Return the mail that this thread sends next, as far as it knows now."""
+        if self._stopping.is_set():
+            return None
+        return self._drafts.ahead(self._round.unsent[1]) if len(self._round.unsent) > 1 else self._unclaimed()
+
+    def _unclaimed(self) -> Mail | None:
+        """Return the first mail that isn't claimed yet; not one that was dispatched before, and may be sent already."""
+        return self._drafts.ahead(self._queue[0]) if self._queue and self._queue[0].dispatch == 1 else None
+
     def _write(self) -> None:
         """Tell the ledger, and claim the next mails. What is sent is told for as long as it takes: once is enough."""
         deadline = time.monotonic() + PATIENCE
         next_ones = [] if self._round.unsent else list(islice(self._queue, AT_ONCE))
+        if next_ones and (mail := self._unclaimed()):
+            self._mailer.announce(mail)
         while True:
             try:
                 self._settled += self._round.write(next_ones)

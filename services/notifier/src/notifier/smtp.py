@@ -6,7 +6,6 @@ the mail (`notifier.errors`), and drops the connection unless the server is know
 
 import math
 import threading
-import time
 
 from notifier.email import Mail
 from notifier.errors import MailDeferred, MailRefused
@@ -38,10 +37,13 @@ class Mailer:
         self._open: set[Session] = set()
         self._lock = threading.Lock()
 
-    def send(self, mail: Mail, *, within: float = math.inf, errand: Errand | None = None) -> None:
+    def send(
+        self, mail: Mail, *, within: float = math.inf, errand: Errand | None = None, following: Mail | None = None
+    ) -> None:
         """Send one mail, `within` so many seconds at most; on return the server has accepted it.
 
         `errand`: what to do meanwhile, if the server takes its time; and before a new connection is made, which may.
+        `following`: what this thread is to send next, which may be announced to the server. If it isn't, `withdraw`.
 
         Raises:
             MailRefused: the server refuses this mail for good.
@@ -50,10 +52,25 @@ class Mailer:
         """
         deadline = Deadline(min(self._timeout, within), errand)
         try:
-            self._begin(mail, deadline).finish(mail)
+            self._begin(mail, deadline).finish(mail, following)
         except BaseException as error:  # a worker's time limit interrupts with a BaseException
             self._recover(error)
             raise
+
+    def announce(self, mail: Mail) -> None:
+        """Write the envelope of what this thread is to send next, if that takes no time. If it isn't, `withdraw`."""
+        session = self._kept.session
+        if session is not None and session.announced is None and session.is_good_for(mail, self._idle):
+            session.deadline = Deadline(1.0)
+            try:
+                session.announce(mail)
+            except MailDeferred:
+                self._drop()
+
+    def withdraw(self) -> None:
+        """Send nothing more for now, whatever this thread has announced."""
+        if self._kept.session is not None and self._kept.session.announced:
+            self._drop()
 
     def close(self) -> None:
         """Close every thread's connection, once no thread sends any more."""
@@ -67,7 +84,7 @@ class Mailer:
     def _begin(self, mail: Mail, deadline: Deadline) -> Session:
         """Begin on the kept connection; if that fails it may be stale or used up, so begin on a new one."""
         kept = self._kept.session
-        if kept is not None and time.monotonic() - kept.idle_since < self._idle:
+        if kept is not None and kept.is_good_for(mail, self._idle):
             kept.deadline = deadline
             try:
                 kept.begin(mail)

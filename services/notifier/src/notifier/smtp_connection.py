@@ -6,6 +6,7 @@ resolver's.
 """
 
 import io
+import select
 import smtplib
 import socket
 import ssl
@@ -44,6 +45,12 @@ class Connection(smtplib.SMTP):
             raise smtplib.SMTPServerDisconnected("the connection is closed")
         self.sock.settimeout(self.deadline.left() if seconds is None else seconds)
         return self.sock
+
+    def has_hung_up(self) -> bool:
+        """Tell whether the server has closed the connection, or says something that nobody has asked for."""
+        poll = select.poll()
+        poll.register(self.timed_socket(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def send(self, s: "ReadableBuffer | str") -> None:
         """Write all of it before the deadline."""

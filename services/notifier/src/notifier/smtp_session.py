@@ -3,32 +3,55 @@
 The boundary: until the content goes to the socket nothing can have been accepted, so a failure is MailDeferred
 or MailRefused. From that moment on the final dot may have left, and only the server's reply tells: without one
 it is MailUncertain, which must never be told as deferred, or the mail could be sent twice unasked.
+
+A mail may be announced: its envelope is written before its turn. If another comes instead, or none, the connection must
+be closed, for the server takes whatever comes for the content.
 """
 
 import contextlib
-import smtplib
 import ssl
 import time
 
 from notifier.email import Mail
 from notifier.errors import MailDeferred, MailRefused, MailUncertain, ServerAway
+from notifier.smtp_commands import DATA, dot_stuffed, envelope, is_plain, recipient, sender
 from notifier.smtp_connection import Connection
 from notifier.smtp_deadline import Deadline
 from notifier.smtp_replies import ACCEPTED, GO_AHEAD, PERMANENT, TRANSIENT, describe, readable, refusal
 from notifier.smtp_url import SmtpSettings
 
-_DATA = "DATA\r\n"
+_ANNOUNCED_SECONDS = 1.0
+"""For so long after the server was heard it is trusted to wait for an announced mail's content."""
 
 
 class Session(Connection):
     """A connection that sends mails: `begin`, then `finish`, for each.
 
-    Where the server offers PIPELINING the whole envelope is one write (RFC 2920, with DATA as the last of the group):
-    two waits for each mail instead of four. The boundary stays, for the content is written only after the 354.
+    Where the server offers PIPELINING the whole envelope is one write (RFC 2920, with DATA as the last of the group),
+    and that of the next mail goes with the content of the one before: one wait for each mail instead of four. The
+    boundary stays, for the content is written only after the 354.
     """
 
-    idle_since = 0.0
+    announced: Mail | None = None
+    _heard = 0.0
     _at_once = False
+
+    def is_good_for(self, mail: Mail, idle: float) -> bool:
+        """Tell whether the server is likely to be ready for this mail. `idle`: seconds for which a silent one is."""
+        silent = time.monotonic() - self._heard
+        if self.announced is None:
+            return silent < idle
+        return silent < min(idle, _ANNOUNCED_SECONDS) and envelope(self.announced) == envelope(mail)
+
+    def announce(self, mail: Mail) -> None:
+        """Write a mail's envelope before its turn, where the server allows that.
+
+        Raises:
+            MailDeferred: the connection is broken, or nobody knows how much has left.
+        """
+        if announcement := self._announcement(mail):
+            self._heard = time.monotonic()
+            self._say("MAIL", announcement)
 
     def begin(self, mail: Mail) -> None:
         """Name the sender. Nothing of the content has left: after a failure another connection may try.
@@ -36,53 +59,69 @@ class Session(Connection):
         Raises:
             MailRefused, MailDeferred: see `notifier.errors`.
         """
-        plain = (mail.sender + mail.recipient).isascii()
-        if not plain and not self.has_extn("smtputf8"):
-            raise MailRefused("the mail server offers no SMTPUTF8, which this address's local part needs")
-        self.command_encoding = "ascii" if plain else "utf-8"
-        self._at_once = self.has_extn("pipelining")
-        sender = f"MAIL FROM:<{mail.sender}>{'' if plain else ' SMTPUTF8 BODY=8BITMIME'}\r\n"
-        self._say("MAIL", sender + (_recipient(mail) + _DATA if self._at_once else ""))
+        announced, self.announced = self.announced, None
+        if announced is None:
+            plain = is_plain(mail)
+            if not plain and not self.has_extn("smtputf8"):
+                raise MailRefused("the mail server offers no SMTPUTF8, which this address's local part needs")
+            self.command_encoding = "ascii" if plain else "utf-8"
+            self._at_once = self.has_extn("pipelining")
+            self._say("MAIL", envelope(mail) if self._at_once else sender(mail))
         self._want("MAIL", ACCEPTED, unread=2)
 
-    def finish(self, mail: Mail) -> None:
+    def finish(self, mail: Mail, following: Mail | None = None) -> None:
         """Name the recipient and hand over the content; return only after the server's 250 to that.
+
+        `following`: what will come next; its envelope may go with the content.
 
         Raises:
             MailRefused, MailDeferred, MailUncertain: see `notifier.errors`.
         """
         if not self._at_once:
-            self._say("RCPT", _recipient(mail))
+            self._say("RCPT", recipient(mail))
         self._want("RCPT", ACCEPTED, unread=1)
         if not self._at_once:
-            self._say("DATA", _DATA)
+            self._say("DATA", DATA)
         self._want("DATA", GO_AHEAD)
+        if self.has_hung_up():
+            raise MailDeferred("DATA: the server has hung up instead of waiting for the content")
         content = dot_stuffed(mail.content)
+        announcement = self._announcement(following) if following else ""
         try:
-            self.send(content)
+            self.send(content + announcement.encode("ascii"))
             code, text = self.getreply()
         except OSError as error:
             raise MailUncertain(f"content sent, no reply: {describe(error)}") from error
+        self._heard = time.monotonic()
         if code in TRANSIENT or code in PERMANENT:
             raise refusal("content", code, text)
         if code not in ACCEPTED:
             raise MailUncertain(f"content sent, no clear reply: {readable(text)}")
-        self.idle_since = time.monotonic()
 
     def reset(self) -> bool:
         """Forget a refused mail, so that the connection can serve the next; False if it can't."""
+        if self.announced:
+            return True  # its envelope comes after the refused content
         try:
             ready = self.rset()[0] in ACCEPTED
         except OSError:
             ready = False
-        self.idle_since = time.monotonic()
+        self._heard = time.monotonic()
         return ready
 
     def leave(self) -> None:
         """Say goodbye without waiting for an answer, and close."""
-        with contextlib.suppress(OSError):
-            self.putcmd("QUIT")
+        if self.announced is None:
+            with contextlib.suppress(OSError):
+                self.putcmd("QUIT")
         self.close()
+
+    def _announcement(self, mail: Mail) -> str:
+        """Return the envelope to be written ahead; nothing, where that can't be."""
+        if self.announced or not (is_plain(mail) and self.has_extn("pipelining")):
+            return ""
+        self.announced, self._at_once, self.command_encoding = mail, True, "ascii"
+        return envelope(mail)
 
     def _say(self, verb: str, commands: str) -> None:
         try:
@@ -125,23 +164,3 @@ def open_session(settings: SmtpSettings, tls: ssl.SSLContext, deadline: Deadline
         return Session(settings, tls, deadline)
     except (OSError, ValueError) as error:
         raise ServerAway(f"no connection to the mail server: {describe(error)}") from error
-
-
-def dot_stuffed(content: bytes) -> bytes:
-    """Add the dots and the end of RFC 5321.
-
-    What has CRLF alone and no line that begins with a dot, as our own mails do, is left as it is, at a fortieth of the
-    time. smtplib's function for the rest knows str alone, and Latin-1 keeps every byte.
-    """
-    lines = content.count(b"\r\n")
-    if not (content.endswith(b"\r\n") and content.count(b"\r") == content.count(b"\n") == lines) or _dotted(content):
-        content = smtplib.quotedata(content.decode("latin-1")).encode("latin-1")
-    return content + (b".\r\n" if content.endswith(b"\r\n") else b"\r\n.\r\n")
-
-
-def _dotted(content: bytes) -> bool:
-    return content.startswith(b".") or b"\r\n." in content
-
-
-def _recipient(mail: Mail) -> str:
-    return f"RCPT TO:<{mail.recipient}>\r\n"
