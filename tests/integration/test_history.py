@@ -1,7 +1,8 @@
-"""What a relay reads doesn't grow with what is finished, even on tables that were empty when last analysed."""
+"""What is read doesn't grow with what is finished, even on tables that were empty when last analysed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import Event as Flag
 from typing import LiteralString
 
 import pytest
@@ -15,15 +16,27 @@ from messaging.receipts import Receipt
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.relay import SETTINGS
+from notifier import ledger
+from notifier.ledger import Claim, Ledger
 
 ROUNDS = 60
 EVENTS = 20
 
 READ = """
--- Entries of the indexes, and rows read without one, of deliveries.
-SELECT sum(idx_tup_read) + (SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'deliveries')
-FROM pg_stat_user_indexes WHERE relname = 'deliveries'
+-- Entries of the indexes, and rows read without one, of a table.
+SELECT sum(idx_tup_read) + (SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = %(table)s)
+FROM pg_stat_user_indexes WHERE relname = %(table)s
 """
+
+
+def read_of(pool: Pool, table: str) -> int:
+    """Return how much of a table was read so far, by the pool's only connection or before it."""
+    with pool.connection() as connection:
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        connection.execute("SELECT")  # what was counted is told between transactions
+        row = connection.execute(READ, {"table": table}).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 class Relay:
@@ -37,10 +50,10 @@ class Relay:
 
     def deliver(self, rounds: int) -> int:
         """Deliver events, round by round, and return how much of the deliveries was read for that."""
-        before = self._read()
+        before = read_of(self._pool, "deliveries")
         for _ in range(rounds):
             self._round()
-        return self._read() - before
+        return read_of(self._pool, "deliveries") - before
 
     def _round(self) -> None:
         with self._pool.connection() as connection:
@@ -55,14 +68,6 @@ class Relay:
         stored = [data for queue in queues for data in self._redis.hvals(transport.messages_key(queue))]
         carried = [each for data in stored if isinstance(data, bytes) for each in message.references(data)]
         return [Receipt(each.event_id, each.subscription, each.dispatch, "succeeded") for each in carried]
-
-    def _read(self) -> int:
-        with self._pool.connection() as connection:
-            connection.execute("SELECT pg_stat_force_next_flush()")
-            connection.execute("SELECT")  # what was counted is told between transactions
-            row = connection.execute(READ).fetchone()
-        assert row is not None
-        return int(row[0])
 
 
 @contextmanager
@@ -93,3 +98,32 @@ def test_each_setting_is_needed(users_database: str, redis_client: redis.Redis, 
 
     assert len(settings) == len(SETTINGS) - 1
     assert old > 2 * young
+
+
+@contextmanager
+def mailing(url: str) -> Iterator[Callable[[int], int]]:
+    """Give what claims and records mails, round by round, and returns how much of the ledger was read for that."""
+    with open_pool(url, size=1, name="test", settings=ledger.SETTINGS) as pool:
+        with pool.connection() as connection:
+            connection.execute("ALTER TABLE emails SET (autovacuum_enabled = off)")
+        emails = Ledger(pool, uncertain="resend", lease=60, stopping=Flag())
+
+        def mail(rounds: int) -> int:
+            before = read_of(pool, "emails")
+            for _ in range(rounds):
+                claim, events = Claim("welcome_email"), {user_registered(index).id: 0 for index in range(10)}
+                assert emails.settle(claim, wanted=events) == events.keys()
+                assert emails.settle(claim, sent=events) == events.keys()
+            return read_of(pool, "emails") - before
+
+        yield mail
+
+
+def test_a_mail_reads_no_more_when_there_is_more_history(new_database: Callable[[str], str]) -> None:
+    with mailing(new_database("notifier")) as mail:
+        young = mail(ROUNDS)
+        mail(2 * ROUNDS)
+        old = mail(ROUNDS)
+
+    assert young >= ROUNDS * 10, "or nothing was counted"
+    assert old < 1.5 * young

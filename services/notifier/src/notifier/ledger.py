@@ -22,6 +22,9 @@ from notifier.errors import MailHeld
 
 Uncertain = Literal["resend", "hold"]
 
+SETTINGS: tuple[LiteralString, ...] = ("plan_cache_mode = force_generic_plan",)
+"""Of the ledger's connections: making a plan takes longer than doing what it says, so each makes one and keeps it."""
+
 MAX_DOUBTS = 3
 """Sent so often without an answer, a mail waits for an operator even under `resend`."""
 
@@ -120,7 +123,7 @@ class Ledger:
             "max_doubts": MAX_DOUBTS,
         }
         with self._pool.connection(timeout) as connection:
-            return {row[0] for row in connection.execute(_SETTLE, given)}
+            return {row[0] for row in connection.execute(_SETTLE, given, prepare=True)}
 
     def look(self, claim: Claim, event_ids: Collection[UUID]) -> dict[UUID, RetryLater | MailHeld | None]:
         """Tell why mails can't be claimed: None, if sent already; another attempt has it; or an operator decides."""

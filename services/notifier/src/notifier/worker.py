@@ -8,7 +8,7 @@ from contracts import WELCOME_EMAIL
 from messaging import Delivery, HeraldBroker, Settled, logs, settings, subscribe_settling, transport
 from messaging.database import open_pool
 from notifier import handlers
-from notifier.ledger import Ledger
+from notifier.ledger import SETTINGS, Ledger
 from notifier.settings import NotifierSettings
 from notifier.smtp import Mailer, SmtpSettings
 
@@ -18,7 +18,7 @@ broker = HeraldBroker(config.redis_url)
 dramatiq.set_broker(broker)
 mailer = Mailer(SmtpSettings.parse(config.smtp_url), timeout=config.smtp_timeout)
 ledger = Ledger(
-    open_pool(config.database_url, size=8, name="notifier"),
+    open_pool(config.database_url, size=8, name="notifier", settings=SETTINGS),
     uncertain=config.notifier_uncertain,
     lease=config.smtp_timeout + 3,
     stopping=broker.stopping,
