@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from threading import Event
-from time import sleep
 from typing import TYPE_CHECKING
 
 import redis
@@ -26,8 +25,9 @@ if TYPE_CHECKING:
     from messaging.broker import HeraldBroker
 
 
-BREATH = 0.0005
-"""Seconds for which it leaves the interpreter to the threads that it has just given something to do."""
+BREATH = 0.002
+"""Seconds for which it leaves the interpreter to the threads that it has just given something to do, unless one of them
+is done before."""
 
 
 class Consumer(_RedisConsumer):
@@ -103,7 +103,7 @@ class Consumer(_RedisConsumer):
             self._hand_back_lost_fetch()
             self.message_cache = self._inbox.take(room)
         else:
-            sleep(BREATH)
+            self._acked.wait(BREATH)
             self.message_cache = self._inbox.wait_and_take(room)
 
     def _hand_back_lost_fetch(self) -> None:

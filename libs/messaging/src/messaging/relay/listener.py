@@ -25,19 +25,23 @@ class Listener:
             )
             self._connection.execute(f"LISTEN {CHANNEL}")
 
-    def wait(self, seconds: float, stop: threading.Event) -> None:
-        """Wait until a notification comes, but not after `stop` is set: then another must be sent to end this.
+    def wait(self, seconds: float, stop: threading.Event) -> bool:
+        """Wait until a notification comes, and tell whether one came in time.
 
-        psycopg's own way to wait wakes ten times a second.
+        Not after `stop` is set: then another must be sent to end this. psycopg's own way to wait wakes ten times a
+        second.
         """
         connection = self._connection
         if stop.is_set() or connection is None:
-            return
+            return False
         poll = select.poll()
         poll.register(connection, select.POLLIN)
-        if poll.poll(1000 * seconds):
-            for _ in connection.notifies(timeout=0):
-                pass
+        if not poll.poll(1000 * seconds):
+            return False
+        connection.pgconn.consume_input()
+        while connection.pgconn.notifies():
+            pass  # what is due says the table
+        return True
 
     def close(self) -> None:
         """Hang up."""

@@ -148,6 +148,8 @@ def _dispatch_forever(database_url: str, dispatcher: Dispatcher, stop: threading
         if enqueued >= LOADED:
             stop.wait(GATHER_SECONDS if enqueued < LIMIT else 0)
             return
+        if enqueued and listener.wait(BUSY_SECONDS, stop):
+            return
         due = dispatcher.next_due()
         longest = FULL_SECONDS if dispatcher.held_up else IDLE_SECONDS
         listener.wait(longest if due is None else min(longest, max(BUSY_SECONDS, due)), stop)
