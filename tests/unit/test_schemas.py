@@ -3,6 +3,7 @@
 import unicodedata
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -101,6 +102,29 @@ def test_whatever_address_is_accepted_can_be_stored_and_is_normal_already(sent: 
     assert not REFUSED_CATEGORIES & set(map(unicodedata.category, kept))
     assert unicodedata.is_normalized("NFC", kept)
     assert email(kept) == kept
+
+
+PART = st.text("aZ09._+-", min_size=1, max_size=6)
+LONG = st.sampled_from(["a" * 60, "b." * 30, "c" * 190])
+DOMAIN = st.one_of(
+    st.sampled_from(["example.com", "mail.example", "a.test", "localhost", "xn--bcher-kva.de", "xn--a.de", "bücher.de"]),
+    st.lists(PART, min_size=1, max_size=4).map(".".join),
+    st.lists(LONG, min_size=1, max_size=3).map(lambda parts: ".".join([*parts, "de"])),
+)
+
+
+@PATIENTLY
+@given(st.one_of(PART, LONG, st.tuples(LONG, PART).map("".join)), DOMAIN)
+def test_a_usual_address_is_judged_as_any_other(local: str, domain: str) -> None:
+    sent = f"{local}@{domain}"
+    try:
+        expected = validate_email(sent, check_deliverability=False).normalized
+    except EmailNotValidError as error:
+        with pytest.raises(ValidationError) as refused:
+            email(sent)
+        assert refused.value.errors()[0]["msg"].endswith(str(error))
+    else:
+        assert email(sent) == expected
 
 
 @PATIENTLY
