@@ -1,6 +1,7 @@
 """What a registration may look like, and that whatever is accepted can be stored, published and answered."""
 
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from email_validator import EmailNotValidError, validate_email
@@ -107,7 +108,7 @@ def test_whatever_address_is_accepted_can_be_stored_and_is_normal_already(sent: 
 PART = st.text("aZ09._+-", min_size=1, max_size=6)
 LONG = st.sampled_from(["a" * 60, "b." * 30, "c" * 190])
 DOMAIN = st.one_of(
-    st.sampled_from(["example.com", "mail.example", "a.test", "localhost", "xn--bcher-kva.de", "xn--a.de", "bücher.de"]),
+    st.sampled_from(["example.com", "mail.example", "a.test", "localhost", "xn--bcher-kva.de", "xn--a.de", "zoë.de"]),
     st.lists(PART, min_size=1, max_size=4).map(".".join),
     st.lists(LONG, min_size=1, max_size=3).map(lambda parts: ".".join([*parts, "de"])),
 )
@@ -117,14 +118,16 @@ DOMAIN = st.one_of(
 @given(st.one_of(PART, LONG, st.tuples(LONG, PART).map("".join)), DOMAIN)
 def test_a_usual_address_is_judged_as_any_other(local: str, domain: str) -> None:
     sent = f"{local}@{domain}"
+    assert judged(lambda: email(sent)) == judged(lambda: validate_email(sent, check_deliverability=False).normalized)
+
+
+def judged(judge: Callable[[], str]) -> str:
     try:
-        expected = validate_email(sent, check_deliverability=False).normalized
+        return judge()
     except EmailNotValidError as error:
-        with pytest.raises(ValidationError) as refused:
-            email(sent)
-        assert refused.value.errors()[0]["msg"].endswith(str(error))
-    else:
-        assert email(sent) == expected
+        return str(error)
+    except ValidationError as error:
+        return str(error.errors()[0]["ctx"]["reason"])
 
 
 @PATIENTLY
