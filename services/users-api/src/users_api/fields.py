@@ -10,7 +10,7 @@ from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 MAX_NAME = 200
-MAX_LOCAL, MAX_ADDRESS = 64, 254
+MAX_ADDRESS = 254
 
 _REFUSED = {"Cc": "control characters", "Cs": "surrogates", "Zl": "line separators", "Zp": "paragraph separators"}
 _REORDERING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # they make text read as what it isn't
@@ -25,7 +25,7 @@ def _clean_email(value: str) -> str:
     address = value.strip()
     try:
         usual = _USUAL.fullmatch(address)
-        if usual and len(usual[1]) <= MAX_LOCAL and len(address) <= MAX_ADDRESS:
+        if usual and len(address) <= MAX_ADDRESS:
             return f"{usual[1]}@{_clean_domain(usual[2])}"
         return validate_email(address, check_deliverability=False).normalized
     except EmailNotValidError as error:
