@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -22,7 +23,7 @@ from notifier.smtp import Mailer, SmtpSettings
 
 NAME = "Zoë “Dot” <b>Ünal</b>, 🎉"
 WELCOME = compose_welcome(
-    event_id="0198c0de-0000-7000-8000-000000000001",
+    event_id=UUID("0198c0de-0000-7000-8000-000000000001"),
     email="zoe@example.org",
     full_name=NAME,
     sender="Herald <hello@herald.example>",

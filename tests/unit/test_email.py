@@ -2,12 +2,14 @@
 
 import email
 import email.policy
+import quopri
 import re
 from datetime import UTC, datetime
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.utils import getaddresses
 from html import unescape
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -19,9 +21,10 @@ from notifier.errors import MailRefused, SenderInvalid, TemplateUnfit
 from notifier.forms import Form
 
 SENT = datetime(2025, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
-EVENT = "0198c0de-0000-7000-8000-000000000001"
+EVENT = UUID("0198c0de-0000-7000-8000-000000000001")
 
 #: Any Unicode but control characters and lone surrogates.
+PLAIN_NAMES = st.text("aZ 09", min_size=1, max_size=70)
 NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=200)
 
 
@@ -101,9 +104,25 @@ def test_every_name_arrives_whole(name: str) -> None:
     check_name(name)
 
 
-@given(NAMES)
+@given(st.one_of(NAMES, PLAIN_NAMES))
 def test_any_name_arrives_whole(name: str) -> None:
     check_name(name)
+
+
+BROKEN = "{name}\n" + "x" * 68 + "{name}\n"
+
+
+@pytest.mark.parametrize("template", ["{name}\n", "{name}.\n", ".{name} {name}\n", BROKEN])
+def test_a_plain_name_fits_wherever_it_stands(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = template.format(name="{{ full_name }}")
+    monkeypatch.setattr("notifier.forms.PackageLoader", lambda _: DictLoader({"form.txt.j2": source}))
+    form = Form("form.txt.j2")
+
+    for name in ("M" + " a" * (length // 2) + "b" * (length % 2) for length in range(100)):
+        filled = form.filled(name)
+        assert quopri.decodestring(filled).decode() == template.format(name=name).replace("\n", "\r\n")
+        assert max(map(len, filled.split(b"\r\n"))) <= 76
+        assert not re.search(rb"[ \t]\r\n", filled)
 
 
 def check_name(name: str) -> None:
@@ -216,12 +235,6 @@ def test_the_sender_may_have_a_name(sender: str, address: str, header: str) -> N
 def test_a_wrong_sender_says_how_to_write_it(sender: str) -> None:
     with pytest.raises(SenderInvalid, match=r"Herald <hello@example\.org>"):
         compose(sender=sender)
-
-
-def test_an_event_id_cannot_break_out_of_the_message_id() -> None:
-    mail = compose_welcome(event_id="a>\r\nb", email="a@x.org", full_name="A", sender="h@x.org", sent=SENT)
-
-    assert mail.message_id == "<welcome_email.a%3E%0D%0Ab@x.org>"
 
 
 @pytest.mark.parametrize("use", ["{{ full_name | upper }}", "{{ full_name[:3] }}", "{{ full_name | length }}"])

@@ -12,7 +12,7 @@ from datetime import datetime
 from email.utils import format_datetime, getaddresses
 from functools import cache, lru_cache
 from typing import NamedTuple
-from urllib.parse import quote
+from uuid import UUID
 
 from notifier.errors import MailRefused, SenderInvalid
 from notifier.forms import Form
@@ -57,7 +57,7 @@ class _Sender(NamedTuple):
     domain: str
 
 
-def compose_welcome(*, event_id: str, email: str, full_name: str, sender: str, sent: datetime) -> Mail:
+def compose_welcome(*, event_id: UUID, email: str, full_name: str, sender: str, sent: datetime) -> Mail:
     """Write the welcome email of one registration.
 
     `sender` is an address, or a name and an address: "Herald <hello@example.org>". `sent` is the event's own
@@ -71,12 +71,12 @@ def compose_welcome(*, event_id: str, email: str, full_name: str, sender: str, s
     if recipient is None:
         raise MailRefused("the recipient's address fits in no mail: correct it, then retry")
     origin = _parse_sender(sender)
-    message_id = f"<welcome_email.{quote(event_id, safe='')}@{origin.domain}>"
+    message_id = f"<welcome_email.{event_id}@{origin.domain}>"
     head = _MESSAGE.format(
         sender=origin.header,
         recipient=mailbox(full_name, recipient),
         subject=header_text(f"Welcome, {full_name}"),
-        date=format_datetime(sent),
+        date=_date(sent.replace(microsecond=0)),
         message_id=message_id,
         boundary=_BOUNDARY,
     )
@@ -89,6 +89,11 @@ def _forms() -> tuple[tuple[bytes, Form], ...]:
     """Load both forms once for each process, the preferred one last (RFC 2046); each with what it begins with."""
     kinds = (("text/plain", "welcome.txt.j2"), ("text/html", "welcome.html.j2"))
     return tuple((_PART.format(boundary=_BOUNDARY, kind=kind).encode(), Form(template)) for kind, template in kinds)
+
+
+@lru_cache(maxsize=8)
+def _date(second: datetime) -> str:
+    return format_datetime(second)
 
 
 @lru_cache(maxsize=8)

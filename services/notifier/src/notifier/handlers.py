@@ -26,7 +26,7 @@ def send_welcome_emails(
         event = delivery.event
         user = cast(UserRegistered, event.data)
         return compose_welcome(
-            event_id=str(event.id), email=user.email, full_name=user.full_name, sender=sender, sent=event.time
+            event_id=event.id, email=user.email, full_name=user.full_name, sender=sender, sent=event.time
         )
 
     return Attempt(WELCOME, deliveries, compose, ledger=ledger, mailer=mailer).outcomes()

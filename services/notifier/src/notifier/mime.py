@@ -27,7 +27,8 @@ def mailbox(name: str, address: str) -> str:
         return address
     text = header_text(name)
     if text is name:
-        text = '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
+        quoted = name.replace("\\", r"\\").replace('"', r"\"")
+        text = f'"{quoted}"'
     fold = "" if len(text) + len(address) <= _PLAIN_LIMIT else "\r\n"
     return f"{text}{fold} <{address}>"
 
