@@ -29,7 +29,7 @@ from notifier.handlers import send_welcome_emails
 from notifier.ledger import Claim, Ledger, Uncertain
 from notifier.round import Done, Round
 from notifier.smtp import Errand, Mailer, SmtpSettings
-from notifier.smtp_session import Session
+from notifier.smtp.session import Session
 
 from .scripted_smtp import ScriptedSmtpServer
 from .workers import until

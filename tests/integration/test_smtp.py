@@ -12,7 +12,7 @@ import pytest
 from notifier.email import Mail
 from notifier.errors import MailDeferred, MailRefused, MailUncertain, ServerAway
 from notifier.smtp import Mailer, SmtpSettings
-from notifier.smtp_session import Session
+from notifier.smtp.session import Session
 
 from .scripted_smtp import DRIBBLE, DROP, DROP_LATE, HANG, ScriptedSmtpServer
 from .workers import until

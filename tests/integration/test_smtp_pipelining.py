@@ -11,7 +11,7 @@ import pytest
 from notifier.email import Mail
 from notifier.errors import MailDeferred, MailRefused, MailUncertain
 from notifier.smtp import Mailer, SmtpSettings
-from notifier.smtp_session import Session
+from notifier.smtp.session import Session
 
 from .scripted_smtp import DROP, HANG, SLOW, ScriptedSmtpServer
 
@@ -174,7 +174,7 @@ def test_closing_sends_nothing_as_the_content_of_what_was_announced() -> None:
 
 
 def test_a_server_that_has_waited_for_long_is_not_trusted_with_a_content(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("notifier.smtp_session._ANNOUNCED_SECONDS", 0.05)
+    monkeypatch.setattr("notifier.smtp.session._ANNOUNCED_SECONDS", 0.05)
     with Pipelining() as server, mailing(server) as mailer:
         mailer.send(MAIL, following=NEXT)
         time.sleep(0.06)
@@ -185,7 +185,7 @@ def test_a_server_that_has_waited_for_long_is_not_trusted_with_a_content(monkeyp
 
 
 def test_a_server_that_takes_its_time_for_a_content_is_as_good_as_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("notifier.smtp_session._ANNOUNCED_SECONDS", 0.3)
+    monkeypatch.setattr("notifier.smtp.session._ANNOUNCED_SECONDS", 0.3)
     with Pipelining(content=[SLOW + "250 ok"]) as server, mailing(server) as mailer:
         mailer.send(MAIL, following=NEXT)
         mailer.send(NEXT)

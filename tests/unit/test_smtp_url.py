@@ -3,7 +3,7 @@
 import pytest
 
 from notifier.errors import SmtpUrlInvalid
-from notifier.smtp_url import SmtpSettings
+from notifier.smtp.url import SmtpSettings
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ import time
 
 from notifier.email import Mail
 from notifier.errors import MailDeferred, MailRefused, MailUncertain, ServerAway
-from notifier.smtp_commands import DATA, dot_stuffed, envelope, is_plain, recipient, sender
-from notifier.smtp_connection import Connection
-from notifier.smtp_deadline import Deadline
-from notifier.smtp_replies import ACCEPTED, GO_AHEAD, PERMANENT, TRANSIENT, describe, readable, refusal
-from notifier.smtp_url import SmtpSettings
+from notifier.smtp.commands import DATA, dot_stuffed, envelope, is_plain, recipient, sender
+from notifier.smtp.connection import Connection
+from notifier.smtp.deadline import Deadline
+from notifier.smtp.replies import ACCEPTED, GO_AHEAD, PERMANENT, TRANSIENT, describe, readable, refusal
+from notifier.smtp.url import SmtpSettings
 
 _ANNOUNCED_SECONDS = 1.0
 """For so long after the server was heard it is trusted to wait for an announced mail's content."""

@@ -12,8 +12,8 @@ import socket
 import ssl
 from typing import TYPE_CHECKING
 
-from notifier.smtp_deadline import Deadline
-from notifier.smtp_url import SmtpSettings
+from notifier.smtp.deadline import Deadline
+from notifier.smtp.url import SmtpSettings
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer

@@ -1,4 +1,4 @@
-"""Sending mail: one kept connection for each thread, one deadline for each mail.
+"""The mailer: one kept connection for each thread, one deadline for each mail.
 
 Invariant: `Mailer.send` returns only after the server's 250 to the content. Otherwise it raises what became of
 the mail (`notifier.errors`), and drops the connection unless the server is known to be ready for another mail.
@@ -9,12 +9,10 @@ import threading
 
 from notifier.email import Mail
 from notifier.errors import MailDeferred, MailRefused
-from notifier.smtp_connection import tls_context
-from notifier.smtp_deadline import Deadline, Errand
-from notifier.smtp_session import Session, open_session
-from notifier.smtp_url import SmtpSettings
-
-__all__ = ["Errand", "Mailer", "SmtpSettings"]
+from notifier.smtp.connection import tls_context
+from notifier.smtp.deadline import Deadline, Errand
+from notifier.smtp.session import Session, open_session
+from notifier.smtp.url import SmtpSettings
 
 
 class _Kept(threading.local):
