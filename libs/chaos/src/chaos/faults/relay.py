@@ -18,7 +18,7 @@ class KillRelay(Deaths):
     number = 2
     title = "kill -9 of the relay between claim, enqueue and commit"
     process = "relay"
-    points = (("relay.claimed", 25), ("relay.enqueued", 250), ("relay.applied", 500))
+    points = (("relay.claimed", 100), ("relay.enqueued", 250), ("relay.applied", 500))
     recovers_within = 30.0  # a claim whose message never was is found when its lease of 15 s runs out
 
 
