@@ -40,8 +40,8 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return written
 
 
-def mailing(server: ScriptedSmtpServer, timeout: float = 5.0) -> closing[Mailer]:
-    return closing(Mailer(SmtpSettings.parse(f"smtp://127.0.0.1:{server.port}"), timeout=timeout))
+def mailing(server: ScriptedSmtpServer, timeout: float = 5.0, idle: float = 30.0) -> closing[Mailer]:
+    return closing(Mailer(SmtpSettings.parse(f"smtp://127.0.0.1:{server.port}"), timeout=timeout, idle=idle))
 
 
 @pytest.mark.parametrize(("kind", "number"), [(Pipelining, 2), (ScriptedSmtpServer, 4)])
@@ -178,6 +178,19 @@ def test_a_server_that_has_waited_for_long_is_not_trusted_with_a_content(monkeyp
     with Pipelining() as server, mailing(server) as mailer:
         mailer.send(MAIL, following=NEXT)
         time.sleep(0.06)
+        mailer.send(NEXT)
+
+        assert server.contents == [MAIL.content, NEXT.content]
+        assert server.connections == 2
+
+
+def test_nothing_is_announced_on_a_connection_that_was_idle_for_long(writes: list[object]) -> None:
+    with Pipelining() as server, mailing(server, idle=0.05) as mailer:
+        mailer.send(MAIL)
+        time.sleep(0.06)
+        del writes[:]
+        mailer.announce(NEXT)
+        assert writes == []
         mailer.send(NEXT)
 
         assert server.contents == [MAIL.content, NEXT.content]

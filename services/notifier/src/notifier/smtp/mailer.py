@@ -58,7 +58,7 @@ class Mailer:
     def announce(self, mail: Mail) -> None:
         """Write the envelope of what this thread is to send next, if that takes no time. If it isn't, `withdraw`."""
         session = self._kept.session
-        if session is not None and session.announced is None and session.is_good_for(mail, self._idle):
+        if session is not None and session.is_good_for(mail, self._idle):
             session.deadline = Deadline(1.0)
             try:
                 session.announce(mail)
