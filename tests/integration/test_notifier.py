@@ -67,16 +67,16 @@ class Postman(Mailer):
 
 
 class Table:
-    """The emails table, as anybody may look at it and meddle with it."""
+    """The emails table, as anybody may look at it and meddle with it, by connections of their own."""
 
     def __init__(self, pool: Pool) -> None:
-        self.pool = pool
+        self.url = str(pool.conninfo)
 
     def states(self) -> list[str]:
         return sorted(str(row[0]) for row in self.rows("SELECT state FROM emails"))
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
-        with self.pool.connection() as connection:
+        with psycopg.connect(self.url) as connection:
             cursor = connection.execute(query.encode())
             return cursor.fetchall() if cursor.description else []
 
