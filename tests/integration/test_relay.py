@@ -15,6 +15,7 @@ from contracts import Event, EventData
 from devstack.redis_server import RedisServer
 from messaging.receipts import Receipt, report
 from messaging.relay.dispatch import Dispatcher
+from messaging.relay.listener import Listener
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.relay import STOP_SECONDS, _dispatch_forever, _forever, run
 
@@ -176,22 +177,25 @@ def test_a_queue_that_was_full_gets_more_soon_after_it_has_room(
 
 @pytest.mark.usefixtures("_once_a_minute")
 def test_an_idle_relay_that_is_told_to_stop_stops_at_once(
-    relay: RelayParts, users_database: str, redis_server: RedisServer
+    relay: RelayParts, users_database: str, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop = threading.Event()
+    idle, stop = threading.Event(), threading.Event()
+
+    class Observed(Listener):
+        def wait(self, seconds: float, stop: threading.Event) -> bool:
+            idle.set()
+            return super().wait(seconds, stop)
+
+    monkeypatch.setattr("messaging.relay.relay.Listener", Observed)
     loop = threading.Thread(target=run, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
     loop.start()
-    asked_last = (
-        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle'"
-        " AND application_name = 'herald-relay' AND query LIKE '%until the next delivery is due%'"
-    )
-    until(lambda: relay.redis.info("clients")["blocked_clients"] == 1)
-    with relay.pool.connection() as connection:
-        until(lambda: connection.execute(asked_last).rowcount == 1)  # then it waits
-    began = time.monotonic()
+    try:
+        assert idle.wait(20)
+        until(lambda: relay.redis.info("clients")["blocked_clients"] == 1)
+    finally:
+        began = time.monotonic()
+        stop.set()
+        loop.join(20)
 
-    stop.set()
-
-    loop.join(20)
     assert not loop.is_alive()
     assert time.monotonic() - began < STOP_SECONDS, "no loop was left behind"
