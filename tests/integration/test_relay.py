@@ -74,8 +74,9 @@ def dispatching(relay: RelayParts, users_database: str) -> Iterator[None]:
             idle.set()
             return due
 
-    dispatcher = Observed(relay.pool, relay.redis, QUICK_SUBSCRIPTIONS)
-    loop = threading.Thread(target=_dispatch_forever, args=(users_database, dispatcher, stop))
+    ear = Listener(users_database)
+    dispatcher = Observed(ear, relay.redis, QUICK_SUBSCRIPTIONS)
+    loop = threading.Thread(target=_dispatch_forever, args=(ear, dispatcher, stop))
     loop.start()
     try:
         assert idle.wait(20)
@@ -88,9 +89,9 @@ def dispatching(relay: RelayParts, users_database: str) -> Iterator[None]:
 
 def listener(relay: RelayParts) -> int | None:
     """Return the process of PostgreSQL that the dispatch loop listens at."""
-    query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'herald-listen' AND datname = current_database()"
+    query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s"
     with relay.pool.connection() as connection:
-        row = connection.execute(query.encode()).fetchone()
+        row = connection.execute(query, ["herald-dispatch"]).fetchone()
     return row[0] if row else None
 
 

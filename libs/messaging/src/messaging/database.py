@@ -6,8 +6,9 @@ Connections are in autocommit: one statement is one transaction, and a longer on
 
 import select
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, LiteralString
+from typing import Any, LiteralString, Protocol
 
 from psycopg import BaseConnection, Connection, OperationalError
 from psycopg.rows import TupleRow
@@ -25,6 +26,13 @@ NEVER_SILENT: dict[str, Any] = {
 Pool = ConnectionPool[Connection[TupleRow]]
 
 
+class Connections(Protocol):
+    """Lends connections: a pool, or who has one of its own."""
+
+    def connection(self) -> AbstractContextManager[Connection[TupleRow]]:
+        """Lend one."""
+
+
 def open_pool(database_url: str, *, size: int, name: str, settings: Sequence[LiteralString] = ()) -> Pool:
     """Open a pool of at most `size` connections; it doesn't wait for PostgreSQL to be there.
 
@@ -37,12 +45,19 @@ def open_pool(database_url: str, *, size: int, name: str, settings: Sequence[Lit
         max_size=size,
         timeout=10,
         reconnect_timeout=1,
-        kwargs={"autocommit": True, "application_name": f"herald-{name}", **NEVER_SILENT},
+        kwargs=_options(name),
         configure=partial(_set, settings=settings),
         check=_check,
         name=name,
         open=True,
     )
+
+
+def connect(database_url: str, *, name: str, settings: Sequence[LiteralString] = ()) -> Connection[TupleRow]:
+    """Open a single connection like a pool's."""
+    connection = Connection.connect(database_url, **_options(name))
+    _set(connection, settings)
+    return connection
 
 
 def has_ended(connection: BaseConnection[Any]) -> bool:
@@ -52,6 +67,10 @@ def has_ended(connection: BaseConnection[Any]) -> bool:
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _options(name: str) -> dict[str, Any]:
+    return {"autocommit": True, "application_name": f"herald-{name}", **NEVER_SILENT}
 
 
 def _check(connection: Connection[TupleRow]) -> None:

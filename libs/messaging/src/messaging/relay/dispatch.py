@@ -16,7 +16,7 @@ from psycopg.rows import class_row
 
 from contracts import Subscription
 from messaging import deliveries, message, transport
-from messaging.database import Pool
+from messaging.database import Connections
 
 LIMIT = 500
 ROOM = 10_000
@@ -44,8 +44,8 @@ class Claimed:
 class Dispatcher:
     """Moves due deliveries of the given subscriptions into their queues."""
 
-    def __init__(self, pool: Pool, client: redis.Redis, subscriptions: Sequence[Subscription]) -> None:
-        self._pool = pool
+    def __init__(self, database: Connections, client: redis.Redis, subscriptions: Sequence[Subscription]) -> None:
+        self._database = database
         self._redis = client
         self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
         self._open = list(subscriptions)
@@ -77,7 +77,7 @@ class Dispatcher:
 
     def next_due(self) -> float | None:
         """Return the seconds until the next delivery is due that could be enqueued; None, if nothing waits."""
-        with self._pool.connection() as connection:
+        with self._database.connection() as connection:
             row = connection.execute(deliveries.NEXT_DUE, {"names": [each.name for each in self._open]}).fetchone()
         return row[0] if row else None
 
@@ -96,7 +96,7 @@ class Dispatcher:
         return [subscription for subscription, length in asked if length * subscription.group_size < ROOM]
 
     def _claim(self) -> list[Claimed]:
-        with self._pool.connection() as connection:
+        with self._database.connection() as connection:
             cursor = connection.cursor(row_factory=class_row(Claimed))
             return cursor.execute(
                 deliveries.CLAIM,
@@ -122,7 +122,7 @@ class Dispatcher:
         return self._open_ones(pipeline.execute()[-len(self._subscriptions) :])
 
     def _release(self, claimed: list[Claimed]) -> None:
-        with self._pool.connection() as connection:
+        with self._database.connection() as connection:
             connection.execute(deliveries.RELEASE, deliveries.triples(claimed))
 
 

@@ -1,32 +1,46 @@
-"""The relay's ear for PostgreSQL: a connection of its own that hears when something may be due."""
+"""The dispatcher's connection to PostgreSQL: it hears on it that something may be due, and claims that on it too.
+
+The backend that brings the news is awake, and its caches are warm: to wake another one for the claim takes longer.
+What is notified while the dispatcher works is kept, and heard by the next wait.
+"""
 
 import select
 import threading
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import LiteralString
 
-import psycopg
+from psycopg import Connection, Notify
+from psycopg.rows import TupleRow
 
-from messaging.database import NEVER_SILENT
+from messaging.database import connect
 from messaging.outbox import CHANNEL
 
 
 class Listener:
     """Hears what was notified since it listens, even while nobody waits. Makes its connection anew when it broke."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, settings: Sequence[LiteralString] = ()) -> None:
         self._url = database_url
-        self._connection: psycopg.Connection[Any] | None = None
+        self._settings = settings
+        self._connection: Connection[TupleRow] | None = None
+        self._heard = False
 
-    def listen(self) -> None:
+    @contextmanager
+    def connection(self) -> Iterator[Connection[TupleRow]]:
+        """Lend the connection that listens."""
+        yield self.listen()
+
+    def listen(self) -> Connection[TupleRow]:
         """Listen, if it doesn't yet. Look for what is due afterwards: what came before wasn't heard."""
         if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(
-                self._url, autocommit=True, application_name="herald-listen", **NEVER_SILENT
-            )
+            self._connection = connect(self._url, name="dispatch", settings=self._settings)
+            self._connection.add_notify_handler(self._hear)
             self._connection.execute(f"LISTEN {CHANNEL}")
+        return self._connection
 
     def wait(self, seconds: float, stop: threading.Event) -> bool:
-        """Wait until a notification comes, and tell whether one came in time.
+        """Wait until a notification comes, and tell whether one came in time, or since the last wait.
 
         Not after `stop` is set: then another must be sent to end this. psycopg's own way to wait wakes ten times a
         second.
@@ -34,16 +48,26 @@ class Listener:
         connection = self._connection
         if stop.is_set() or connection is None:
             return False
+        if self._has_heard(connection):
+            return True
         poll = select.poll()
         poll.register(connection, select.POLLIN)
         if not poll.poll(1000 * seconds):
             return False
         connection.pgconn.consume_input()
-        while connection.pgconn.notifies():
-            pass  # what is due says the table
-        return True
+        return self._has_heard(connection)
 
     def close(self) -> None:
         """Hang up."""
         if self._connection is not None:
             self._connection.close()
+
+    def _has_heard(self, connection: Connection[TupleRow]) -> bool:
+        """Tell once. What came with an answer is in libpq's hands already, where nobody can wait for it."""
+        while connection.pgconn.notifies():
+            self._heard = True
+        heard, self._heard = self._heard, False
+        return heard
+
+    def _hear(self, _: Notify) -> None:
+        self._heard = True

@@ -49,10 +49,16 @@ STOP_SECONDS = 10.0
 
 KEEP = Retention()
 
-SETTINGS: tuple[LiteralString, ...] = ("synchronous_commit = off", "enable_seqscan = off", "enable_bitmapscan = off")
+SETTINGS: tuple[LiteralString, ...] = (
+    "synchronous_commit = off",
+    "enable_seqscan = off",
+    "enable_bitmapscan = off",
+    "plan_cache_mode = force_generic_plan",
+)
 """Of the relay's connections. What a crash of PostgreSQL makes it forget of routing and receipts the leases find again.
 All that a relay asks for is found by an index. Else a plan made while the tables were small reads all of them, what
-is finished included, until they are analysed."""
+is finished included, until they are analysed. So there is one good plan for each statement, and it is made once: left
+to itself PostgreSQL may make it anew each time, which takes three times as long as a claim."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
@@ -69,7 +75,8 @@ def run(
     client = transport.connect(redis_url)
     name = f"{socket.gethostname()}.{os.getpid()}"
     waits = Waits(redis_url, name=f"herald-relay.{name}.{uuid4().hex}", timeout=IDLE_SECONDS + 3)
-    dispatcher = Dispatcher(pool, client, subscriptions)
+    listener = Listener(database_url, SETTINGS)
+    dispatcher = Dispatcher(listener, client, subscriptions)
     receiver = Receiver(waits, client, name, Applier(pool, subscriptions), stop)
     reconciler = Reconciler(pool, client, subscriptions)
     housekeeper = Housekeeper(pool, client, retention, stop)
@@ -91,7 +98,7 @@ def run(
 
     steps = {"receipts": receive, "take over": take_over, "reconcile": reconcile, "housekeep": housekeep}
     loops = [
-        threading.Thread(target=_dispatch_forever, args=(database_url, dispatcher, stop), name="dispatch", daemon=True),
+        threading.Thread(target=_dispatch_forever, args=(listener, dispatcher, stop), name="dispatch", daemon=True),
         *(threading.Thread(target=_forever, args=(step, stop), name=name, daemon=True) for name, step in steps.items()),
     ]
     log.info("relay.started", subscriptions=[each.name for each in subscriptions])
@@ -135,12 +142,11 @@ def _forever(step: Callable[[], None], stop: threading.Event) -> None:
             backoff = 0.0
 
 
-def _dispatch_forever(database_url: str, dispatcher: Dispatcher, stop: threading.Event) -> None:
+def _dispatch_forever(listener: Listener, dispatcher: Dispatcher, stop: threading.Event) -> None:
     """Dispatch whenever PostgreSQL says that something is due, a retry's time has come, or some seconds have passed.
 
     What is notified while dispatching is heard by the next wait.
     """
-    listener = Listener(database_url)
 
     def step() -> None:
         listener.listen()
