@@ -22,8 +22,9 @@ from notifier.errors import MailHeld
 
 Uncertain = Literal["resend", "hold"]
 
-SETTINGS: tuple[LiteralString, ...] = ("plan_cache_mode = force_generic_plan",)
-"""Of the ledger's connections: making a plan takes longer than doing what it says, so each makes one and keeps it."""
+SETTINGS: tuple[LiteralString, ...] = ("plan_cache_mode = force_generic_plan", "enable_seqscan = off")
+"""Of the ledger's connections: making a plan takes longer than doing what it says, so each makes one and keeps it.
+It is by the index, also where the table was analysed when it was small enough to be read whole."""
 
 MAX_DOUBTS = 3
 """Sent so often without an answer, a mail waits for an operator even under `resend`."""

@@ -49,16 +49,10 @@ STOP_SECONDS = 10.0
 
 KEEP = Retention()
 
-SETTINGS: tuple[LiteralString, ...] = (
-    "synchronous_commit = off",
-    "enable_seqscan = off",
-    "enable_bitmapscan = off",
-    "plan_cache_mode = force_generic_plan",
-)
+SETTINGS: tuple[LiteralString, ...] = ("synchronous_commit = off", "enable_seqscan = off", "enable_bitmapscan = off")
 """Of the relay's connections. What a crash of PostgreSQL makes it forget of routing and receipts the leases find again.
 All that a relay asks for is found by an index. Else a plan made while the tables were small reads all of them, what
-is finished included, until they are analysed. So there is one good plan for each statement, and it is made once: left
-to itself PostgreSQL may make it anew each time, which takes three times as long as a claim."""
+is finished included, until they are analysed."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
