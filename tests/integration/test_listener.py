@@ -74,6 +74,20 @@ def test_after_a_cut_it_listens_on_another_connection(listener: Listener, users_
     assert listener.wait(20, NOW)
 
 
+def test_one_that_could_not_listen_is_not_thought_to(users_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = Listener(users_database)
+    monkeypatch.setattr("messaging.relay.listener.CHANNEL", "herald; SELECT 1 / 0")
+    with closing(listener):
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            listener.listen()
+        monkeypatch.undo()
+
+        listener.listen()
+        notify(users_database)
+
+        assert listener.wait(20, NOW)
+
+
 def test_a_connection_has_the_settings_it_was_asked_for(users_database: str) -> None:
     listener = Listener(users_database, ("plan_cache_mode = force_generic_plan",))
     with closing(listener), listener.connection() as connection:

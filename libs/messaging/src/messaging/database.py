@@ -5,7 +5,7 @@ Connections are in autocommit: one statement is one transaction, and a longer on
 """
 
 import select
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, LiteralString, Protocol
@@ -46,18 +46,28 @@ def open_pool(database_url: str, *, size: int, name: str, settings: Sequence[Lit
         timeout=10,
         reconnect_timeout=1,
         kwargs=_options(name),
-        configure=partial(_set, settings=settings),
+        configure=partial(configure, settings=settings),
         check=_check,
         name=name,
         open=True,
     )
 
 
-def connect(database_url: str, *, name: str, settings: Sequence[LiteralString] = ()) -> Connection[TupleRow]:
-    """Open a single connection like a pool's."""
+def connect(database_url: str, *, name: str, prepare: Callable[[Connection[TupleRow]], None]) -> Connection[TupleRow]:
+    """Open a single connection like a pool's; it is `prepare`d, or there is none."""
     connection = Connection.connect(database_url, **_options(name))
-    _set(connection, settings)
+    try:
+        prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def configure(connection: Connection[TupleRow], settings: Sequence[LiteralString]) -> None:
+    """Set what a connection sets for itself."""
+    for setting in settings:
+        connection.execute(f"SET {setting}")
 
 
 def has_ended(connection: BaseConnection[Any]) -> bool:
@@ -77,8 +87,3 @@ def _check(connection: Connection[TupleRow]) -> None:
     if has_ended(connection):
         connection.close()  # or the pool would offer it again
         raise OperationalError("the server has closed the connection")
-
-
-def _set(connection: Connection[TupleRow], settings: Sequence[LiteralString]) -> None:
-    for setting in settings:
-        connection.execute(f"SET {setting}")

@@ -13,7 +13,7 @@ from typing import LiteralString
 from psycopg import Connection, Notify
 from psycopg.rows import TupleRow
 
-from messaging.database import connect
+from messaging.database import configure, connect
 from messaging.outbox import CHANNEL
 
 
@@ -34,9 +34,7 @@ class Listener:
     def listen(self) -> Connection[TupleRow]:
         """Listen, if it doesn't yet. Look for what is due afterwards: what came before wasn't heard."""
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._url, name="dispatch", settings=self._settings)
-            self._connection.add_notify_handler(self._hear)
-            self._connection.execute(f"LISTEN {CHANNEL}")
+            self._connection = connect(self._url, name="dispatch", prepare=self._prepare)
         return self._connection
 
     def wait(self, seconds: float, stop: threading.Event) -> bool:
@@ -61,6 +59,11 @@ class Listener:
         """Hang up."""
         if self._connection is not None:
             self._connection.close()
+
+    def _prepare(self, connection: Connection[TupleRow]) -> None:
+        configure(connection, self._settings)
+        connection.add_notify_handler(self._hear)
+        connection.execute(f"LISTEN {CHANNEL}")
 
     def _has_heard(self, connection: Connection[TupleRow]) -> bool:
         """Tell once. What came with an answer is in libpq's hands already, where nobody can wait for it."""

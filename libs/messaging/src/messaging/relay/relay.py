@@ -99,7 +99,7 @@ def run(
     for loop in loops:
         loop.start()
     stop.wait()
-    _wake(pool)
+    threading.Thread(target=_wake, args=(pool,), name="wake", daemon=True).start()
     waits.end(client)
     deadline = time.monotonic() + STOP_SECONDS
     for loop in loops:
@@ -111,7 +111,7 @@ def run(
 
 
 def _wake(pool: Pool) -> None:
-    """End the wait for a notification, if PostgreSQL is there. Other relays look once more."""
+    """End the wait for a notification, if PostgreSQL is there and answers. Other relays look once more."""
     with suppress(psycopg.Error), pool.connection(timeout=1) as connection:
         connection.execute(deliveries.WAKE)
 
