@@ -1,7 +1,8 @@
 """Due deliveries reach their queues, once, and nothing is lost on the way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -19,6 +20,15 @@ from messaging.relay.dispatch import LEASE, Dispatcher
 SUBSCRIPTIONS = (WELCOME_EMAIL, AUDIT_LOG)
 
 Publish = Callable[..., list[Event[EventData]]]
+
+
+@contextmanager
+def full(client: redis.Redis) -> Iterator[None]:
+    client.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        client.config_set("maxmemory", 0)
 
 
 def test_an_event_reaches_every_subscription_to_its_type(relay: RelayParts, publish_users: Publish) -> None:
@@ -257,18 +267,30 @@ def test_when_more_is_due_than_fits_in_a_round_the_oldest_goes_first(
 def test_what_redis_refuses_to_take_is_due_again_at_once(
     relay: RelayParts, publish_users: Publish, redis_client: redis.Redis
 ) -> None:
+    publish_users(1)
+    relay.dispatcher.dispatch()  # so there was room, lately
     first, again = publish_users(2)
     relay.execute("UPDATE deliveries SET state = 'retrying', attempts = 1 WHERE event_id = %s", again.id)
-    redis_client.config_set("maxmemory", 1)
-    try:
-        with pytest.raises(redis.RedisError):
-            relay.dispatcher.dispatch()
-    finally:
-        redis_client.config_set("maxmemory", 0)
+    with full(redis_client), pytest.raises(redis.RedisError):
+        relay.dispatcher.dispatch()
 
     assert relay.row(first.id)["state"] == "pending"
     assert relay.row(again.id)["state"] == "retrying"
+    assert relay.row(first.id)["dispatch"] == 1, "it was claimed"
     assert relay.dispatcher.dispatch() == 4
+
+
+def test_a_redis_that_is_known_to_be_full_costs_postgresql_nothing(
+    relay: RelayParts, publish_users: Publish, redis_client: redis.Redis
+) -> None:
+    [event] = publish_users(1)
+    with full(redis_client):
+        for _ in range(3):
+            with pytest.raises(redis.RedisError):
+                relay.dispatcher.dispatch()
+
+    assert relay.row(event.id)["dispatch"] == 0, "nothing was claimed"
+    assert relay.dispatcher.dispatch() == 2
 
 
 def test_a_relay_that_gives_back_too_late_takes_nothing_from_the_one_that_went_on(

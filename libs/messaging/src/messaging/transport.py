@@ -23,6 +23,9 @@ RECEIPTS = "herald:receipts"
 EPOCH = "herald:epoch"
 """Present as long as Redis hasn't been wiped since a relay last looked."""
 
+PROBE = "herald:probe"
+"""Written, for a moment, to see whether Redis takes anything: a full one still answers."""
+
 WORKERS = "herald:workers"
 """Set: which worker processes may hold messages, and of which queue. Each relay asks after those of its own queues."""
 

@@ -82,10 +82,11 @@ class Dispatcher:
         return row[0] if row else None
 
     def _with_room(self) -> list[Subscription]:
-        """Return the subscriptions whose queue has room; that Redis is away shows here, before anything is claimed."""
+        """Return the subscriptions whose queue has room. That Redis is away or full shows here: nothing is claimed."""
         pipeline = self._redis.pipeline(transaction=False)
+        pipeline.set(transport.PROBE, "", px=1)
         self._ask_for_room(pipeline)
-        return self._open_ones(pipeline.execute())
+        return self._open_ones(pipeline.execute()[1:])
 
     def _ask_for_room(self, pipeline: redis.client.Pipeline) -> None:
         for each in self._subscriptions.values():
