@@ -3,6 +3,7 @@
 import asyncio
 import random
 import threading
+import weakref
 from contextlib import suppress
 
 from devstack.ports import free_port
@@ -21,6 +22,7 @@ class CutProxy:
         self._to = port
         self._dice = dice
         self._share = share
+        self._serving: weakref.WeakSet[asyncio.Task[None]] = weakref.WeakSet()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -38,15 +40,23 @@ class CutProxy:
         self._loop.close()
 
     async def _end(self) -> None:
+        for listening in self._server.sockets:
+            self._loop.remove_reader(listening)  # closed, it would forget whom it has just accepted
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in self._serving & tasks:  # who was accepted just now begins first, so that he can end
+                task.cancel()
+            await asyncio.wait(tasks, timeout=0.01)
         self._server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0)  # transports close in the next round
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        server, to_server = await asyncio.open_connection("127.0.0.1", self._to)
+        if task := asyncio.current_task():
+            self._serving.add(task)
+        try:
+            server, to_server = await asyncio.open_connection("127.0.0.1", self._to)
+        except (OSError, asyncio.CancelledError):
+            to_client.transport.abort()
+            return
         answers = asyncio.create_task(_pump(server, to_client))
         try:
             while data := await client.read(65536):
