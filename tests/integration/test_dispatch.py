@@ -1,8 +1,7 @@
 """Due deliveries reach their queues, once, and nothing is lost on the way."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -17,18 +16,11 @@ from messaging import publish, transport
 from messaging.database import Pool
 from messaging.relay.dispatch import LEASE, Dispatcher
 
+from .workers import full
+
 SUBSCRIPTIONS = (WELCOME_EMAIL, AUDIT_LOG)
 
 Publish = Callable[..., list[Event[EventData]]]
-
-
-@contextmanager
-def full(client: redis.Redis) -> Iterator[None]:
-    client.config_set("maxmemory", 1)
-    try:
-        yield
-    finally:
-        client.config_set("maxmemory", 0)
 
 
 def test_an_event_reaches_every_subscription_to_its_type(relay: RelayParts, publish_users: Publish) -> None:

@@ -19,9 +19,8 @@ NOW = threading.Event()
 @pytest.fixture
 def listener(users_database: str) -> Iterator[Listener]:
     listener = Listener(users_database)
-    listener.listen()
-    yield listener
-    listener.close()
+    with closing(listener), listener.connection():
+        yield listener
 
 
 def notify(users_database: str) -> None:
@@ -68,8 +67,8 @@ def test_after_a_cut_it_listens_on_another_connection(listener: Listener, users_
     with pytest.raises(psycopg.OperationalError), listener.connection() as cut:
         cut.execute(deliveries.WAKE)
 
-    listener.listen()
-    notify(users_database)
+    with listener.connection():
+        notify(users_database)
 
     assert listener.wait(20, NOW)
 
@@ -78,12 +77,12 @@ def test_one_that_could_not_listen_is_not_thought_to(users_database: str, monkey
     listener = Listener(users_database)
     monkeypatch.setattr("messaging.relay.listener.CHANNEL", "herald; SELECT 1 / 0")
     with closing(listener):
-        with pytest.raises(psycopg.errors.DivisionByZero):
-            listener.listen()
+        with pytest.raises(psycopg.errors.DivisionByZero), listener.connection():
+            pass
         monkeypatch.undo()
 
-        listener.listen()
-        notify(users_database)
+        with listener.connection():
+            notify(users_database)
 
         assert listener.wait(20, NOW)
 

@@ -13,6 +13,8 @@ from messaging import outcomes, transport
 from messaging.receipts import Outcome, Receipt, ReceiptWriter
 from messaging.relay.receipt_reader import ReceiptReader
 
+from .workers import full
+
 
 def news(outcome: Outcome) -> list[Receipt]:
     return [Receipt(UUID(int=1), "audit_log", 1, outcome)]
@@ -63,13 +65,9 @@ def test_a_redis_that_is_full_loses_receipts_and_the_next_work_has_a_good_connec
     redis_server: RedisServer, redis_client: redis.Redis
 ) -> None:
     client = transport.connect(redis_server.url)
-    redis_client.config_set("maxmemory", 1)
-    try:
-        with capture_logs() as logs, outcomes.telling(client) as tell:
-            tell(news("started"))
-            tell(news("succeeded"))
-    finally:
-        redis_client.config_set("maxmemory", 0)
+    with full(redis_client), capture_logs() as logs, outcomes.telling(client) as tell:
+        tell(news("started"))
+        tell(news("succeeded"))
     assert [each["event"] for each in logs] == ["receipts.lost", "receipts.lost"]
 
     with outcomes.telling(client) as tell:

@@ -18,6 +18,8 @@ from messaging.receipts import Receipt, describe, report
 from messaging.relay.apply import Applier
 from messaging.relay.receipt_reader import ReceiptReader
 
+from .workers import full
+
 Publish = Callable[..., list[Event[EventData]]]
 
 
@@ -451,12 +453,9 @@ def test_a_full_redis_lets_go_of_receipts(redis_client: redis.Redis) -> None:
     reader = ReceiptReader(redis_client, "one")
     reader.read(wait=0.001)
     report(redis_client, [Receipt(UUID(int=1), "audit_log", 1, "succeeded")])
-    redis_client.config_set("maxmemory", 1)
-    try:
+    with full(redis_client):
         entry_ids, _ = reader.read(wait=1)
         reader.done(entry_ids)
-    finally:
-        redis_client.config_set("maxmemory", 0)
 
     assert redis_client.xlen("herald:receipts") == 0
 

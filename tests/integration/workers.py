@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import redis
 from dramatiq import Worker
 
 from contracts import Event, EventData, Subscription
@@ -24,6 +25,16 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.01)
+
+
+@contextmanager
+def full(client: redis.Redis) -> Iterator[None]:
+    """Let Redis be full for a while: it answers, and takes nothing."""
+    client.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        client.config_set("maxmemory", 0)
 
 
 @contextmanager

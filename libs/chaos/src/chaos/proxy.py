@@ -3,7 +3,6 @@
 import asyncio
 import random
 import threading
-import weakref
 from contextlib import suppress
 
 from devstack.ports import free_port
@@ -22,7 +21,7 @@ class CutProxy:
         self._to = port
         self._dice = dice
         self._share = share
-        self._serving: weakref.WeakSet[asyncio.Task[None]] = weakref.WeakSet()
+        self._serving: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -50,8 +49,9 @@ class CutProxy:
         await asyncio.sleep(0)  # transports close in the next round
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        if task := asyncio.current_task():
+        if task := asyncio.current_task():  # the loop alone would not hold it: it could vanish while it waits
             self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
         try:
             server, to_server = await asyncio.open_connection("127.0.0.1", self._to)
         except (OSError, asyncio.CancelledError):

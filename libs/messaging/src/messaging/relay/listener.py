@@ -18,7 +18,7 @@ from messaging.outbox import CHANNEL
 
 
 class Listener:
-    """Hears what was notified since it listens, even while nobody waits. Makes its connection anew when it broke."""
+    """Hears what was notified since its connection was first lent, even while nobody waits. Replaces one that broke."""
 
     def __init__(self, database_url: str, settings: Sequence[LiteralString] = ()) -> None:
         self._url = database_url
@@ -28,14 +28,10 @@ class Listener:
 
     @contextmanager
     def connection(self) -> Iterator[Connection[TupleRow]]:
-        """Lend the connection that listens."""
-        yield self.listen()
-
-    def listen(self) -> Connection[TupleRow]:
-        """Listen, if it doesn't yet. Look for what is due afterwards: what came before wasn't heard."""
+        """Lend it. It listens before anything is asked on it: so what isn't heard is seen."""
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._url, name="dispatch", prepare=self._prepare)
-        return self._connection
+            self._connection = connect(self._url, name="dispatch", prepare=self._listen)
+        yield self._connection
 
     def wait(self, seconds: float, stop: threading.Event) -> bool:
         """Wait until a notification comes, and tell whether one came in time, or since the last wait.
@@ -60,7 +56,7 @@ class Listener:
         if self._connection is not None:
             self._connection.close()
 
-    def _prepare(self, connection: Connection[TupleRow]) -> None:
+    def _listen(self, connection: Connection[TupleRow]) -> None:
         configure(connection, self._settings)
         connection.add_notify_handler(self._hear)
         connection.execute(f"LISTEN {CHANNEL}")

@@ -143,7 +143,6 @@ def _dispatch_forever(listener: Listener, dispatcher: Dispatcher, stop: threadin
     """
 
     def step() -> None:
-        listener.listen()
         enqueued = dispatcher.dispatch()
         if enqueued >= LOADED:
             stop.wait(GATHER_SECONDS if enqueued < LIMIT else 0)
