@@ -12,8 +12,8 @@ _RECORD: LiteralString = """
 -- One row for each event; an event that is already in the log stays as it is. `event_id` is unique: that, and no
 -- memory of ours, makes the audit exactly once. Sorted, so that groups that overlap wait and don't deadlock.
 INSERT INTO audit_log (event_id, action, email, user_id, correlation_id, occurred_at)
-SELECT * FROM unnest(%(event_ids)s::uuid[], %(actions)s::text[], %(emails)s::text[], %(user_ids)s::bigint[],
-    %(correlation_ids)s::text[], %(times)s::timestamptz[]) AS new (event_id)
+SELECT unnest(%(event_ids)s::uuid[]) AS event_id, unnest(%(actions)s::text[]), unnest(%(emails)s::text[]),
+    unnest(%(user_ids)s::bigint[]), unnest(%(correlation_ids)s::text[]), unnest(%(times)s::timestamptz[])
 ORDER BY event_id
 ON CONFLICT (event_id) DO NOTHING
 """

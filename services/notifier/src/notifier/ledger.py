@@ -46,7 +46,8 @@ WITH held AS (
 ), claimed AS (
     INSERT INTO emails (event_id, kind, state, claim, claimed_until, generation)
     SELECT event_id, %(kind)s, 'sending', %(token)s, now() + make_interval(secs => %(lease)s), generation
-    FROM unnest(%(wanted)s::uuid[], %(generations)s::int[]) AS wanted (event_id, generation) ORDER BY event_id
+    FROM (SELECT unnest(%(wanted)s::uuid[]) AS event_id, unnest(%(generations)s::int[]) AS generation) AS wanted
+    ORDER BY event_id
     ON CONFLICT (event_id, kind) DO UPDATE
     SET state = 'sending', claim = excluded.claim, claimed_until = excluded.claimed_until,
         doubts = CASE WHEN emails.generation < excluded.generation THEN 0 ELSE emails.doubts END,
