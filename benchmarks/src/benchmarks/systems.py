@@ -36,13 +36,14 @@ class System:
     prepare: str = ""
 
 
-def _herald(place: Place) -> list[Command]:
+def _herald(place: Place, *, threads: int = 8) -> list[Command]:
     herald = Herald(place.databases, place.redis_url, place.smtp_url, place.port, log_format="json")
-    return herald.processes(workers=1)
+    return herald.processes(workers=1, threads=threads)
 
 
 def _herald_plain_mail(place: Place) -> list[Command]:
-    api, relay, notifier, auditor = _herald(place)
+    """With two threads: building such mails computes, and eight threads that compute are in each other's way."""
+    api, relay, notifier, auditor = _herald(place, threads=2)
     argv = ["herald_plain_mail" if word == "notifier.worker" else word for word in notifier.argv]
     return [api, relay, Command(notifier.name, tuple(argv), {**notifier.env, "PYTHONPATH": str(PEERS)}), auditor]
 
