@@ -26,6 +26,20 @@ full of one consumer's would stop every other."""
 LEASE = 15.0
 """Seconds after which the relay first looks whether a message that nobody reported on is still there."""
 
+_ENQUEUE = transport.Script("""
+-- Put messages into queues, all or none (a full Redis refuses the first write, or nothing), and say how many messages
+-- each queue holds. KEYS: of each subscription its queue's messages, and their ids. ARGV: of each message the place of
+-- its subscription, its id, and itself. A script, because packing one command takes a client less than packing many.
+for i = 1, #ARGV, 3 do
+    local place = 2 * ARGV[i]
+    redis.call('HSET', KEYS[place - 1], ARGV[i + 1], ARGV[i + 2])
+    redis.call('RPUSH', KEYS[place], ARGV[i + 1])
+end
+local lengths = {}
+for i = 1, #KEYS, 2 do lengths[#lengths + 1] = redis.call('HLEN', KEYS[i]) end
+return lengths
+""")
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 
@@ -48,6 +62,8 @@ class Dispatcher:
         self._database = database
         self._redis = client
         self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
+        self._keys = [key for each in subscriptions for key in _keys(each.queue)]
+        self._places = {each.name: str(place) for place, each in enumerate(subscriptions, 1)}
         self._open = list(subscriptions)
         self._told = False
 
@@ -83,14 +99,8 @@ class Dispatcher:
 
     def _with_room(self) -> list[Subscription]:
         """Return the subscriptions whose queue has room. That Redis is away or full shows here: nothing is claimed."""
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.set(transport.PROBE, "", px=1)
-        self._ask_for_room(pipeline)
-        return self._open_ones(pipeline.execute()[1:])
-
-    def _ask_for_room(self, pipeline: redis.client.Pipeline) -> None:
-        for each in self._subscriptions.values():
-            pipeline.hlen(transport.messages_key(each.queue))
+        self._redis.set(transport.PROBE, "", px=1)
+        return self._open_ones(_ENQUEUE.run(self._redis, self._keys))
 
     def _open_ones(self, lengths: Sequence[int]) -> list[Subscription]:
         asked = zip(self._subscriptions.values(), lengths, strict=True)
@@ -112,19 +122,21 @@ class Dispatcher:
 
     def _enqueue(self, claimed: list[Claimed]) -> list[Subscription]:
         """Put all messages into their queues in one round trip, all or none, and return who has room for more."""
-        pipeline = self._redis.pipeline(transaction=True)
+        messages: list[str | bytes] = []
         for message_id, group in groupby(sorted(claimed, key=_message_id), key=_message_id):
             batch = list(group)
-            subscription = self._subscriptions[batch[0].subscription]
-            data = message.encode(message_id, subscription, map(_item, batch))
-            pipeline.hset(transport.messages_key(subscription.queue), message_id, data)
-            pipeline.rpush(transport.queue_key(subscription.queue), message_id)
-        self._ask_for_room(pipeline)
-        return self._open_ones(pipeline.execute()[-len(self._subscriptions) :])
+            name = batch[0].subscription
+            data = message.encode(message_id, self._subscriptions[name], map(_item, batch))
+            messages += [self._places[name], message_id, data]
+        return self._open_ones(_ENQUEUE.run(self._redis, self._keys, *messages))
 
     def _release(self, claimed: list[Claimed]) -> None:
         with self._database.connection() as connection:
             connection.execute(deliveries.RELEASE, deliveries.triples(claimed))
+
+
+def _keys(queue: str) -> tuple[str, str]:
+    return transport.messages_key(queue), transport.queue_key(queue)
 
 
 def _message_id(claimed: Claimed) -> str:
