@@ -38,7 +38,7 @@ WITH due AS MATERIALIZED (
     SELECT event_id, subscription, concat_ws('.', %(claim)s::text, subscription,
         CASE WHEN crashes > 0 THEN event_id::text ELSE ((place - 1) / group_size)::text END) AS message_id
     FROM (
-        SELECT *, row_number() OVER (PARTITION BY subscription, least(crashes, 2) ORDER BY due_at) AS place,
+        SELECT *, row_number() OVER (PARTITION BY subscription, least(crashes, 2) ORDER BY due_at, event_id) AS place,
             (%(group_sizes)s::int[])[array_position(%(names)s::text[], subscription)] AS group_size
         FROM due
     ) AS placed

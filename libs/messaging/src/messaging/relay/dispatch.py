@@ -123,7 +123,7 @@ class Dispatcher:
     def _enqueue(self, claimed: list[Claimed]) -> list[Subscription]:
         """Put all messages into their queues in one round trip, all or none, and return who has room for more."""
         messages: list[str | bytes] = []
-        for message_id, group in groupby(sorted(claimed, key=_message_id), key=_message_id):
+        for message_id, group in groupby(sorted(claimed, key=_in_order), key=_message_id):
             batch = list(group)
             name = batch[0].subscription
             data = message.encode(message_id, self._subscriptions[name], map(_item, batch))
@@ -137,6 +137,11 @@ class Dispatcher:
 
 def _keys(queue: str) -> tuple[str, str]:
     return transport.messages_key(queue), transport.queue_key(queue)
+
+
+def _in_order(claimed: Claimed) -> tuple[str, UUID]:
+    """In a message the oldest comes first (ids begin with their time), however PostgreSQL came by its answer."""
+    return claimed.message_id, claimed.event_id
 
 
 def _message_id(claimed: Claimed) -> str:
