@@ -35,7 +35,7 @@ WITH due AS MATERIALIZED (
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), packed AS (
-    SELECT event_id, subscription, concat_ws('.', %(claim)s::text, subscription,
+    SELECT event_id, subscription, place, concat_ws('.', %(claim)s::text, subscription,
         CASE WHEN crashes > 0 THEN event_id::text ELSE ((place - 1) / group_size)::text END) AS message_id
     FROM (
         SELECT *, row_number() OVER (PARTITION BY subscription, least(crashes, 2) ORDER BY due_at, event_id) AS place,
@@ -49,7 +49,7 @@ SET state = 'queued', dispatch = dispatch + 1, message_id = packed.message_id,
     due_at = NULL, queued_at = now(), lease_until = now() + make_interval(secs => %(lease)s)
 FROM packed JOIN events ON events.id = packed.event_id
 WHERE deliveries.event_id = packed.event_id AND deliveries.subscription = packed.subscription
-RETURNING deliveries.event_id, deliveries.subscription, deliveries.message_id, dispatch, generation,
+RETURNING deliveries.event_id, deliveries.subscription, deliveries.message_id, place, dispatch, generation,
     envelope::text AS envelope
 """
 

@@ -45,11 +45,15 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A due delivery that this relay has claimed, packed into the message `message_id`."""
+    """A due delivery that this relay has claimed, packed into the message `message_id`.
+
+    `place`: by it what is due first comes first in the message, whatever order PostgreSQL's answer is in.
+    """
 
     event_id: UUID
     subscription: str
     message_id: str
+    place: int
     dispatch: int
     generation: int
     envelope: str
@@ -139,9 +143,8 @@ def _keys(queue: str) -> tuple[str, str]:
     return transport.messages_key(queue), transport.queue_key(queue)
 
 
-def _in_order(claimed: Claimed) -> tuple[str, UUID]:
-    """In a message the oldest comes first (ids begin with their time), however PostgreSQL came by its answer."""
-    return claimed.message_id, claimed.event_id
+def _in_order(claimed: Claimed) -> tuple[str, int]:
+    return claimed.message_id, claimed.place
 
 
 def _message_id(claimed: Claimed) -> str:
