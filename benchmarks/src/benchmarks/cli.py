@@ -14,9 +14,9 @@ from rich.console import Console
 from benchmarks import machine, places
 from benchmarks.errors import BenchmarkError
 from benchmarks.places import PEERS_PYTHON
-from benchmarks.run import PHASES, Plan, Run
+from benchmarks.run import Plan, Run
 from benchmarks.servers import Servers, own_servers
-from benchmarks.systems import SYSTEMS, WITHOUT_PEERS
+from benchmarks.systems import PHASES, SYSTEMS
 from benchmarks.table import show
 from devstack.errors import DevstackError
 from devstack.redis_server import best_program
@@ -124,7 +124,7 @@ def _measuring(names: list[str]) -> Iterator[Servers]:
     """Lend servers on two cores; end with one line that says what is wrong."""
     if best_program() is None:
         sys.exit("error: this needs a real redis-server (6.2 or newer)")
-    if not PEERS_PYTHON.exists() and any(name not in WITHOUT_PEERS for name in names):
+    if not PEERS_PYTHON.exists() and not all(SYSTEMS[name].is_herald for name in names):
         sys.exit("error: the peers aren't installed. Install them: make .venv-bench/.installed")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     machine.hold_two_cores()

@@ -4,18 +4,20 @@ import os
 import platform
 import re
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import psycopg
 
-from benchmarks.places import CHECKOUT
+from benchmarks.places import CHECKOUT, PEERS
+from benchmarks.sink_process import SinkProcess
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
 
 CORES = 2
-PEERS = ("dramatiq", "celery", "rq", "taskiq", "taskiq-redis", "arq", "faststream", "procrastinate")
+LIBRARIES = ("dramatiq", "celery", "rq", "taskiq", "taskiq-redis", "arq", "faststream", "procrastinate")
 SHARED = ("fastapi", "uvicorn", "uvloop", "httptools", "pydantic", "psycopg", "redis", "hiredis")
 
 
@@ -39,7 +41,8 @@ def describe(postgres: Postgres, directory: Path) -> dict[str, object]:
         "postgresql": str(row[0]) if row else "?",
         "redis": _redis_version(directory),
         "fsyncs": round(_fsyncs(directory)),
-        "versions": {name: version for name, version in _locked().items() if name in {*PEERS, *SHARED}},
+        "plain_mails": round(_plain_mails(directory)),
+        "versions": {name: version for name, version in _locked().items() if name in {*LIBRARIES, *SHARED}},
     }
 
 
@@ -72,6 +75,19 @@ def _fsyncs(directory: Path, seconds: float = 2.0) -> float:
             os.fdatasync(file.fileno())
             count += 1
         return count / (time.monotonic() - began)
+
+
+def _plain_mails(directory: Path) -> float:
+    """Return how many mails a second a process can build and send as the peers do, while nothing else runs."""
+    sink = SinkProcess(directory / "plain-mails.log")
+    sink.start()
+    try:
+        environment = {**os.environ, "DATABASE_URL": "", "SMTP_URL": sink.url}
+        argv = [sys.executable, str(PEERS / "floor_mail.py")]
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)  # noqa: S603  # ours
+        return float(done.stdout)
+    finally:
+        sink.kill()
 
 
 def _locked() -> dict[str, str]:

@@ -86,6 +86,7 @@ def markdown(head: list[str], lines: list[list[str]]) -> str:
 NAMES = {
     "memory_gib": "memory, GiB",
     "fsyncs": "8-KiB writes with fdatasync, a second",
+    "plain_mails": "mails a second, built and sent as the peers do, and nothing else",
     "registrations": "in each burst",
 }
 TABLES = {"machine": _machine, "burst": _burst, "lag": _lag, "idle": _plain(IDLE), "lost": _lost}

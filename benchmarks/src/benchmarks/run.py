@@ -14,7 +14,6 @@ from benchmarks.servers import Servers
 from benchmarks.systems import System
 from benchmarks.table import in_words
 
-PHASES = ("burst", "lag", "idle", "lost")
 Measured = dict[str, Any]
 Tell = Callable[[str], None]
 Measure = Callable[[Running, Tell], Measured]
@@ -55,10 +54,10 @@ class Run:
 
     def _round(self, system: System, number: int) -> None:
         """Measure a system once. What it loses is asked once only, each time from a fresh start."""
-        steady = _phases(self.plan, system)
-        if steady:
+        phases = [phase for phase in self.plan.phases if phase in system.phases]
+        if steady := [phase for phase in phases if phase != "lost"]:
             self._attempt(system, number, "", lambda running, tell: self._steady(steady, running, tell))
-        if "lost" in self.plan.phases and system.effects and number == 0:
+        if "lost" in phases and number == 0:
             self._attempt(system, number, "kill -9", lambda running, _: {"kill": lost.kill(running)})
             if system.redis:
                 self._attempt(system, number, "FLUSHALL", lambda running, _: {"flush": lost.flush(running)})
@@ -93,8 +92,3 @@ class Run:
             self.servers.keep = True
             self.results["failed"][system.name] = f"{error}" or traceback.format_exc()
             self.console.print(f"{title}: [red]failed[/]: {error!r}", soft_wrap=True)
-
-
-def _phases(plan: Plan, system: System) -> list[str]:
-    """Return the phases that one start of a system goes through; a floor has no effects to wait for."""
-    return [phase for phase in plan.phases if phase == "burst" or (phase in {"lag", "idle"} and system.effects)]

@@ -1,12 +1,15 @@
 """Who takes part: for each system the processes it is made of, and what it does."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from benchmarks.places import PEERS, PEERS_PYTHON
 from devstack.herald import Command, Herald
+
+PHASES = ("burst", "lag", "idle", "lost")
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class System:
     """One that takes part.
 
     `effects`: whether it does more than answer. `redis`: whether its messages are in Redis. `prepare`: a command line
-    to run once before it starts.
+    to run once before it starts. `phases`: what of it is worth measuring.
     """
 
     name: str
@@ -34,6 +37,7 @@ class System:
     redis: bool = True
     is_herald: bool = False
     prepare: str = ""
+    phases: Sequence[str] = PHASES
 
 
 def _herald(place: Place, *, threads: int = 8) -> list[Command]:
@@ -41,10 +45,11 @@ def _herald(place: Place, *, threads: int = 8) -> list[Command]:
     return herald.processes(workers=1, threads=threads)
 
 
-def _herald_plain_mail(place: Place) -> list[Command]:
+def _herald_plain_mail(place: Place, *, processes: int = 1) -> list[Command]:
     """With two threads: building such mails computes, and eight threads that compute are in each other's way."""
     api, relay, notifier, auditor = _herald(place, threads=2)
     argv = ["herald_plain_mail" if word == "notifier.worker" else word for word in notifier.argv]
+    argv += ["--processes", str(processes)]  # the last one counts
     return [api, relay, Command(notifier.name, tuple(argv), {**notifier.env, "PYTHONPATH": str(PEERS)}), auditor]
 
 
@@ -82,7 +87,7 @@ def preparation(system: System, place: Place) -> list[Command]:
 
 
 _CELERY = "celery --app celery_tasks worker --pool threads --concurrency 8"
-_DRAMATIQ = "dramatiq dramatiq_tasks --processes 1 --threads 8 --queues"
+_DRAMATIQ = "dramatiq dramatiq_tasks --threads 8 --processes"
 _RQ = "rq worker --worker-class rq.worker.SimpleWorker"
 _TASKIQ = "taskiq worker --workers 1 --max-threadpool-threads 8"
 _PROCRASTINATE = "procrastinate --app procrastinate_tasks.app"
@@ -92,12 +97,29 @@ def _tasks(name: str, title: str, mail: str, audit: str, **more: Any) -> System:
     return System(name, title, _peer(f"{name}_web", mail=mail, audit=audit), **more)
 
 
+def _floor(name: str, title: str) -> System:
+    return System(name, title, _peer(f"floor_{name}"), effects=False, redis=False, phases=["burst"])
+
+
 SYSTEMS = {
     system.name: system
     for system in [
         System("herald", "Herald", _herald, is_herald=True),
         System("herald-plain-mail", "Herald, plain mail", _herald_plain_mail, is_herald=True),
-        _tasks("dramatiq", "Dramatiq", f"{_DRAMATIQ} mail", f"{_DRAMATIQ} audit"),
+        System(
+            "herald-plain-mail-2",
+            "Herald, 2 plain mail processes",
+            partial(_herald_plain_mail, processes=2),
+            is_herald=True,
+            phases=["burst"],
+        ),
+        _tasks("dramatiq", "Dramatiq", f"{_DRAMATIQ} 1 --queues mail", f"{_DRAMATIQ} 1 --queues audit"),
+        System(
+            "dramatiq-2",
+            "Dramatiq, 2 mail processes",
+            _peer("dramatiq_web", mail=f"{_DRAMATIQ} 2 --queues mail", audit=f"{_DRAMATIQ} 1 --queues audit"),
+            phases=["burst"],
+        ),
         _tasks("celery", "Celery", f"{_CELERY} -Q mail -n mail@%h", f"{_CELERY} -Q audit -n audit@%h"),
         _tasks("rq", "RQ", f"{_RQ} mail", f"{_RQ} audit"),
         _tasks("taskiq", "Taskiq", f"{_TASKIQ} taskiq_tasks:mail", f"{_TASKIQ} taskiq_tasks:audit"),
@@ -114,10 +136,7 @@ SYSTEMS = {
             prepare=f"{_PROCRASTINATE} schema --apply",
         ),
         System("background", "FastAPI BackgroundTasks", _peer("background_web"), redis=False),
-        System("fastapi", "FastAPI without effects", _peer("floor_fastapi"), effects=False, redis=False),
-        System("asgi", "bare ASGI, one INSERT", _peer("floor_asgi"), effects=False, redis=False),
+        _floor("fastapi", "FastAPI without effects"),
+        _floor("asgi", "bare ASGI, one INSERT"),
     ]
 }
-
-WITHOUT_PEERS = {"herald", "herald-plain-mail"}
-"""They run without .venv-bench."""
