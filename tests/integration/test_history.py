@@ -1,9 +1,12 @@
 """What is read doesn't grow with what is finished, even on tables that were almost empty when last analysed."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from threading import Event as Flag
 from typing import LiteralString
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -19,13 +22,16 @@ from messaging.relay.dispatch import Dispatcher
 from messaging.relay.relay import SETTINGS
 from notifier import ledger
 from notifier.ledger import Claim, Ledger
+from users_api.database import Connection, make_pool
+from users_api.registration import Registration, register
+from users_api.schemas import NewUser
 
 ROUNDS = 60
 EVENTS = 20
 
 READ = """
 -- Entries of the indexes, and rows read without one, of a table.
-SELECT sum(idx_tup_read) + (SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = %(table)s)
+SELECT sum(idx_tup_read) + (SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = %(table)s) AS read
 FROM pg_stat_user_indexes WHERE relname = %(table)s
 """
 
@@ -144,4 +150,45 @@ def test_a_mail_reads_no_more_when_there_is_more_history(new_database: Callable[
         old = mail(ROUNDS)
 
     assert young >= ROUNDS * 10, "or nothing was counted"
+    assert old < 1.5 * young
+
+
+WRITTEN = ("users", "events", "deliveries", "idempotency_keys")
+
+
+async def registered(connection: Connection, rounds: int, numbers: Iterator[int]) -> int:
+    """Register users with keys, round by round, and return how much of the tables was read for that."""
+    before = await read_by(connection)
+    for _ in range(rounds):
+        names = [f"user{next(numbers)}" for _ in range(EVENTS)]
+        users = [NewUser(email=f"{name}@example.com", full_name=name) for name in names]
+        group = [Registration(user, "test", key=uuid4().hex) for user in users]
+        assert {answer.status for answer in await register(connection, group)} == {201}
+    return await read_by(connection) - before
+
+
+async def read_by(connection: Connection) -> int:
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    await connection.execute("SELECT")
+    rows = [await (await connection.execute(READ, {"table": table})).fetchone() for table in WRITTEN]
+    return sum(int(row["read"]) for row in rows if row)
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_a_registration_reads_no_more_when_there_is_more_history(users_database: str, analysed: bool) -> None:
+    async def measured() -> tuple[int, int]:
+        numbers = count()
+        async with make_pool(users_database) as pool, pool.connection() as connection:
+            for table in WRITTEN:
+                await connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)".encode())
+            if analysed:
+                await registered(connection, 1, numbers)
+                analyse(users_database)
+            young = await registered(connection, ROUNDS, numbers)
+            await registered(connection, 2 * ROUNDS, numbers)
+            return young, await registered(connection, ROUNDS, numbers)
+
+    young, old = asyncio.run(measured())
+
+    assert young >= ROUNDS * EVENTS, "or nothing was counted"
     assert old < 1.5 * young

@@ -51,14 +51,20 @@ def make_pool(database_url: str) -> Pool:
             **NEVER_SILENT,
             "connect_timeout": 2,
         },
-        configure=_wait_for_no_lock,
+        configure=_configure,
         open=False,
     )
 
 
-async def _wait_for_no_lock(connection: Connection) -> None:
-    """Set how long a statement waits for somebody else's lock: all of a group would wait with the one that must."""
+async def _configure(connection: Connection) -> None:
+    """Set what a connection sets for itself.
+
+    No statement waits long for somebody else's lock: all of a group would wait with the one that must. And everything
+    is found by an index. Else a plan made while the tables were small, also that of a foreign key's check, reads all of
+    them until they are analysed.
+    """
     await connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'".encode())
+    await connection.execute("SET enable_seqscan = off")
 
 
 async def _pool_of(request: Request) -> Pool:

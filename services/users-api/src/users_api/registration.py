@@ -37,7 +37,8 @@ WITH request AS MATERIALIZED (
         AS request (email, email_key, full_name, registered_at, event, envelope, key, fingerprint, answer, place)
 ), earlier AS (
     -- Their keys were used before. (One that another process is just using makes the whole statement fail once.)
-    SELECT place, stored.fingerprint, status, body FROM request JOIN idempotency_keys AS stored USING (key)
+    SELECT place, stored.fingerprint, status, body
+    FROM request JOIN (SELECT * FROM idempotency_keys WHERE key = ANY (%(keys)b)) AS stored USING (key)
 ), registered AS (
     -- The unique address decides between concurrent registrations.
     INSERT INTO users (id, email, email_key, full_name, created_at) OVERRIDING SYSTEM VALUE
