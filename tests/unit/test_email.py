@@ -16,9 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import DictLoader
 
+from messaging import ConfigurationError
+from messaging.settings import load
 from notifier.email import Mail, compose_welcome
 from notifier.errors import MailRefused, SenderInvalid, TemplateUnfit
 from notifier.forms import Form
+from notifier.settings import NotifierSettings
 
 SENT = datetime(2025, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 EVENT = UUID("0198c0de-0000-7000-8000-000000000001")
@@ -235,6 +238,18 @@ def test_the_sender_may_have_a_name(sender: str, address: str, header: str) -> N
 def test_a_wrong_sender_says_how_to_write_it(sender: str) -> None:
     with pytest.raises(SenderInvalid, match=r"Herald <hello@example\.org>"):
         compose(sender=sender)
+
+
+@pytest.mark.parametrize(("name", "value"), [("SMTP_URL", "http://mail"), ("MAIL_FROM", "Herald")])
+def test_a_worker_that_could_send_nothing_is_told_what_is_wrong(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = {"DATABASE_URL": "postgresql://", "REDIS_URL": "redis://", "SMTP_URL": "smtp://mail", name: value}
+    for each in environment.items():
+        monkeypatch.setenv(*each)
+
+    with pytest.raises(ConfigurationError, match=rf"^{name} can't be used: .* Write "):
+        load(NotifierSettings)
 
 
 @pytest.mark.parametrize("use", ["{{ full_name | upper }}", "{{ full_name[:3] }}", "{{ full_name | length }}"])

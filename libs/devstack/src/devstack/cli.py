@@ -20,7 +20,7 @@ Var = Annotated[Path, typer.Option("--dir", help="Where data, mails and logs are
 @app.command()
 def run(
     host: Annotated[str, typer.Option(envvar="HOST", help="The address the API listens on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="PORT", help="The port of the API.")] = 8000,
+    port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="The port of the API.")] = 8000,
     var: Var = Path("var"),
 ) -> None:
     """Start PostgreSQL, Redis, a mailbox, the API, the relay and the consumers; Ctrl-C stops all.

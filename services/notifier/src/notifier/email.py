@@ -84,6 +84,12 @@ def compose_welcome(*, event_id: UUID, email: str, full_name: str, sender: str, 
     return Mail(origin.address, recipient, message_id, b"".join([head.encode(), *parts, _END]))
 
 
+def checked_sender(sender: str) -> str:
+    """Return a sender as it is; SenderInvalid, if no mail can be from it."""
+    _parse_sender(sender)
+    return sender
+
+
 @cache
 def _forms() -> tuple[tuple[bytes, Form], ...]:
     """Load both forms once for each process, the preferred one last (RFC 2046); each with what it begins with."""
@@ -102,5 +108,5 @@ def _parse_sender(sender: str) -> _Sender:
     name, address = found[0] if len(found) == 1 else ("", "")
     wire = wire_address(address)
     if wire is None or not wire.isascii():
-        raise SenderInvalid(f"the sender {sender!r} isn't one address: write 'Herald <hello@example.org>'")
+        raise SenderInvalid(f"MAIL_FROM can't be used: {sender!r} is no address. Write 'Herald <hello@example.org>'")
     return _Sender(mailbox(name, wire), wire, wire.rpartition("@")[2])

@@ -1,16 +1,19 @@
 """The notifier's settings."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, PlainValidator
+from pydantic_settings import NoDecode
 
 from messaging.settings import Settings
+from notifier.email import checked_sender
+from notifier.smtp import SmtpSettings
 
 
 class NotifierSettings(Settings):
     """From the environment; README's table says what each means. `smtp_timeout`: seconds for one conversation."""
 
-    smtp_url: str
+    smtp_url: Annotated[SmtpSettings, NoDecode, PlainValidator(SmtpSettings.parse)]
     smtp_timeout: float = Field(default=10.0, gt=0, le=300)
-    mail_from: str = "Herald <welcome@example.com>"
+    mail_from: Annotated[str, AfterValidator(checked_sender)] = "Herald <welcome@example.com>"
     notifier_uncertain: Literal["resend", "hold"] = "resend"

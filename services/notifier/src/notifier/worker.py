@@ -10,13 +10,13 @@ from messaging.database import open_pool
 from notifier import handlers
 from notifier.ledger import SETTINGS, Ledger
 from notifier.settings import NotifierSettings
-from notifier.smtp import Mailer, SmtpSettings
+from notifier.smtp import Mailer
 
 config = settings.load_or_exit(NotifierSettings)
 logs.configure(config.log_level, config.log_format)
 broker = HeraldBroker(config.redis_url)
 dramatiq.set_broker(broker)
-mailer = Mailer(SmtpSettings.parse(config.smtp_url), timeout=config.smtp_timeout)
+mailer = Mailer(config.smtp_url, timeout=config.smtp_timeout)
 ledger = Ledger(
     open_pool(config.database_url, size=8, name="notifier", settings=SETTINGS),
     uncertain=config.notifier_uncertain,
