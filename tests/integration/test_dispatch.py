@@ -37,12 +37,15 @@ def test_an_event_reaches_every_subscription_to_its_type(relay: RelayParts, publ
 def test_events_travel_together_up_to_the_group_size_and_oldest_first(
     relay: RelayParts, publish_users: Publish
 ) -> None:
-    publish_users(25)
+    waited = [publish_users(1, available_at=datetime.now(UTC) - timedelta(seconds=125 - n))[0].id for n in range(125)]
 
     relay.dispatcher.dispatch()
 
-    assert [len(batch) for batch in relay.messages("notifier")] == [10, 10, 5]
-    assert [len(batch) for batch in relay.messages("auditor")] == [25]
+    mails, [entries, *more] = relay.messages("notifier"), relay.messages("auditor")
+    assert [len(batch) for batch in mails] == [10] * 12 + [5]
+    assert [reference.event_id for batch in mails for reference in batch] == waited
+    assert [reference.event_id for batch in (entries, *more) for reference in batch] == waited
+    assert len(entries) == 100
 
 
 def test_nothing_is_enqueued_twice(relay: RelayParts, publish_users: Publish) -> None:

@@ -7,7 +7,6 @@ transaction is open while Redis is spoken to.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from uuid import UUID, uuid4
 
 import redis
@@ -27,9 +26,10 @@ LEASE = 15.0
 """Seconds after which the relay first looks whether a message that nobody reported on is still there."""
 
 _ENQUEUE = transport.Script("""
--- Put messages into queues, all or none (a full Redis refuses the first write, or nothing), and say how many messages
--- each queue holds. KEYS: of each subscription its queue's messages, and their ids. ARGV: of each message the place of
--- its subscription, its id, and itself. A script, because packing one command takes a client less than packing many.
+-- Put messages into queues, all or none (a full or read-only Redis refuses the first write, or nothing), and say how
+-- many messages each queue holds. KEYS: of each subscription its queue's messages, and their ids. ARGV: of each message
+-- the place of its subscription, its id, and itself. A script, because packing one command takes a client less than
+-- packing many.
 for i = 1, #ARGV, 3 do
     local place = 2 * ARGV[i]
     redis.call('HSET', KEYS[place - 1], ARGV[i + 1], ARGV[i + 2])
@@ -47,7 +47,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 class Claimed:
     """A due delivery that this relay has claimed, packed into the message `message_id`.
 
-    `place`: by it what is due first comes first in the message, whatever order PostgreSQL's answer is in.
+    `place`: by it what is due first comes first, whatever order PostgreSQL's answer is in.
     """
 
     event_id: UUID
@@ -66,9 +66,9 @@ class Dispatcher:
         self._database = database
         self._redis = client
         self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
-        self._keys = [key for each in subscriptions for key in _keys(each.queue)]
-        self._places = {each.name: str(place) for place, each in enumerate(subscriptions, 1)}
-        self._open = list(subscriptions)
+        self._open = list(self._subscriptions.values())
+        self._keys = [key for each in self._open for key in _keys(each.queue)]
+        self._places = {name: str(place) for place, name in enumerate(self._subscriptions, 1)}
         self._told = False
 
     @property
@@ -126,9 +126,11 @@ class Dispatcher:
 
     def _enqueue(self, claimed: list[Claimed]) -> list[Subscription]:
         """Put all messages into their queues in one round trip, all or none, and return who has room for more."""
+        batches: dict[str, list[Claimed]] = {}
+        for each in sorted(claimed, key=_in_order):
+            batches.setdefault(each.message_id, []).append(each)
         messages: list[str | bytes] = []
-        for message_id, group in groupby(sorted(claimed, key=_in_order), key=_message_id):
-            batch = list(group)
+        for message_id, batch in batches.items():
             name = batch[0].subscription
             data = message.encode(message_id, self._subscriptions[name], map(_item, batch))
             messages += [self._places[name], message_id, data]
@@ -143,12 +145,8 @@ def _keys(queue: str) -> tuple[str, str]:
     return transport.messages_key(queue), transport.queue_key(queue)
 
 
-def _in_order(claimed: Claimed) -> tuple[str, int]:
-    return claimed.message_id, claimed.place
-
-
-def _message_id(claimed: Claimed) -> str:
-    return claimed.message_id
+def _in_order(claimed: Claimed) -> tuple[int, str]:
+    return claimed.place, claimed.message_id
 
 
 def _item(claimed: Claimed) -> message.Item:
