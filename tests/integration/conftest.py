@@ -20,6 +20,7 @@ from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.reconcile import Reconciler
+from messaging.relay.sweep import Sweeper
 
 from .crowd import Crowd, gathered
 from .live_api import LiveApi, live_api
@@ -42,6 +43,7 @@ class RelayParts:
     applier: Applier
     reconciler: Reconciler
     reader: ReceiptReader
+    sweeper: Sweeper
 
     def row(self, event_id: object, subscription: str = "audit_log") -> dict[str, Any]:
         """Return a delivery as it is now, `due_in`, `lease_in`: seconds from now."""
@@ -95,6 +97,7 @@ def relay(users_pool: Pool, redis_client: redis.Redis, subscriptions: tuple[Subs
         Applier(users_pool, subscriptions),
         Reconciler(users_pool, redis_client, subscriptions),
         ReceiptReader(redis_client, "test"),
+        Sweeper(users_pool, redis_client, subscriptions),
     )
     parts.reconciler.reconcile()  # a relay that has been running for a while knows that Redis is not new
     return parts

@@ -270,7 +270,7 @@ def test_a_consumer_that_closes_hands_back_what_it_gave_to_no_thread(
     broker = HeraldBroker(redis_server.url)
     consumer = Consumer(broker, "notifier", prefetch=10, timeout=100)
     next(message for message in consumer if message)  # it fetched three and gave one away
-    consumer.message_cache.append(b"not a message")
+    consumer.message_cache.append((b"strange", b"not a message"))
 
     consumer.close()
 

@@ -167,11 +167,11 @@ def test_a_queue_that_was_full_gets_more_soon_after_it_has_room(
 ) -> None:
     """Nobody notifies the relay of room."""
     monkeypatch.setattr("messaging.relay.dispatch.ROOM", 1)
-    relay.redis.hset("dramatiq:auditor.msgs", "somebody else's", "message")
+    relay.redis.rpush("dramatiq:auditor", "somebody else's")
     [event] = publish_users(1)
     with dispatching(relay, users_database):
         assert relay.row(event.id)["state"] == "pending"
-        relay.redis.delete("dramatiq:auditor.msgs")
+        relay.redis.delete("dramatiq:auditor")
 
         until(lambda: relay.row(event.id)["state"] == "queued")
 

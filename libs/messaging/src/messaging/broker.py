@@ -9,11 +9,15 @@ What differs from Dramatiq's own:
 """
 
 import os
+import signal
 import socket
+import sys
 import threading
+from collections.abc import Sequence
 from uuid import uuid4
 
 import redis
+import structlog
 from dramatiq import Broker, Middleware, Worker
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import TimeLimit
@@ -24,11 +28,14 @@ from messaging.inbox import Inbox
 from messaging.waits import Waits
 from messaging.work_queue import WorkQueue
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger("broker")
+
 
 class HeraldBroker(RedisBroker):
     """The broker of one worker process. Make it before the actors are declared.
 
-    `held`: ids of the messages that this process has in hand. `stopping`: set when it shuts down.
+    `held`: ids of the messages that this process has in hand. `stopping`: set when it shuts down. `dropped`: how many
+    messages it has removed that no relay of ours had made. `broken`: one of its threads has died.
     """
 
     def __init__(self, redis_url: str) -> None:
@@ -43,6 +50,8 @@ class HeraldBroker(RedisBroker):
         self.waits = Waits(redis_url, name=self.broker_id, timeout=inbox.WAIT_SECONDS + 3)
         self.stopping = threading.Event()
         self.held: set[str] = set()
+        self.dropped = 0
+        self.broken = False
 
     @property
     def consumer_class(self) -> type[Consumer]:
@@ -56,15 +65,29 @@ class HeraldBroker(RedisBroker):
             self.queues.add(queue_name)
             self.emit_after("declare_queue", queue_name)
 
-    def do_ack(self, queue_name: str, message_id: str) -> None:
+    def do_ack(self, queue_name: str, message_id: str | bytes) -> None:
         """Forget a message that is done, by commands that a full Redis allows: it refuses Dramatiq's script, and MULTI.
 
         In this order: a message that is gone while its id is still ours is harmless, the reverse would look waiting.
         """
-        pipeline = self.client.pipeline(transaction=False)
-        pipeline.hdel(transport.messages_key(queue_name), message_id)
-        pipeline.srem(transport.unacked_key(self.broker_id, queue_name), message_id)
-        pipeline.execute()
+        messages, unacked = self._keys(queue_name)
+
+        def forget() -> None:
+            pipeline = self.client.pipeline(transaction=False)
+            pipeline.hdel(messages, message_id)
+            pipeline.srem(unacked, message_id)
+            pipeline.execute()
+
+        transport.mending(self.client, [messages, unacked], forget)
+
+    def hand_back(self, queue_name: str, message_ids: Sequence[str | bytes]) -> None:
+        """Put messages that nobody began back into their queue."""
+        if message_ids:
+            keys = [*self._keys(queue_name), transport.queue_key(queue_name), transport.DRAMATIQ_HEARTBEATS]
+            transport.mending(self.client, keys, lambda: self.do_requeue(queue_name, *message_ids))
+
+    def _keys(self, queue_name: str) -> tuple[str, str]:
+        return transport.messages_key(queue_name), transport.unacked_key(self.broker_id, queue_name)
 
     def inbox(self, queue: str) -> Inbox:
         """Return what waits for this process in a queue."""
@@ -75,6 +98,18 @@ class HeraldBroker(RedisBroker):
         self.stopping.set()
         self.waits.end(self.client)
 
+    def end_for(self, ended: threading.ExceptHookArgs) -> None:
+        """End this process in good order when one of its threads has died; the relay takes back what that one held.
+
+        The other threads finish what they have begun. If the process went on, its heartbeat would vouch for a thread
+        that is no more, and what that thread held would look held for ever.
+        """
+        name = ended.thread.name if ended.thread else "?"
+        log.critical("worker.thread_died", thread=name, error=ended.exc_type.__name__, exc_info=ended.exc_value)
+        if not self.broken and not self.stopping.is_set():
+            self.broken = True
+            os.kill(os.getpid(), signal.SIGTERM)
+
     def close(self) -> None:
         """Close all connections."""
         self.client.close()
@@ -82,14 +117,17 @@ class HeraldBroker(RedisBroker):
 
     def leave(self) -> None:
         """Stop being looked after by the relay, unless it has something to take back."""
-        unacked = [transport.unacked_key(self.broker_id, queue) for queue in self.queues]
         try:
-            if not self.client.exists(*unacked):
-                self.client.srem(transport.WORKERS, *(transport.holder(self.broker_id, each) for each in self.queues))
-                self.client.delete(transport.heartbeat_key(self.broker_id))
-                self.client.zrem(transport.DRAMATIQ_HEARTBEATS, self.broker_id)
+            transport.mending(self.client, [transport.WORKERS, transport.DRAMATIQ_HEARTBEATS], self._leave)
         except redis.RedisError:
-            self.logger.warning("Redis is away: the relay will notice by itself that this worker left.")
+            self.logger.warning("Redis is unreachable; the relay will notice that this worker has left.")
+
+    def _leave(self) -> None:
+        unacked = [transport.unacked_key(self.broker_id, queue) for queue in self.queues]
+        if not self.client.exists(*unacked):
+            self.client.srem(transport.WORKERS, *(transport.holder(self.broker_id, each) for each in self.queues))
+            self.client.zrem(transport.DRAMATIQ_HEARTBEATS, self.broker_id)
+            self.client.delete(transport.heartbeat_key(self.broker_id))
 
 
 class _Life(Middleware):
@@ -103,6 +141,7 @@ class _Life(Middleware):
 
     def after_process_boot(self, broker: Broker) -> None:
         collector.settle()
+        threading.excepthook = _ours(broker).end_for
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         _ours(broker).stop()
@@ -110,6 +149,8 @@ class _Life(Middleware):
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         _ours(broker).leave()
+        if _ours(broker).broken:
+            sys.exit(1)
 
 
 def _ours(broker: Broker) -> HeraldBroker:

@@ -14,16 +14,19 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 import redis
-from dramatiq import ConnectionClosed, DecodeError, MessageProxy
+import structlog
+from dramatiq import ConnectionClosed, MessageProxy
 from dramatiq.brokers.redis import _RedisConsumer
 
 from messaging import inbox, transport
-from messaging.message import QuietMessage, contents
+from messaging.inbox import Taken
+from messaging.message import NotOursError, contents, read
 from messaging.receipts import Receipt, clean, describe, report
 
 if TYPE_CHECKING:
     from messaging.broker import HeraldBroker
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger("consumer")
 
 BREATH = 0.002
 """Seconds for which it leaves the interpreter to the threads that it has just given something to do, unless one of them
@@ -38,6 +41,7 @@ class Consumer(_RedisConsumer):
     def __init__(self, broker: "HeraldBroker", queue_name: str, prefetch: int, timeout: int) -> None:
         super().__init__(broker, queue_name, prefetch, timeout)
         self._inbox = broker.inbox(queue_name)
+        self.message_cache: list[Taken] = []
         self._acked = Event()
         self._handed_back = False
 
@@ -48,14 +52,15 @@ class Consumer(_RedisConsumer):
                 self._wait_and_fetch()
         if not self.message_cache:
             return None
+        message_id, data = self.message_cache.pop(0)
         try:
-            message = QuietMessage.decode(self.message_cache.pop(0))
-        except DecodeError:
-            self.logger.error("Leaving out a message that can't be read: it is none of ours.")  # noqa: TRY400  # says all
+            taken = read(self.queue_name, message_id, data)
+        except NotOursError as error:
+            self._drop(message_id, error)
             return None
-        self.queued_message_ids.add(message.message_id)
-        self.broker.held.add(message.options["redis_message_id"])
-        return MessageProxy(message)
+        self.queued_message_ids.add(taken.message_id)
+        self.broker.held.add(taken.message_id)
+        return MessageProxy(taken)
 
     def ack(self, message: MessageProxy) -> None:
         """Let go of a message that is done. A worker that is stopping tries once: its lease and heartbeat tell."""
@@ -80,17 +85,25 @@ class Consumer(_RedisConsumer):
         """Hand back messages that nobody began."""
         handed_back = list(messages)
         with _trouble_is_a_lost_connection():
-            super().requeue(handed_back)
+            self.broker.hand_back(self.queue_name, [message.message_id for message in handed_back])
         for message in handed_back:
             self._let_go(message)
 
     def close(self) -> None:
-        """Hand back what was fetched and never given to a thread; what can't be read is left to the relay."""
+        """Hand back what was fetched and never given to a thread."""
         cached, self.message_cache = self.message_cache, []
-        self.requeue(_readable(cached))
+        with _trouble_is_a_lost_connection():
+            self.broker.hand_back(self.queue_name, [message_id for message_id, _ in cached])
+
+    def _drop(self, message_id: bytes, error: NotOursError) -> None:
+        """Remove a message that isn't ours, so that it is met once."""
+        self.broker.dropped += 1
+        log.error("message.dropped", queue=self.queue_name, reason=str(error), dropped_so_far=self.broker.dropped)
+        with _trouble_is_a_lost_connection():
+            self.broker.do_ack(self.queue_name, message_id)
 
     def _let_go(self, message: MessageProxy) -> None:
-        self.broker.held.discard(message.options["redis_message_id"])
+        self.broker.held.discard(message.message_id)
         self._acked.set()
 
     def _wait_and_fetch(self) -> None:
@@ -112,7 +125,7 @@ class Consumer(_RedisConsumer):
         lost = unacked - self.broker.held
         if lost:
             self.logger.warning("Handing back %d messages whose fetch was cut off.", len(lost))
-            self.broker.do_requeue(self.queue_name, *lost)
+            self.broker.hand_back(self.queue_name, list(lost))
         self._handed_back = True
 
 
@@ -122,9 +135,3 @@ def _trouble_is_a_lost_connection() -> Iterator[None]:
         yield
     except redis.RedisError as error:
         raise ConnectionClosed(error) from None
-
-
-def _readable(cached: Iterable[bytes]) -> Iterator[MessageProxy]:
-    for data in cached:
-        with suppress(DecodeError):
-            yield MessageProxy(QuietMessage.decode(data))

@@ -189,6 +189,14 @@ EXPIRE_ALL: LiteralString = """
 UPDATE deliveries SET lease_until = now() WHERE state IN ('queued', 'running') AND lease_until > now()
 """
 
+EXPIRE_OLD: LiteralString = """
+-- These subscriptions' queues have lost messages: look at the leases soon. Not at once, for receipts may be under way;
+-- and not at the leases of what is just being enqueued.
+UPDATE deliveries SET lease_until = now() + make_interval(secs => %(soon)s)
+WHERE state IN ('queued', 'running') AND lease_until > now() + make_interval(secs => %(soon)s)
+    AND subscription = ANY (%(names)s) AND queued_at < now() - make_interval(secs => %(soon)s)
+"""
+
 WAKE: LiteralString = """
 -- Tell every relay that a delivery is due.
 SELECT pg_notify('herald_due', '')

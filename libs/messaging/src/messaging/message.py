@@ -13,6 +13,8 @@ from uuid import UUID
 from dramatiq import DecodeError, Message
 
 from contracts import Event, EventData, Subscription, decode
+from messaging.errors import MessagingError
+from messaging.receipt_format import MAX_DISPATCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,29 @@ def encode(message_id: str, subscription: Subscription, batch: Iterable[Item]) -
     return f'{json.dumps(shell)[:-1]},"args":[[{items}]]}}'.encode()
 
 
+class NotOursError(MessagingError):
+    """No relay of ours has made this message. It is dropped: find out which program writes to this Redis."""
+
+
+def read(queue: str, message_id: bytes, data: bytes) -> Message[Any]:
+    """Read a message that was taken from a queue, where it has this id.
+
+    Raises:
+        NotOursError: it isn't exactly what `encode` makes. Dramatiq would act on what else it says (another queue, a
+            delay), and lose the thread that does.
+    """
+    try:
+        message, our_id = QuietMessage.decode(data), message_id.decode()
+    except (DecodeError, UnicodeDecodeError):
+        raise NotOursError("it can't be read") from None
+    expected: tuple[Any, ...] = (queue, our_id, {"redis_message_id": our_id}, {})
+    if (message.queue_name, message.message_id, message.options, message.kwargs) != expected:
+        raise NotOursError("its queue, id or options are not those of a delivery")
+    if not isinstance(message.actor_name, str) or len(message.args) != 1 or not isinstance(message.args[0], list):
+        raise NotOursError("it carries no batch for an actor")
+    return message
+
+
 def references(data: bytes) -> list[Reference]:
     """List what an encoded message carries; a message that isn't ours carries nothing."""
     try:
@@ -93,7 +118,18 @@ MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 def reference(subscription: str, item: Mapping[str, Any]) -> Reference:
     """Read which delivery an item of a batch is, even where its event can't be read."""
-    return Reference(UUID(item["event"]["id"]), subscription, int(item["dispatch"]))
+    return Reference(UUID(item["event"]["id"]), subscription, _count(item["dispatch"]))
+
+
+def _count(value: object) -> int:
+    """Return a dispatch or a generation.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if type(value) is not int or not 0 <= value <= MAX_DISPATCH:
+        raise ValueError("a dispatch or generation is a small integer")
+    return value
 
 
 def open_item(subscription: str, item: Mapping[str, Any]) -> Delivery:
@@ -102,4 +138,4 @@ def open_item(subscription: str, item: Mapping[str, Any]) -> Delivery:
     Raises:
         contracts.ContractError: the event is of an unknown version, or doesn't fit its contract.
     """
-    return Delivery(decode(item["event"]), subscription, int(item["dispatch"]), int(item["generation"]))
+    return Delivery(decode(item["event"]), subscription, _count(item["dispatch"]), _count(item["generation"]))

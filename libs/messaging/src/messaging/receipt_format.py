@@ -7,7 +7,6 @@ knows only the second form drops the first, and leases have to run out instead: 
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 from uuid import UUID
@@ -85,25 +84,33 @@ def _told_together(receipts: Iterable[Receipt]) -> Iterator[dict[str, object]]:
         yield {"subscription": subscription, "outcome": outcome, "event_ids": ids, "dispatches": dispatches}
 
 
-def decode(entry: bytes) -> Iterator[Receipt]:
-    """Read an entry of the stream; what can't be read is as good as lost, so it is dropped."""
+def decode(entry: bytes) -> Iterator[Receipt | None]:
+    """Read an entry of the stream. None stands for what isn't a receipt: it is dropped, as if it had got lost."""
     try:
         news = json.loads(entry)
-    except ValueError:
-        return
-    for told in news if isinstance(news, list) else []:
+    except (ValueError, RecursionError):
+        news = None
+    for told in news if isinstance(news, list) else [None]:
         if isinstance(told, dict):
-            yield from _read_together(told) if "event_ids" in told else _read_alone(told)
+            yield from _read_together(told) if "event_ids" in told else [_read_alone(told)]
+        else:
+            yield None
 
 
-def _read_together(told: dict[str, Any]) -> Iterator[Receipt]:
-    with suppress(KeyError, TypeError):
-        subscription, outcome = told["subscription"], told["outcome"]
-        for event_id, dispatch in zip(told["event_ids"], told["dispatches"], strict=False):
-            with suppress(AttributeError, TypeError, ValueError):
-                yield Receipt(UUID(event_id), subscription, dispatch, outcome)
+def _read_together(told: dict[str, Any]) -> Iterator[Receipt | None]:
+    subscription, outcome = told.get("subscription"), told.get("outcome")
+    ids, dispatches = told["event_ids"], told.get("dispatches")
+    if not isinstance(ids, list) or not isinstance(dispatches, list) or len(ids) != len(dispatches):
+        yield None
+        return
+    for event_id, dispatch in zip(ids, dispatches, strict=True):
+        yield _read_alone(
+            {"event_id": event_id, "subscription": subscription, "dispatch": dispatch, "outcome": outcome}
+        )
 
 
-def _read_alone(told: dict[str, Any]) -> Iterator[Receipt]:
-    with suppress(KeyError, TypeError, ValueError):
-        yield Receipt(**{**told, "event_id": UUID(str(told["event_id"]))})
+def _read_alone(told: dict[str, Any]) -> Receipt | None:
+    try:
+        return Receipt(**{**told, "event_id": UUID(str(told["event_id"]))})
+    except (KeyError, TypeError, ValueError):
+        return None

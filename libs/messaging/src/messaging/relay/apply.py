@@ -42,6 +42,7 @@ class Applier:
             if retried:
                 cursor.execute(deliveries.RETRIED, deliveries.triples(retried) | _news(retried) | self._policies)
                 log_dead(cursor.fetchall())
+                cursor.execute(deliveries.WAKE)
 
 
 def log_dead(moved: Iterable[tuple[Any, ...]]) -> None:

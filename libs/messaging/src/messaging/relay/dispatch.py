@@ -5,6 +5,7 @@ message Redis doesn't hold, which reconciliation enqueues again; the other order
 transaction is open while Redis is spoken to.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -22,21 +23,25 @@ ROOM = 10_000
 """A queue that may hold so many deliveries gets no more for now: a backlog belongs in PostgreSQL, and a Redis that is
 full of one consumer's would stop every other."""
 
+STUCK_SECONDS = 10.0
+"""After so long without room a queue is reported. Under load a queue is full again and again, but never for long."""
+
 LEASE = 15.0
 """Seconds after which the relay first looks whether a message that nobody reported on is still there."""
 
 _ENQUEUE = transport.Script("""
 -- Put messages into queues, all or none (a full or read-only Redis refuses the first write, or nothing), and say how
--- many messages each queue holds. KEYS: of each subscription its queue's messages, and their ids. ARGV: of each message
--- the place of its subscription, its id, and itself. A script, because packing one command takes a client less than
--- packing many.
+-- many messages wait in each queue. KEYS: of each subscription its queue's messages, and their ids. ARGV: of each
+-- message the place of its subscription, its id, and itself. A script, because packing one command takes a client less
+-- than packing many. It reads first, so that a key of a wrong type is met before anything is written.
+for i = 1, #KEYS, 2 do redis.call('HLEN', KEYS[i]) redis.call('LLEN', KEYS[i + 1]) end
 for i = 1, #ARGV, 3 do
     local place = 2 * ARGV[i]
     redis.call('HSET', KEYS[place - 1], ARGV[i + 1], ARGV[i + 2])
     redis.call('RPUSH', KEYS[place], ARGV[i + 1])
 end
 local lengths = {}
-for i = 1, #KEYS, 2 do lengths[#lengths + 1] = redis.call('HLEN', KEYS[i]) end
+for i = 2, #KEYS, 2 do lengths[#lengths + 1] = redis.call('LLEN', KEYS[i]) end
 return lengths
 """)
 
@@ -70,6 +75,8 @@ class Dispatcher:
         self._keys = [key for each in self._open for key in _keys(each.queue)]
         self._places = {name: str(place) for place, name in enumerate(self._subscriptions, 1)}
         self._told = False
+        self._full_since: dict[str, float] = {}
+        self._stuck: set[str] = set()
 
     @property
     def held_up(self) -> bool:
@@ -108,7 +115,21 @@ class Dispatcher:
 
     def _open_ones(self, lengths: Sequence[int]) -> list[Subscription]:
         asked = zip(self._subscriptions.values(), lengths, strict=True)
-        return [subscription for subscription, length in asked if length * subscription.group_size < ROOM]
+        has_room = [subscription for subscription, length in asked if length * subscription.group_size < ROOM]
+        self._report_full(set(self._subscriptions) - {each.name for each in has_room})
+        return has_room
+
+    def _report_full(self, full: set[str]) -> None:
+        """Log which queues have had no room for a while, and which of these have room again."""
+        now = time.monotonic()
+        self._full_since = {name: self._full_since.get(name, now) for name in full}
+        stuck = {name for name, since in self._full_since.items() if now - since >= STUCK_SECONDS}
+        for name in sorted(stuck - self._stuck):
+            queue = self._subscriptions[name].queue
+            log.error("queue.full", queue=queue, subscription=name, hint="see whether its consumer is running")
+        for name in sorted(self._stuck - full):
+            log.info("queue.has_room", queue=self._subscriptions[name].queue, subscription=name)
+        self._stuck = (self._stuck | stuck) & full
 
     def _claim(self) -> list[Claimed]:
         with self._database.connection() as connection:

@@ -6,11 +6,14 @@ An entry of the stream goes when its receipts are committed (`done`).
 from collections.abc import Iterable
 
 import redis
+import structlog
 
 from messaging import transport
 from messaging.receipt_format import Receipt, decode
 
 GROUP = "relay"
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 _DONE = transport.Script("""
 -- Acknowledge entries and delete them: both, or an acknowledged one would stay for ever. A script, because a full Redis
@@ -57,9 +60,7 @@ class ReceiptReader:
         try:
             found = self._client.xreadgroup(GROUP, self._name, {transport.RECEIPTS: ">"}, count=limit, block=block)
         except redis.ResponseError as error:
-            if "NOGROUP" not in str(error):
-                raise
-            self._create_group()
+            self._make_readable(error)
             return [], []
         return _parse(_entries(found))
 
@@ -70,8 +71,7 @@ class ReceiptReader:
                 transport.RECEIPTS, GROUP, self._name, min_idle_time=int(idle * 1000), count=limit
             )
         except redis.ResponseError as error:
-            if "NOGROUP" not in str(error):
-                raise
+            self._make_readable(error)
             return [], []
         return _parse(found[1])
 
@@ -80,6 +80,14 @@ class ReceiptReader:
         ids = list(entry_ids)
         if ids:
             _DONE.run(self._client, [transport.RECEIPTS], GROUP, *ids)
+
+    def _make_readable(self, error: redis.ResponseError) -> None:
+        """Make the stream and its group anew, if that is what is wrong: it vanished, or something else has its name."""
+        if transport.is_wrong_type(error):
+            transport.mend(self._client, [transport.RECEIPTS])
+        elif not str(error).startswith(("NOGROUP", "UNBLOCKED")):
+            raise error
+        self._create_group()
 
     def _create_group(self) -> None:
         try:
@@ -104,4 +112,8 @@ def _entries(found: object) -> Entries:
 def _parse(entries: Entries) -> tuple[list[bytes], list[Receipt]]:
     """Read entries. Redis 6.2 claims even what the stream has lost to its limit: that is nothing, without an id."""
     ids = [entry_id for entry_id, _ in entries if entry_id is not None]
-    return ids, [receipt for _, fields in entries if fields for receipt in decode(fields.get(b"receipts", b""))]
+    found = [each for _, fields in entries if fields for each in decode(fields.get(b"receipts", b""))]
+    receipts = [each for each in found if each is not None]
+    if len(receipts) < len(found):
+        log.error("receipts.dropped", count=len(found) - len(receipts), hint=transport.FOREIGN)
+    return ids, receipts

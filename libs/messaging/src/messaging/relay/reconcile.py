@@ -4,9 +4,9 @@ Three ways to lose a message, three looks:
 - Redis was wiped: the epoch key is gone, so every lease is looked at now.
 - A worker died holding messages: no heartbeat for as long as this relay has watched it; take the messages from
   it, and count a crash for what it had begun. (Watched, because no heart beats while Redis itself is away.)
-- Anything else (a relay that died between claim and enqueue, a receipt that never came): the lease runs out;
-  if Redis doesn't hold the message any more, it was lost. If it does, it just waits, and a long backlog causes
-  no storm of duplicates.
+- Anything else (a relay that died between claim and enqueue, a receipt that never came): the lease runs out; if
+  the message isn't there any more (`messaging.relay.lost`), it was lost. If it is, it just waits, and a long backlog
+  causes no storm of duplicates.
 """
 
 import socket
@@ -25,6 +25,7 @@ from messaging import deliveries, message, transport
 from messaging.database import Pool
 from messaging.relay.apply import log_dead, policies
 from messaging.relay.dispatch import LEASE
+from messaging.relay.lost import look, lose
 
 LIMIT = 500
 SILENCE = 4.0
@@ -33,23 +34,24 @@ back within three."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
-_TAKE_BACK = """
+_TAKE_BACK = transport.Script("""
 -- Take a dead worker's messages of a queue, and forget them and the worker: PostgreSQL decides what becomes of each.
 -- KEYS: its heartbeat, its unacknowledged ids, the queue's messages, the workers, Dramatiq's heartbeats.
--- Asking for the heartbeat again, here, makes it impossible to rob a worker that has just woken up.
-if redis.call('EXISTS', KEYS[1]) == 1 then return {} end
+-- Asking for the heartbeat again, here, makes it impossible to rob a worker that has just woken up: then it is false.
+if redis.call('EXISTS', KEYS[1]) == 1 then return false end
+local ids = redis.call('SMEMBERS', KEYS[2])
+redis.call('HLEN', KEYS[3])
+redis.call('SREM', KEYS[4], ARGV[1])
+redis.call('ZREM', KEYS[5], ARGV[2])
 local found = {}
-for _, id in ipairs(redis.call('SMEMBERS', KEYS[2])) do
+for _, id in ipairs(ids) do
     local data = redis.call('HGET', KEYS[3], id)
     if data then found[#found + 1] = data end
     redis.call('HDEL', KEYS[3], id)
 end
 redis.call('DEL', KEYS[2])
-redis.call('SREM', KEYS[4], ARGV[1])
-redis.call('ZREM', KEYS[5], ARGV[2])
 return found
-"""
-
+""")
 
 Holder = tuple[str, str]
 """A worker process, and a queue of which it may hold messages."""
@@ -114,12 +116,15 @@ class Reconciler:
     def _take_back(self, worker: str, queue: str) -> None:
         """Make due what a dead worker held of a queue. Dying in here loses nothing: the leases still run out."""
         held = self._taken(worker, queue)
+        if held is None:
+            return
         with self._pool.connection() as connection:
             log_dead(connection.execute(deliveries.CRASHED, deliveries.triples(held) | self._policies).fetchall())
             connection.execute(deliveries.WAKE)
         log.warning("worker.found_dead", worker=worker, queue=queue, deliveries_taken_back=len(held))
 
-    def _taken(self, worker: str, queue: str) -> list[message.Reference]:
+    def _taken(self, worker: str, queue: str) -> list[message.Reference] | None:
+        """Take what a dead worker held; None, if it is alive."""
         keys = [
             transport.heartbeat_key(worker),
             transport.unacked_key(worker, queue),
@@ -127,32 +132,25 @@ class Reconciler:
             transport.WORKERS,
             transport.DRAMATIQ_HEARTBEATS,
         ]
-        taken = self._redis.eval(_TAKE_BACK, len(keys), *keys, transport.holder(worker, queue), worker)
-        return [reference for data in taken for reference in message.references(data)]
+        taken = _TAKE_BACK.run(self._redis, keys, transport.holder(worker, queue), worker)
+        return None if taken is None else [reference for data in taken for reference in message.references(data)]
 
     def _check_leases(self) -> int:
         with self._pool.connection() as connection:
             cursor = connection.cursor(row_factory=class_row(Leased))
             given = {"names": list(self._queues), "limit": LIMIT, "lease": LEASE}
             expired = cursor.execute(deliveries.EXTEND, given).fetchall()
-        lost = self._missing(expired)
-        if lost:
-            with self._pool.connection() as connection:
-                connection.execute(deliveries.LOST, deliveries.triples(lost))
-                connection.execute(deliveries.WAKE)
-            log.warning("deliveries.found_lost", count=len(lost))
+        lose(self._pool, self._missing(expired))
         return len(expired)
 
     def _missing(self, leased: Iterable[Leased]) -> list[Leased]:
-        """Return those whose message Redis doesn't hold, neither queued nor in a worker's hands."""
+        """Return those whose message is neither in its queue nor in a worker's hands."""
         by_queue = groupby(sorted(leased, key=self._queue_of), key=self._queue_of)
         return [each for queue, group in by_queue for each in self._absent(queue, list(group))]
 
     def _absent(self, queue: str, leased: list[Leased]) -> list[Leased]:
-        pipeline = self._redis.pipeline(transaction=False)
-        for each in leased:
-            pipeline.hexists(transport.messages_key(queue), each.message_id)
-        return [each for each, there in zip(leased, pipeline.execute(), strict=True) if not there]
+        missing = look(self._redis, queue, asked={each.message_id for each in leased}).missing
+        return [each for each in leased if each.message_id in missing]
 
     def _queue_of(self, leased: Leased) -> str:
         return self._queues[leased.subscription]

@@ -22,6 +22,7 @@ from messaging.relay.housekeep import Housekeeper, Retention
 from messaging.relay.listener import Listener
 from messaging.relay.receive import Receiver
 from messaging.relay.reconcile import Reconciler
+from messaging.relay.sweep import SWEEP_SECONDS, Sweeper
 from messaging.waits import Waits
 
 IDLE_SECONDS = 5.0
@@ -65,7 +66,7 @@ def run(
     retention: Retention = KEEP,
 ) -> None:
     """Run a relay until `stop` is set, then finish the round in hand."""
-    pool = open_pool(database_url, size=4, name="relay", settings=SETTINGS)
+    pool = open_pool(database_url, size=5, name="relay", settings=SETTINGS)
     client = transport.connect(redis_url)
     name = f"{socket.gethostname()}.{os.getpid()}"
     waits = Waits(redis_url, name=f"herald-relay.{name}.{uuid4().hex}", timeout=IDLE_SECONDS + 3)
@@ -73,6 +74,7 @@ def run(
     dispatcher = Dispatcher(listener, client, subscriptions)
     receiver = Receiver(waits, client, name, Applier(pool, subscriptions), stop)
     reconciler = Reconciler(pool, client, subscriptions)
+    sweeper = Sweeper(pool, client, subscriptions)
     housekeeper = Housekeeper(pool, client, retention, stop)
 
     def receive() -> None:
@@ -86,11 +88,16 @@ def run(
         reconciler.reconcile()
         stop.wait(RECONCILE_SECONDS)
 
+    def sweep() -> None:
+        sweeper.sweep()
+        stop.wait(SWEEP_SECONDS)
+
     def housekeep() -> None:
         housekeeper.tidy()
         stop.wait(HOUSEKEEP_SECONDS)
 
-    steps = {"receipts": receive, "take over": take_over, "reconcile": reconcile, "housekeep": housekeep}
+    steps = {"receipts": receive, "take over": take_over, "reconcile": reconcile}
+    steps |= {"sweep": sweep, "housekeep": housekeep}
     loops = [
         threading.Thread(target=_dispatch_forever, args=(listener, dispatcher, stop), name="dispatch", daemon=True),
         *(threading.Thread(target=_forever, args=(step, stop), name=name, daemon=True) for name, step in steps.items()),
@@ -151,7 +158,9 @@ def _dispatch_forever(listener: Listener, dispatcher: Dispatcher, stop: threadin
             return
         due = dispatcher.next_due()
         longest = FULL_SECONDS if dispatcher.held_up else IDLE_SECONDS
-        listener.wait(longest if due is None else min(longest, max(BUSY_SECONDS, due)), stop)
+        if due is not None:
+            longest = min(longest, due if due > 0 else BUSY_SECONDS)
+        listener.wait(longest, stop)
 
     _forever(step, stop)
     listener.close()
