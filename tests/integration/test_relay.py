@@ -162,6 +162,21 @@ def test_a_relay_takes_over_what_a_dead_one_had_read_and_forgets_it_when_it_is_d
 
 
 @pytest.mark.usefixtures("_once_a_minute")
+@pytest.mark.parametrize("after", [0.01, 0.5])
+def test_an_idle_relay_enqueues_a_retry_when_its_time_has_come(
+    relay: RelayParts, publish_users: Publish, users_database: str, after: float
+) -> None:
+    """The relay itself has written when that is; nothing else would wake its dispatcher."""
+    [event] = publish_users(1)
+    relay.dispatcher.dispatch()
+    with dispatching(relay, users_database):
+        relay.tell(event.id, "retry", after=after)
+
+        until(lambda: relay.row(event.id)["dispatch"] == 2)
+        assert relay.row(event.id)["state"] == "queued"
+
+
+@pytest.mark.usefixtures("_once_a_minute")
 def test_a_queue_that_was_full_gets_more_soon_after_it_has_room(
     relay: RelayParts, publish_users: Publish, users_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,228 @@
+"""What other programs write into our queues and our stream is dropped, counted and logged, and stops nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import redis
+from structlog.testing import capture_logs
+
+from contracts import AUDIT_LOG, Event, EventData
+from devstack.redis_server import RedisServer
+from messaging import HeraldBroker, transport
+from messaging.message import NotOursError, read
+from messaging.receipt_format import decode
+
+from .conftest import RelayParts
+from .workers import Consume, states, until
+
+Publish = Callable[..., list[Event[EventData]]]
+
+DEEP = b"[" * 100_000
+FAR = 4_102_444_800_000
+OURS: dict[str, Any] = {
+    "queue_name": "auditor",
+    "actor_name": "audit_log",
+    "args": [[]],
+    "kwargs": {},
+    "options": {"redis_message_id": "x"},
+    "message_id": "x",
+    "message_timestamp": 1,
+}
+CHANGES: list[dict[str, Any]] = [
+    {"queue_name": "elsewhere"},
+    {"queue_name": None},
+    {"queue_name": ["auditor"]},
+    {"actor_name": None},
+    {"actor_name": ["audit_log"]},
+    {"args": None},
+    {"args": []},
+    {"args": ["text"]},
+    {"args": [{}]},
+    {"args": [[], []]},
+    {"kwargs": None},
+    {"kwargs": {"batch": []}},
+    {"options": None},
+    {"options": []},
+    {"options": {}},
+    {"options": {"redis_message_id": "another"}},
+    {"options": {"redis_message_id": "x", "eta": FAR}},
+    {"options": {"redis_message_id": "x", "eta": "soon"}},
+    {"options": {"redis_message_id": "x", "pipe_target": {}}},
+    {"options": {"redis_message_id": "x", "time_limit": "long"}},
+    {"message_id": None},
+    {"message_id": 7},
+    {"message_id": "another"},
+    {"more": 1},
+]
+BYTES = [b"", b"null", b"7", b'"text"', b"[]", b"{}", b"\xff\xfe", b"\x00", DEEP, b'{"args":' + DEEP, b"9" * 10_000]
+FOREIGN = [*BYTES, *(json.dumps(OURS | change).encode() for change in CHANGES)]
+
+
+def put(client: redis.Redis, data: bytes, message_id: str | bytes = "x", queue: str = "auditor") -> None:
+    client.hset(transport.messages_key(queue), message_id, data)
+    client.rpush(transport.queue_key(queue), message_id)
+
+
+def test_what_a_relay_has_made_is_read(relay: RelayParts, queued: UUID) -> None:
+    [(message_id, data)] = relay.redis.hgetall(transport.messages_key("auditor")).items()
+
+    assert read("auditor", message_id, data).message_id == message_id.decode()
+    assert read("auditor", b"x", json.dumps(OURS).encode()).options == OURS["options"], "the cases below start from it"
+
+
+@pytest.mark.parametrize("data", FOREIGN, ids=lambda data: repr(data[:80]))
+def test_what_is_not_exactly_ours_is_not_read(data: bytes) -> None:
+    with pytest.raises(NotOursError):
+        read("auditor", b"x", data)
+
+
+def test_ours_under_an_id_that_is_no_text_is_not_read() -> None:
+    with pytest.raises(NotOursError):
+        read("auditor", b"\xff", json.dumps(OURS).encode())
+
+
+def test_foreign_messages_end_no_thread_and_fill_no_worker(
+    relay: RelayParts, publish_users: Publish, consume: Consume, redis_client: redis.Redis
+) -> None:
+    consume(AUDIT_LOG, lambda delivery: None)
+    until(lambda: redis_client.exists(transport.WORKERS) == 1)
+    publish_users(5)
+    with capture_logs() as logged:
+        for data in [*FOREIGN, *[json.dumps(OURS | CHANGES[16]).encode()] * 40]:
+            put(redis_client, data, uuid4().hex if data not in BYTES else os.urandom(8))
+        redis_client.rpush(transport.queue_key("auditor"), "without data", b"\xff")
+        publish_users(5)
+
+        until(lambda: states(relay) == {"succeeded": 10})
+        until(lambda: not redis_client.exists(transport.queue_key("auditor"), transport.messages_key("auditor")))
+
+    dropped = [each for each in logged if each["event"] == "message.dropped"]
+    assert [each["dropped_so_far"] for each in dropped] == list(range(1, len(FOREIGN) + 41))
+    assert {each["queue"] for each in dropped} == {"auditor"}
+    assert redis_client.keys(f"{transport.UNACKED}*") == []
+
+
+def test_an_id_that_is_in_a_queue_twice_is_taken_once(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    [message_id] = redis_client.lrange(transport.queue_key("auditor"), 0, -1)
+    redis_client.rpush(transport.queue_key("auditor"), message_id)
+    broker = HeraldBroker(redis_server.url)
+
+    assert len(broker.inbox("auditor").take(10)) == 1
+    broker.close()
+
+
+RECEIPT = {"event_id": str(UUID(int=7)), "subscription": "audit_log", "dispatch": 1, "outcome": "succeeded"}
+NO_RECEIPTS: list[bytes] = [
+    DEEP,
+    b"",
+    b"null",
+    b"7",
+    b"{}",
+    b"[7]",
+    b"[[]]",
+    b"[{}]",
+    b'[{"event_ids": 7}]',
+    b'[{"event_ids": {}, "dispatches": {}}]',
+    *(
+        json.dumps([RECEIPT | change]).encode()
+        for change in (
+            {"event_id": None},
+            {"event_id": [1]},
+            {"dispatch": 2**40},
+            {"dispatch": -1},
+            {"dispatch": "1"},
+            {"dispatch": True},
+            {"dispatch": float("inf")},
+            {"outcome": "delighted"},
+            {"outcome": ["succeeded"]},
+            {"subscription": None},
+            {"subscription": "\ud800"},
+            {"subscription": "a\x00b"},
+            {"error": 7},
+            {"error": "\x00"},
+            {"after": float("nan")},
+            {"after": "soon"},
+            {"more": 1},
+            {"event_ids": [str(UUID(int=7))], "dispatches": []},
+            {"event_ids": [[], {}], "dispatches": [1, 1]},
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("entry", NO_RECEIPTS, ids=lambda entry: repr(entry[:90]))
+def test_what_is_no_receipt_counts_as_one_that_is_dropped(entry: bytes) -> None:
+    found = list(decode(entry))
+
+    assert found
+    assert set(found) == {None}
+
+
+def test_foreign_receipts_are_dropped_counted_and_never_met_again(relay: RelayParts, queued: UUID) -> None:
+    for entry in NO_RECEIPTS:
+        relay.redis.xadd(transport.RECEIPTS, {"receipts": entry})
+    relay.redis.xadd(transport.RECEIPTS, {"other": "field"})
+    ours = [{"event_id": str(queued), "subscription": "audit_log", "dispatch": 1, "outcome": "succeeded"}]
+    relay.redis.xadd(transport.RECEIPTS, {"receipts": json.dumps(ours)})
+
+    with capture_logs() as logged:
+        relay.reader.read(wait=0)
+        entry_ids, receipts = relay.reader.read(wait=0)
+    relay.applier.apply(receipts)
+    relay.reader.done(entry_ids)
+
+    assert relay.row(queued)["state"] == "succeeded"
+    assert relay.redis.xlen(transport.RECEIPTS) == 0
+    [said] = [each for each in logged if each["event"] == "receipts.dropped"]
+    assert said["count"] >= len(NO_RECEIPTS)
+
+
+WORKER = """
+import dramatiq
+from contracts import AUDIT_LOG
+from messaging import HeraldBroker, logs, subscribe, transport
+
+logs.configure("INFO", "json")
+broker = HeraldBroker({url!r})
+dramatiq.set_broker(broker)
+
+
+class Fatal(dramatiq.Middleware):
+    def before_ack(self, broker, message):
+        raise SystemExit("like a time limit that strikes too late")
+
+
+broker.add_middleware(Fatal())
+subscribe(broker, AUDIT_LOG, lambda delivery: None, receipts=transport.connect({url!r}))
+"""
+
+
+def test_a_process_that_has_lost_a_thread_ends_and_what_that_held_is_taken_back(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.relay.reconcile.SILENCE", 0.0)
+    (tmp_path / "fatal_worker.py").write_text(WORKER.format(url=redis_server.url))
+    command = [sys.executable, "-m", "dramatiq", "fatal_worker", "--processes", "1", "--threads", "2"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": f"{tmp_path}"}, text=True
+    )
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+
+    assert process.returncode == 1
+    assert "worker.thread_died" in said
+    worker = next(iter(transport.members(relay.redis, transport.WORKERS))).rpartition("/")[0]
+    until(lambda: not relay.redis.exists(transport.heartbeat_key(worker)))
+    relay.reconciler.reconcile()
+    assert relay.redis.hlen(transport.messages_key("auditor")) == 0
