@@ -34,14 +34,18 @@ _ENQUEUE = transport.Script("""
 -- many messages wait in each queue. KEYS: of each subscription its queue's messages, and their ids. ARGV: of each
 -- message the place of its subscription, its id, and itself. A script, because packing one command takes a client less
 -- than packing many. It reads first, so that a key of a wrong type is met before anything is written.
-for i = 1, #KEYS, 2 do redis.call('HLEN', KEYS[i]) redis.call('LLEN', KEYS[i + 1]) end
+local length = {}
+for i = 1, #KEYS, 2 do
+    redis.call('HLEN', KEYS[i])
+    length[KEYS[i + 1]] = redis.call('LLEN', KEYS[i + 1])
+end
 for i = 1, #ARGV, 3 do
     local place = 2 * ARGV[i]
     redis.call('HSET', KEYS[place - 1], ARGV[i + 1], ARGV[i + 2])
-    redis.call('RPUSH', KEYS[place], ARGV[i + 1])
+    length[KEYS[place]] = redis.call('RPUSH', KEYS[place], ARGV[i + 1])
 end
 local lengths = {}
-for i = 2, #KEYS, 2 do lengths[#lengths + 1] = redis.call('LLEN', KEYS[i]) end
+for i = 2, #KEYS, 2 do lengths[#lengths + 1] = length[KEYS[i]] end
 return lengths
 """)
 
