@@ -1,5 +1,6 @@
 """users-api on a real port, in a thread of the test: real HTTP, a real lifespan, and no mock of anything."""
 
+import signal
 import socket
 import threading
 import time
@@ -9,7 +10,6 @@ from typing import Any
 
 import httpx
 import psycopg
-import uvicorn
 from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 from structlog.testing import capture_logs
@@ -17,6 +17,8 @@ from structlog.typing import EventDict
 
 from devstack.postgres import Postgres
 from users_api.app import create_app
+from users_api.guard import Guard
+from users_api.server import make_server
 
 MAYA = {"email": "maya@example.com", "full_name": "Maya Chen"}
 
@@ -92,8 +94,7 @@ def live_api(postgres: Postgres, database: str) -> Iterator[LiveApi]:
 def serving(database_url: str) -> Iterator[httpx.Client]:
     """Serve the application, whether PostgreSQL is there or not."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(database_url), log_config=None, access_log=False, ws="none")
-    server = uvicorn.Server(config)
+    server = make_server(create_app(database_url), Guard())
     thread = threading.Thread(target=server.run, args=([listening],), name="users-api")
     thread.start()
     try:
@@ -102,7 +103,7 @@ def serving(database_url: str) -> Iterator[httpx.Client]:
         with httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=20) as http:
             yield http
     finally:
-        server.should_exit = True
+        server.handle_exit(signal.SIGTERM, None)
         thread.join()
         listening.close()
 
