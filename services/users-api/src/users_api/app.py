@@ -12,6 +12,7 @@ from users_api import health, problems, routes
 from users_api.database import make_pool
 from users_api.idempotency import KeysInHand
 from users_api.limits import LimitBody
+from users_api.methods import AnswerHead
 from users_api.metrics import CountRequests
 from users_api.registration import registrar
 
@@ -29,13 +30,16 @@ def create_app(database_url: str) -> FastAPI:
             yield
             await registrations.close()
 
-    app = FastAPI(title="Herald users-api", version="0.1.0", lifespan=lifespan, telemetry=_telemetry())
+    app = FastAPI(
+        title="Herald users-api", version="0.1.0", lifespan=lifespan, telemetry=_telemetry(), redirect_slashes=False
+    )
     app.state.revisions = revisions(MIGRATIONS)
     # As they are, and before FastAPI's own: what `include_router` includes is looked up twice for each request. (So
     # `app.dependency_overrides` is nothing to them. Our tests have a real PostgreSQL instead.)
     app.router.routes[:0] = [*routes.router.routes, *health.router.routes]
     problems.install(app)
     app.add_middleware(LimitBody)
+    app.add_middleware(AnswerHead)
     app.add_middleware(CountRequests)
     return app
 
