@@ -5,11 +5,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import httpx
 import psycopg
+from fastapi import FastAPI
 from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 from structlog.testing import capture_logs
@@ -90,11 +91,16 @@ def live_api(postgres: Postgres, database: str) -> Iterator[LiveApi]:
         yield LiveApi(http, connected, log)
 
 
-@contextmanager
-def serving(database_url: str) -> Iterator[httpx.Client]:
+def serving(database_url: str) -> AbstractContextManager[httpx.Client]:
     """Serve the application, whether PostgreSQL is there or not."""
+    return running(create_app(database_url))
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[httpx.Client]:
+    """Serve an application until the block ends."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = make_server(create_app(database_url), Guard())
+    server = make_server(app, Guard())
     thread = threading.Thread(target=server.run, args=([listening],), name="users-api")
     thread.start()
     try:

@@ -27,7 +27,8 @@ def allowed(request: Request) -> str:
 
 
 def _is_routed(request: Request, method: str) -> bool:
-    """Tell whether a route takes this path with this method. (What is mounted is files.)"""
-    asked = {**request.scope, "method": method}
+    """Tell whether a route takes this path with this method. (What is mounted is files, and has moved `root_path`.)"""
+    scope = request.scope
+    asked = {**scope, "method": method, "root_path": scope.get("app_root_path", scope.get("root_path", ""))}
     routes = (each for each in request.app.routes if method == "GET" or not isinstance(each, Mount))
     return any(each.matches(asked)[0] is Match.FULL for each in routes)
