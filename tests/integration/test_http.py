@@ -143,7 +143,7 @@ def test_head_of_what_has_no_get_is_not_allowed(api: LiveApi) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/users/"), ("GET", "/users/"), ("GET", "/users/1/"), ("GET", "//")]
+    ("method", "path"), [("POST", "/users/"), ("GET", "/users/"), ("GET", "/users/1/"), ("GET", "/livez/")]
 )
 def test_a_path_with_a_slash_too_many_redirects_nowhere(api: LiveApi, method: str, path: str) -> None:
     answer = api.http.request(method, path, headers={"X-Forwarded-Proto": "https", "Host": "users.example.com"})
