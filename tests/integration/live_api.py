@@ -1,15 +1,16 @@
 """users-api on a real port, in a thread of the test: real HTTP, a real lifespan, and no mock of anything."""
 
+import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import httpx
 import psycopg
-import uvicorn
+from fastapi import FastAPI
 from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 from structlog.testing import capture_logs
@@ -17,6 +18,8 @@ from structlog.typing import EventDict
 
 from devstack.postgres import Postgres
 from users_api.app import create_app
+from users_api.guard import Guard
+from users_api.server import make_server
 
 MAYA = {"email": "maya@example.com", "full_name": "Maya Chen"}
 
@@ -88,12 +91,16 @@ def live_api(postgres: Postgres, database: str) -> Iterator[LiveApi]:
         yield LiveApi(http, connected, log)
 
 
-@contextmanager
-def serving(database_url: str) -> Iterator[httpx.Client]:
+def serving(database_url: str) -> AbstractContextManager[httpx.Client]:
     """Serve the application, whether PostgreSQL is there or not."""
+    return running(create_app(database_url))
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[httpx.Client]:
+    """Serve an application until the block ends."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(database_url), log_config=None, access_log=False, ws="none")
-    server = uvicorn.Server(config)
+    server = make_server(app, Guard())
     thread = threading.Thread(target=server.run, args=([listening],), name="users-api")
     thread.start()
     try:
@@ -102,7 +109,7 @@ def serving(database_url: str) -> Iterator[httpx.Client]:
         with httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=20) as http:
             yield http
     finally:
-        server.should_exit = True
+        server.handle_exit(signal.SIGTERM, None)
         thread.join()
         listening.close()
 

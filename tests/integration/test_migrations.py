@@ -25,7 +25,7 @@ TABLES = {
     "notifier": {"emails", "notifier_revision"},
     "auditor": {"audit_log", "auditor_revision"},
 }
-REVISIONS = {"users_0002", "messaging_0002"}
+REVISIONS = {"users_0003", "messaging_0002"}
 
 Run = subprocess.CompletedProcess[str]
 _numbers = count()
@@ -115,6 +115,34 @@ def test_tables_go_where_the_search_path_says_and_nowhere_else(empty: str) -> No
     assert tables(empty) == set()
     migrate(empty, service="users_api", packages=USERS_MIGRATIONS)  # beside it
     assert tables(empty) == TABLES["users-api"]
+
+
+def test_addresses_that_were_registered_keep_their_owner_when_they_are_compared_in_another_way(empty: str) -> None:
+    assert succeeded(run_migrate(empty))
+    old = {
+        "a@faß.de": "a@fass.de",
+        "Straße@x.de": "strasse@x.de",
+        "A@x.de": "a@x.de",
+        "\u017f@y.de": "s@y.de",
+        "é@y.de": "x",
+    }
+    with psycopg.connect(empty) as connection:
+        insert = "INSERT INTO users (email, email_key, full_name) VALUES (%s, %s, 'Someone')"
+        connection.cursor().executemany(insert, [*old.items(), ("nobody's", "é@y.de")])
+        connection.execute("UPDATE users_api_revision SET version_num = 'users_0002' WHERE version_num LIKE 'users%'")
+
+    assert succeeded(run_migrate(empty))
+
+    with psycopg.connect(empty) as connection:
+        keys: dict[str, str] = dict(connection.execute("SELECT email, email_key FROM users").fetchall())
+    assert keys == {
+        "a@faß.de": "a@faß.de",
+        "Straße@x.de": "straße@x.de",
+        "A@x.de": "a@x.de",
+        "\u017f@y.de": "s@y.de",
+        "é@y.de": "x",
+        "nobody's": "é@y.de",
+    }
 
 
 def test_a_failed_migration_leaves_nothing_behind(empty: str) -> None:

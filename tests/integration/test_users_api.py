@@ -504,8 +504,8 @@ def test_it_is_alive_and_ready(api: LiveApi) -> None:
 
 def test_it_is_ready_on_a_database_that_is_newer_than_itself_as_in_a_rolling_upgrade(api: LiveApi) -> None:
     rename = "UPDATE users_api_revision SET version_num = %s WHERE version_num = %s"
-    api.execute(rename, "users_9999", "users_0002")
+    api.execute(rename, "users_9999", "users_0003")
     try:
         assert api.http.get("/readyz").status_code == 200
     finally:
-        api.execute(rename, "users_0002", "users_9999")
+        api.execute(rename, "users_0003", "users_9999")

@@ -181,7 +181,7 @@ def test_before_the_migrations_it_is_not_ready_and_says_what_to_run(server: Post
         assert is_problem(answer, 503)
         checks = answer.json()["checks"]
         assert checks["postgresql"] == "ok"
-        assert "users_0002" in checks["migrations"]
+        assert "users_0003" in checks["migrations"]
         assert "Run: users-api migrate" in checks["migrations"]
         assert http.get("/livez").status_code == 200
         assert is_problem(register(http, "nobody"), 503)

@@ -6,11 +6,12 @@ import signal
 import pytest
 import uvicorn
 
+from users_api.guard import Guard
 from users_api.server import Server
 
 
 def test_a_server_that_is_told_to_stop_stops_without_waiting_for_its_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    server = Server(uvicorn.Config("nothing:here"))
+    server = Server(uvicorn.Config("nothing:here"), Guard())
     looks: list[bool] = []
 
     async def look(counter: int) -> bool:
@@ -31,7 +32,7 @@ def test_a_server_that_is_told_to_stop_stops_without_waiting_for_its_next_look(m
 
 
 def test_a_signal_before_the_server_serves_is_not_lost() -> None:
-    server = Server(uvicorn.Config("nothing:here"))
+    server = Server(uvicorn.Config("nothing:here"), Guard())
 
     server.handle_exit(signal.SIGTERM, None)
 

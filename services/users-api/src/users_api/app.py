@@ -8,18 +8,22 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from messaging.revisions import revisions
-from users_api import health, problems, routes
+from users_api import health, pages, problems, routes
 from users_api.database import make_pool
 from users_api.idempotency import KeysInHand
 from users_api.limits import LimitBody
+from users_api.methods import AnswerHead
 from users_api.metrics import CountRequests
 from users_api.registration import registrar
 
 MIGRATIONS = ("messaging.migrations", "users_api.migrations")
 
 
-def create_app(database_url: str) -> FastAPI:
-    """Make the application; it opens its pool when it starts, and doesn't wait for PostgreSQL."""
+def create_app(database_url: str, mailbox_url: str | None = None) -> FastAPI:
+    """Make the application; it opens its pool when it starts, and doesn't wait for PostgreSQL.
+
+    `mailbox_url`: where people can read the mails, in development.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -29,13 +33,23 @@ def create_app(database_url: str) -> FastAPI:
             yield
             await registrations.close()
 
-    app = FastAPI(title="Herald users-api", version="0.1.0", lifespan=lifespan, telemetry=_telemetry())
+    app = FastAPI(
+        docs_url=None,  # see `pages`
+        redoc_url=None,
+        title="Herald users-api",
+        version="0.1.0",
+        lifespan=lifespan,
+        telemetry=_telemetry(),
+        redirect_slashes=False,
+    )
     app.state.revisions = revisions(MIGRATIONS)
     # As they are, and before FastAPI's own: what `include_router` includes is looked up twice for each request. (So
     # `app.dependency_overrides` is nothing to them. Our tests have a real PostgreSQL instead.)
-    app.router.routes[:0] = [*routes.router.routes, *health.router.routes]
+    app.router.routes[:0] = [*routes.router.routes, *health.router.routes, *pages.router.routes]
+    pages.install(app, mailbox_url)
     problems.install(app)
     app.add_middleware(LimitBody)
+    app.add_middleware(AnswerHead)
     app.add_middleware(CountRequests)
     return app
 

@@ -4,7 +4,7 @@ from typing import LiteralString
 
 import psycopg
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg import sql
 
@@ -12,8 +12,9 @@ from messaging.revisions import version_table
 from users_api import metrics
 from users_api.database import Database, DatabaseUnavailable, Pool, connected, in_time
 from users_api.problems import Problem, problem_response
+from users_api.strict_route import StrictRoute
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=StrictRoute)
 
 _UNFINISHED: LiteralString = """
 -- How many deliveries wait in each unfinished state, and for how many seconds the oldest due one has.
@@ -48,7 +49,7 @@ async def readyz(request: Request, pool: Database) -> JSONResponse:
     return problem_response(503, Problem(503, "Not ready.", checks=checks).body, {"Retry-After": "2"})
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def show_metrics(pool: Database) -> Response:
     """Metrics for Prometheus. Those of the process itself are there even when PostgreSQL isn't."""
     try:

@@ -1,4 +1,4 @@
-"""How large a request may be."""
+"""How large a request's body may be, and that it comes as it is."""
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -7,11 +7,16 @@ from users_api.problems import Problem, problem_response
 
 MAX_BODY = 65_536
 
+_CODINGS = {b"content-encoding", b"transfer-encoding"}
+_PLAIN = {"", "identity", "chunked"}
 _TOO_LARGE = f"The body is larger than {MAX_BODY} bytes."
 
 
 class LimitBody:
-    """ASGI middleware: a body of over 64 KiB gets 413, announced or not, and is never held in memory."""
+    """ASGI middleware: a body of over 64 KiB gets 413, announced or not, and is never held in memory.
+
+    One that is compressed gets 415.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -28,7 +33,10 @@ class LimitBody:
                 raise HTTPException(413, _TOO_LARGE)  # FastAPI would make a 400 of any other exception here
             return message
 
-        if _announced(scope) > MAX_BODY:
+        if coding := _coding(scope):
+            body = Problem(415, f"The body is encoded as {coding}. Send it as it is, without compression.").body
+            await problem_response(415, body, {"Accept-Encoding": "identity"})(scope, receive, send)
+        elif _announced(scope) > MAX_BODY:
             await problem_response(413, Problem(413, _TOO_LARGE).body)(scope, receive, send)
         else:
             await self._app(scope, limited, send)
@@ -37,3 +45,12 @@ class LimitBody:
 def _announced(scope: Scope) -> int:
     length = dict(scope.get("headers", ())).get(b"content-length", b"0")
     return int(length) if length.isdigit() else 0
+
+
+def _coding(scope: Scope) -> str | None:
+    """Return how the body is compressed, if it is."""
+    for name, value in scope.get("headers", ()):
+        if name in _CODINGS:
+            codings = [each.strip() for each in value.decode("latin-1").lower().split(",")]
+            return next((each[:20] for each in codings if each not in _PLAIN), None)
+    return None

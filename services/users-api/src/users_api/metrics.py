@@ -16,6 +16,9 @@ _REQUESTS = Counter("herald_http_requests", "Requests answered.", ["method", "st
 _SECONDS = Histogram("herald_http_request_seconds", "Time to answer a request.", ["method"], registry=REGISTRY)
 _requests, _seconds = cache(_REQUESTS.labels), cache(_SECONDS.labels)
 
+_CONNECTIONS = Gauge("herald_http_connections", "Open connections.", registry=REGISTRY)
+_DROPPED = Counter("herald_http_connections_dropped", "Clients given up, and why.", ["reason"], registry=REGISTRY)
+
 _DELIVERIES = Gauge("herald_deliveries", "Deliveries that are not succeeded.", ["state"], registry=REGISTRY)
 _OVERDUE = Gauge(
     "herald_delivery_overdue_seconds", "For how long the oldest due delivery has waited.", registry=REGISTRY
@@ -43,6 +46,16 @@ def hide_deliveries() -> None:
     """Unset the gauges: PostgreSQL isn't there to ask, and the last numbers would be lies."""
     _DELIVERIES.clear()
     _OVERDUE.set(math.nan)
+
+
+def show_connections(number: int) -> None:
+    """Set the gauge."""
+    _CONNECTIONS.set(number)
+
+
+def count_dropped(reason: str) -> None:
+    """Count a client that was given up."""
+    _DROPPED.labels(reason).inc()
 
 
 class CountRequests:

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from users_api.database import DatabaseUnavailable
+from users_api.methods import allowed
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("users-api")
 
@@ -79,8 +80,15 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 async def _http(request: Request, error: Exception) -> JSONResponse:
     """Answer what the framework raises: 404, 405, a body that isn't UTF-8."""
     assert isinstance(error, HTTPException)  # noqa: S101  # as above
-    body = Problem(error.status_code, f"{request.method} {request.url.path}: {error.detail}").body
-    return problem_response(error.status_code, body, error.headers)
+    status, headers, detail = error.status_code, error.headers, error.detail
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": allowed(request)}
+    elif status == HTTPStatus.BAD_REQUEST:
+        detail = "The body can't be read. Send JSON in UTF-8, without compression."
+    elif status == HTTPStatus.NOT_FOUND and request.url.path.endswith("/"):
+        detail = f"{detail}. Paths have no slash at the end."
+    body = Problem(status, f"{request.method} {request.url.path}: {detail}").body
+    return problem_response(status, body, headers)
 
 
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:

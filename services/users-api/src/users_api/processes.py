@@ -10,27 +10,19 @@ from messaging.settings import load_or_exit
 
 def serve() -> None:
     """Serve the HTTP API on HOST:PORT. Needs DATABASE_URL alone."""
-    import uvicorn
-
     from users_api.app import create_app
-    from users_api.server import Server
+    from users_api.guard import Guard, affordable
+    from users_api.server import make_server
     from users_api.settings import ApiSettings
 
     settings = load_or_exit(ApiSettings)
     logs.configure(settings.log_level, settings.log_format)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn shuts down in order, then raises the signal again
-    config = uvicorn.Config(
-        create_app(settings.database_url),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,  # nothing here asks who the client is
-        ws="none",
-        timeout_graceful_shutdown=10,
-    )
-    server = Server(config)
+    spare = settings.probe_connections
+    guard = Guard(settings.request_timeout, affordable(settings.max_connections, spare), spare)
+    app = create_app(settings.database_url, settings.mailbox_url)
+    server = make_server(app, guard, settings.host, settings.port)
     server.run()
     if not server.started:
         raise SystemExit(3)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from messaging import operations
 from users_api.database import Pool, connected
+from users_api.fields import email_key
 from users_api.schemas import Deliveries, User, UserPage
 
 _USER: LiteralString = "SELECT id, email, full_name, created_at FROM users WHERE id = %(id)s"
@@ -13,6 +14,10 @@ _USER: LiteralString = "SELECT id, email, full_name, created_at FROM users WHERE
 _PAGE: LiteralString = """
 -- One more than asked for, to know whether there is a next page.
 SELECT id, email, full_name, created_at FROM users WHERE id > %(after)s ORDER BY id LIMIT %(limit)s + 1
+"""
+
+_WITH_ADDRESS: LiteralString = """
+SELECT id, email, full_name, created_at FROM users WHERE email_key = %(key)s AND id > %(after)s
 """
 
 
@@ -23,10 +28,12 @@ async def user(pool: Pool, user_id: int) -> User | None:
     return User.model_validate(row) if row else None
 
 
-async def page(pool: Pool, after: int, limit: int) -> UserPage:
-    """Return up to `limit` users with an id greater than `after`."""
+async def page(pool: Pool, after: int, limit: int, email: str | None = None) -> UserPage:
+    """Return up to `limit` users with an id greater than `after`; only the one with the address, if there is one."""
+    statement = _PAGE if email is None else _WITH_ADDRESS
+    given = {"after": after, "limit": limit, "key": email and email_key(email)}
     async with connected(pool) as connection:
-        rows = await (await connection.execute(_PAGE, {"after": after, "limit": limit})).fetchall()
+        rows = await (await connection.execute(statement, given)).fetchall()
     more = _cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
     return UserPage.model_validate({"users": rows[:limit], "next": more})
 

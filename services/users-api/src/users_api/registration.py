@@ -20,6 +20,7 @@ from psycopg.errors import UniqueViolation
 from contracts import Event, UserRegistered
 from messaging import outbox
 from users_api.database import Connection, Pool, connected
+from users_api.fields import email_key
 from users_api.group_commit import GroupCommit
 from users_api.idempotency import fingerprint
 from users_api.problems import Problem
@@ -131,7 +132,7 @@ def _given(registrations: Sequence[Registration]) -> dict[str, Any]:
     keyed = [(each.key, each.user) for each in registrations]
     return {
         "emails": [user.email for user in users],
-        "email_keys": [user.email.casefold() for user in users],
+        "email_keys": [email_key(user.email) for user in users],
         "full_names": [user.full_name for user in users],
         "times": [event.time for event in events],
         "events": [event.id for event in events],

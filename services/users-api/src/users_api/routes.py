@@ -10,16 +10,22 @@ from fastapi.responses import JSONResponse
 
 from users_api import queries
 from users_api.database import Database, in_time
+from users_api.fields import EmailAddress
 from users_api.headers import OptionalHeader, parameters
 from users_api.idempotency import KeysInHand
 from users_api.problems import Problem, documented, problem_response
 from users_api.registration import Answer, Registrar, Registration, subject
 from users_api.schemas import Deliveries, NewUser, Registered, Retried, User, UserPage
+from users_api.strict_route import StrictRoute
 
-router = APIRouter(tags=["users"])
+router = APIRouter(tags=["users"], route_class=StrictRoute, responses=documented(408, 431, 503))
 
 UserId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 SubscriptionName = Annotated[str, Path(pattern=r"^[\w.-]+$", max_length=100)]
+Filter = Annotated[
+    EmailAddress | None,
+    Query(description="Only the user with this address, compared as registering does. (A + in it is %2B in a URL.)"),
+]
 
 IDEMPOTENCY_KEY = OptionalHeader(
     "Idempotency-Key",
@@ -45,7 +51,7 @@ class State:
     "/users",
     status_code=201,
     response_model=Registered,
-    responses=documented(409, 422, 503),
+    responses=documented(400, 409, 413, 415, 422),
     openapi_extra=parameters(IDEMPOTENCY_KEY, CORRELATION_ID),
 )
 async def create_user(new: NewUser, request: Request) -> JSONResponse:
@@ -57,18 +63,18 @@ async def create_user(new: NewUser, request: Request) -> JSONResponse:
         return _respond(await writing.registrations.submit(Registration(new, correlation_id, key)), correlation_id)
 
 
-@router.get("/users", responses=documented(422, 503))
+@router.get("/users", responses=documented(422))
 async def list_users(
-    pool: Database, limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: str | None = None
+    pool: Database, limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: str | None = None, email: Filter = None
 ) -> UserPage:
-    """List users, oldest first."""
+    """List users, oldest first; or find the one with an address."""
     after = 0 if cursor is None else queries.read_cursor(cursor)
     if after is None:
         raise Problem(422, "cursor: not one of ours. Take it from `next` of the page before, unchanged.")
-    return await in_time(queries.page(pool, after, limit))
+    return await in_time(queries.page(pool, after, limit, email))
 
 
-@router.get("/users/{user_id}", responses=documented(404, 422, 503))
+@router.get("/users/{user_id}", responses=documented(404, 422))
 async def get_user(user_id: UserId, pool: Database) -> User:
     """Show one user."""
     user = await in_time(queries.user(pool, user_id))
@@ -77,14 +83,16 @@ async def get_user(user_id: UserId, pool: Database) -> User:
     return user
 
 
-@router.get("/users/{user_id}/deliveries", responses=documented(404, 422, 503))
+@router.get("/users/{user_id}/deliveries", responses=documented(404, 422))
 async def get_deliveries(user_id: UserId, pool: Database) -> Deliveries:
     """Show what became of every effect of a user's events: state, attempts, times, last error."""
     await get_user(user_id, pool)
     return await in_time(queries.deliveries_about(pool, subject(user_id)))
 
 
-@router.post("/deliveries/{event_id}/{subscription}/retry", status_code=202, responses=documented(404, 409, 422, 503))
+@router.post(
+    "/deliveries/{event_id}/{subscription}/retry", status_code=202, responses=documented(404, 409, 413, 415, 422)
+)
 async def retry_delivery(event_id: UUID, subscription: SubscriptionName, pool: Database) -> Retried:
     """Make a failed or uncertain delivery due again, with all its attempts."""
     state, retried = await in_time(queries.retry(pool, event_id, subscription))

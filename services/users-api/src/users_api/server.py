@@ -6,18 +6,38 @@ from contextlib import suppress
 from types import FrameType
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from messaging import collector
+from users_api.connections import protocol
+from users_api.guard import Guard
 
 LOOK_SECONDS = 1.0
-"""How often it looks at the clock, for the answers' Date."""
+"""How often it looks at the clock: for the answers' Date, and for clients that are too slow."""
+
+
+def make_server(app: ASGIApp, guard: Guard, host: str = "127.0.0.1", port: int = 8000) -> "Server":
+    """Make the server of an application."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=protocol(guard),
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # nothing here asks who the client is
+        ws="none",
+        timeout_graceful_shutdown=10,
+    )
+    return Server(config, guard)
 
 
 class Server(uvicorn.Server):
     """Waits for a signal. uvicorn's own looks ten times a second whether there was one."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, guard: Guard) -> None:
         super().__init__(config)
+        self._guard = guard
         self._told: asyncio.Event | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -29,6 +49,7 @@ class Server(uvicorn.Server):
         """Serve until told to stop."""
         self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
         while not await self.on_tick(0):
+            self._guard.sweep(self._loop.time())
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._told.wait(), LOOK_SECONDS)
 

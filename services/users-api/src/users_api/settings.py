@@ -10,6 +10,10 @@ class ApiSettings(DatabaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
+    request_timeout: float = Field(default=10.0, gt=0, le=3600)
+    max_connections: int = Field(default=1000, ge=1, le=100_000)
+    probe_connections: int = Field(default=16, ge=1, le=1000)
+    mailbox_url: str | None = Field(default=None, pattern="^https?://")
 
 
 class RelaySettings(Settings):

@@ -1,0 +1,102 @@
+"""The pages for people: `/` says what this is, `/docs` lets them try it. Nothing on them comes from elsewhere."""
+
+from html import escape
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from users_api.strict_route import StrictRoute
+
+router = APIRouter(route_class=StrictRoute, include_in_schema=False)
+
+_ABOUT = "Registers users, and sees to it that every registration has its effects: a welcome email, an audit entry."
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
+<title>Herald</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 1.1rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 15vh auto; padding: 0 1rem }}
+</style>
+<h1>Herald</h1>
+<p>{about}</p>
+<ul>
+{links}
+</ul>
+</html>
+"""
+
+
+def install(app: FastAPI, mailbox_url: str | None) -> None:
+    """Serve what `/docs` is made of; `mailbox_url`: where the mails of development can be read."""
+    app.state.mailbox_url = mailbox_url
+    app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))
+
+
+@router.get("/")
+async def show_front(request: Request) -> Response:
+    """Say what this is and where to go on: to people in HTML, to programs in JSON."""
+    links = _links(request)
+    headers = {"Vary": "Accept"}
+    if not _prefers_html(request.headers.get("accept", "")):
+        return JSONResponse(
+            {"name": "Herald", "about": _ABOUT, **{name: url for name, url, _ in links}}, headers=headers
+        )
+    items = (f'<li><a href="{escape(url)}">{escape(url)}</a>: {escape(text)}' for _, url, text in links)
+    return HTMLResponse(_PAGE.format(about=escape(_ABOUT), links="\n".join(items)), headers=headers)
+
+
+@router.get("/docs")
+async def show_docs(request: Request) -> HTMLResponse:
+    """Show Swagger UI, from our own files."""
+    root = _root(request)
+    return get_swagger_ui_html(
+        openapi_url=f"{root}/openapi.json",
+        title="Herald: the API",
+        swagger_js_url=f"{root}/docs/assets/swagger-ui-bundle.js",
+        swagger_css_url=f"{root}/docs/assets/swagger-ui.css",
+        swagger_favicon_url=f"{root}/docs/assets/favicon-32x32.png",
+        swagger_ui_parameters={"validatorUrl": None},  # else it would ask swagger.io
+    )
+
+
+def _links(request: Request) -> list[tuple[str, str, str]]:
+    """Return name, URL and purpose of what is linked to."""
+    root, mailbox = _root(request), request.app.state.mailbox_url
+    links = [
+        ("docs", f"{root}/docs", "try the API"),
+        ("openapi", f"{root}/openapi.json", "the API, for programs"),
+        ("users", f"{root}/users", "who is registered"),
+        ("ready", f"{root}/readyz", "can it register users?"),
+        ("metrics", f"{root}/metrics", "for Prometheus"),
+    ]
+    return [*links, ("mails", mailbox, "the mails that were sent")] if mailbox else links
+
+
+def _root(request: Request) -> str:
+    root: str = request.scope.get("root_path", "")
+    return root.rstrip("/")
+
+
+def _prefers_html(accept: str) -> bool:
+    """Tell whether HTML is wanted more than JSON; `*/*`, as curl sends it, wants neither more."""
+    return _quality(accept, "text", "html") > _quality(accept, "application", "json")
+
+
+def _quality(accept: str, kind: str, subtype: str) -> float:
+    """Return how much a media type is wanted (RFC 9110, 12.5.1): by its own name, its kind's, or any."""
+    wanted = dict(map(_range, accept.lower().split(",")))
+    names = (f"{kind}/{subtype}", f"{kind}/*", "*/*")
+    return next((wanted[name] for name in names if name in wanted), 0.0)
+
+
+def _range(item: str) -> tuple[str, float]:
+    name, *parameters = (each.strip() for each in item.split(";"))
+    given = [each.removeprefix("q=") for each in parameters if each.startswith("q=")]
+    try:
+        return name, float(given[0]) if given else 1.0
+    except ValueError:
+        return name, 0.0
