@@ -138,7 +138,7 @@ def test_run_starts_everything_heals_it_and_ends_it(running: Run) -> None:
 
     # A second one in the same place is refused.
     second = subprocess.run(running._argv, capture_output=True, text=True, check=False)
-    assert "Herald already runs in this checkout" in second.stderr
+    assert "Herald is already running in this checkout" in second.stderr
     assert second.returncode == 1
 
     # What is killed comes back, its children are gone.
@@ -160,7 +160,7 @@ def test_run_starts_everything_heals_it_and_ends_it(running: Run) -> None:
     began = time.monotonic()
     running.start()
     assert time.monotonic() - began < 10
-    assert not running.says("making the database")
+    assert not running.says("creating the databases")
 
     # When it is killed itself, nothing is left.
     pids = running.pids
@@ -177,7 +177,7 @@ def test_herald_is_not_called_ready_while_a_process_keeps_crashing(tmp_path: Pat
     assert f"notifier exited with status 1; restarting in 1 s. {error}" in alerts
     loop = "notifier keeps crashing: it exited with status 1, 3 times in a row; trying again in 4 s"
     assert f"{loop}. {error}" in alerts
-    assert alerts[-1] == "the API is ready, but not all of Herald: notifier (see above)"
+    assert alerts[-1] == "the API is ready, but these keep crashing (see above): notifier"
     assert "Herald runs, but not notifier" in said
     assert "Herald is ready" not in said
 

@@ -27,7 +27,7 @@ def run(
 ) -> None:
     """Start PostgreSQL, Redis, a mailbox, the API, the relay and the consumers; Ctrl-C stops all.
 
-    DATABASE_URL, REDIS_URL and SMTP_URL, where set, name servers to use instead of starting our own.
+    DATABASE_URL, REDIS_URL and SMTP_URL, where set, name the servers to use instead of our own.
     """
     try:
         run_everything(host, port, var)
@@ -37,10 +37,10 @@ def run(
 
 @app.command()
 def mailbox(
-    port: Annotated[int, typer.Option(help="The port for SMTP, on this machine alone.")] = 1025,
-    web_port: Annotated[int, typer.Option(help="The port of the page that shows the mails.")] = 8025,
+    port: Annotated[int, typer.Option(help="The SMTP port, on 127.0.0.1.")] = 1025,
+    web_port: Annotated[int, typer.Option(help="The port of the page that lists the mails, on 127.0.0.1.")] = 8025,
     directory: Annotated[Path, typer.Option("--dir", help="Where each mail is kept as a file.")] = Path("var/mail"),
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print no line for each mail.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Don't print a line for each mail.")] = False,
 ) -> None:
     """Accept every mail, keep it as a file, show it on a page, and deliver none."""
     terminal = Terminal()

@@ -52,13 +52,13 @@ _FRAME = """<iframe sandbox title="The mail's HTML" src="{link}/html"></iframe>
 <p class="hint">Scripts, forms and everything from the network are blocked.
 <a href="{link}/html">Show it alone</a></p>"""
 
-_NONE = '<p class="hint">This mail has no {part} part that can be read. Its source has everything.</p>'
+_NONE = '<p class="hint">This mail has no readable {part} part. See its source.</p>'
 
 
 def listing(mails: Sequence[Summary], *, first: bool, more: bool) -> str:
     """Show mails, newest first. `first`: these are the newest of all; `more`: there are older ones."""
     items = "\n".join(_ITEM.format(**_fields(mail)) for mail in mails)
-    nothing = f'<p class="hint">No mails yet. This page looks again every {REFRESH_SECONDS} seconds.</p>'
+    nothing = f'<p class="hint">No mails yet. This page refreshes every {REFRESH_SECONDS} seconds.</p>'
     newest = "" if first else '<nav><a href="/">Newest mails</a></nav>\n'
     older = f'\n<nav><a href="/?before={_quoted(mails[-1].name)}">Older mails</a></nav>' if more else ""
     found = f"<ol>\n{items}\n</ol>" if mails else nothing

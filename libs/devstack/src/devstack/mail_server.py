@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         if LOCAL.fullmatch(self.headers.get("Host", "")):
             self._route()
         else:
-            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "This page is at 127.0.0.1 alone")
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "Open this page as http://127.0.0.1")
 
     do_HEAD = do_GET  # noqa: N815  # http.server's
 

@@ -56,7 +56,7 @@ class Mailbox:
             unfinished.write_bytes(content)
             unfinished.rename(path)
         except OSError as error:
-            return f"452 can't keep the mail now: {error.strerror}"
+            return f"452 can't store the mail now: {error.strerror}"
         if self._on_mail:
             self._on_mail(path)
         return "250 OK"

@@ -140,7 +140,7 @@ class Postgres:
             start_new_session=True,  # Ctrl-C is for us alone
         )
         if done.returncode != 0:
-            raise DevstackError(f"PostgreSQL could not make {self.data_dir}:\n{done.stdout}{done.stderr}")
+            raise DevstackError(f"PostgreSQL could not create {self.data_dir}:\n{done.stdout}{done.stderr}")
         unfinished.rename(self.data_dir)
 
     def _command(self) -> list[str]:

@@ -19,8 +19,8 @@ from devstack.processes import Process
 OLDEST = (6, 2)  # BLMOVE
 START_TIMEOUT = 20.0
 FAKE_NOTE = (
-    "No redis-server on this machine, so a fake one in memory takes its place: slower, and empty after each "
-    "start. Good for trying Herald out. Install redis-server (6.2 or newer) or set REDIS_URL for more."
+    "No redis-server found on this machine; using an in-memory fake, which is slower and starts empty. It is good "
+    "enough to try Herald out. For anything more, install redis-server 6.2 or newer, or set REDIS_URL."
 )
 
 

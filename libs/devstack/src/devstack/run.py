@@ -28,7 +28,7 @@ def run(host: str, port: int, var: Path, programs: Path = PROGRAMS) -> None:
     """
     terminal, shutdown, lock = Terminal(), Shutdown(), Lock(var / "run.lock")
     supervisor = Supervisor(terminal.progress, terminal.alert)
-    lock.take("Herald already runs in this checkout. Stop it first: Ctrl-C in its terminal.")
+    lock.take("Herald is already running in this checkout. Stop it first, with Ctrl-C in its terminal.")
     try:
         require_port(host, port)
         terminal.progress("starting Herald ...")
@@ -73,7 +73,7 @@ def migrate(commands: list[Command], terminal: Terminal, shutdown: Shutdown) -> 
             process.kill()
     failed = [" ".join(process.argv[:2]) for process in processes if process.returncode != 0]
     if failed:
-        raise DevstackError(f"Preparing the databases failed (see above): {', '.join(failed)}")
+        raise DevstackError(f"Migrating the databases failed (see above): {', '.join(failed)}")
     terminal.progress("databases are up to date")
 
 
@@ -86,7 +86,7 @@ def wait_until_ready(herald: Herald, supervisor: Supervisor, terminal: Terminal,
     while reason := _why_not_ready(f"{herald.local_url}/readyz"):
         now = time.monotonic()
         if now - began > READY_TIMEOUT:
-            raise DevstackError(f"The API is not ready after {READY_TIMEOUT:.0f} s ({reason}); see its lines above.")
+            raise DevstackError(f"The API is not ready after {READY_TIMEOUT:.0f} s ({reason}); see its output above.")
         if now - told > TELL_EVERY:
             terminal.progress(f"waiting for the API: {reason}")
             told = now
@@ -96,7 +96,7 @@ def wait_until_ready(herald: Herald, supervisor: Supervisor, terminal: Terminal,
         supervisor.look()
         shutdown.pause(0.05)
     if supervisor.crashing:
-        terminal.alert(f"the API is ready, but not all of Herald: {', '.join(supervisor.crashing)} (see above)")
+        terminal.alert(f"the API is ready, but these keep crashing (see above): {', '.join(supervisor.crashing)}")
     else:
         terminal.progress("Herald is ready")
 

@@ -45,7 +45,7 @@ class Stack:
             return dict.fromkeys(SERVICES, given)
         postgres = Postgres(self._var / "postgres", self._port("postgres"))
         if not postgres.data_dir.exists():
-            self._terminal.progress("making the database (once) ...")
+            self._terminal.progress("creating the databases (first start only) ...")
         self._supervisor.start([postgres])
         for name in SERVICES:
             postgres.create_database(name)
@@ -60,7 +60,7 @@ class Stack:
         except ValueError as error:
             raise DevstackError(f"REDIS_URL can't be used: {error}") from None
         except redis.RedisError as error:
-            self._terminal.progress(f"Redis doesn't answer ({error}); effects wait in PostgreSQL until it does")
+            self._terminal.progress(f"Redis is unreachable ({error}); effects wait in PostgreSQL until it answers")
         return url
 
     def _port(self, name: str) -> int:
