@@ -89,7 +89,7 @@ class HeraldBroker(RedisBroker):
                 self.client.delete(transport.heartbeat_key(self.broker_id))
                 self.client.zrem(transport.DRAMATIQ_HEARTBEATS, self.broker_id)
         except redis.RedisError:
-            self.logger.warning("Redis is away: the relay will notice by itself that this worker left.")
+            self.logger.warning("Redis is unreachable. The relay will notice by itself that this worker has left.")
 
 
 class _Life(Middleware):
