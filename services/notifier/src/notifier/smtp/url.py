@@ -88,7 +88,7 @@ def _starttls(asked: str | None, implicit: bool, login: bool, host: str) -> Star
     """Choose what protects the connection when the URL doesn't say: see the table above."""
     if implicit:
         if asked:
-            raise _invalid("smtps:// is encrypted from the first byte; leave out starttls, or use smtp://")
+            raise _invalid("smtps:// is encrypted from the first byte; leave starttls out, or use smtp://")
         return "never"
     if asked:
         return cast(StartTls, asked)
