@@ -16,7 +16,7 @@ _REQUESTS = Counter("herald_http_requests", "Requests answered.", ["method", "st
 _SECONDS = Histogram("herald_http_request_seconds", "Time to answer a request.", ["method"], registry=REGISTRY)
 _requests, _seconds = cache(_REQUESTS.labels), cache(_SECONDS.labels)
 
-_DELIVERIES = Gauge("herald_deliveries", "Deliveries that are not succeeded.", ["state"], registry=REGISTRY)
+_DELIVERIES = Gauge("herald_deliveries", "Deliveries that have not succeeded.", ["state"], registry=REGISTRY)
 _OVERDUE = Gauge(
     "herald_delivery_overdue_seconds", "For how long the oldest due delivery has waited.", registry=REGISTRY
 )
