@@ -130,7 +130,8 @@ def test_a_message_for_an_actor_this_worker_lacks_is_told_to_the_relay(
 
     [event] = publish_users(1)
 
-    until(lambda: "no actor audit_log" in str(relay.row(event.id)["last_error"]))
+    error = "this worker has no actor `audit_log`; deploy a version that does"
+    until(lambda: error in str(relay.row(event.id)["last_error"]))
     assert redis_client.keys("dramatiq:auditor.XQ*") == []
 
 

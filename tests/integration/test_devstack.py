@@ -3,50 +3,31 @@
 import os
 import shutil
 import signal
-import smtplib
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from hashlib import sha1
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]  # it has no types of its own
 import psycopg
 import pytest
 import redis
 
 import devstack.postgres
 from devstack.errors import AlreadyRunning, DevstackError
-from devstack.mailbox import Mailbox, preview
-from devstack.ports import free_port, port_is_taken
 from devstack.postgres import Postgres
 from devstack.processes import Process
 from devstack.redis_server import RedisServer, best_program
-from devstack.run import require_port
-from devstack.supervisor import Supervisor
+
+from .eventually import eventually, exists
 
 DISPATCH = files("dramatiq").joinpath("brokers/redis/dispatch.lua").read_text()
 DISPATCH_SHA = sha1(DISPATCH.encode()).hexdigest()
-
-
-def eventually(holds: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
-
-
-def exists(pid: int) -> bool:
-    with suppress(OSError):
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    return False
 
 
 def in_thread(function: Callable[[], object]) -> tuple[threading.Thread, SimpleNamespace]:
@@ -302,39 +283,6 @@ def test_redis_restarts_on_its_port(redis_server: RedisServer, client: redis.Red
     assert bool(client.exists("kept")) == bool(redis_server.program)
 
 
-# Mailbox
-
-
-def test_a_mail_is_kept_byte_for_byte_and_shown(tmp_path: Path) -> None:
-    seen: list[Path] = []
-    box = Mailbox(tmp_path / "mail", on_mail=seen.append)
-    box.start()
-    headers = "To: żółw@example.com\r\nSubject: Grüße\r\nContent-Type: text/plain; charset=utf-8\r\n"
-    content = headers + "\r\nHello, Zoë!\r\n.dot\r\n"
-    try:
-        with smtplib.SMTP("127.0.0.1", box.port) as smtp:
-            for _ in range(2):
-                smtp.sendmail("a@b.c", ["../żółw@example.com"], content.encode(), mail_options=["SMTPUTF8"])
-    finally:
-        box.stop()
-    assert seen == box.mails
-    assert [mail.read_bytes() for mail in box.mails] == [content.encode()] * 2
-    assert box.mails[0].name.endswith("Z-0001-.._żółw@example.com.eml")
-    assert all(
-        part in preview(box.mails[0]) for part in ("żółw@example.com", "Grüße", "Hello, Zoë!", str(box.mails[0]))
-    )
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"\xff\xfe", b"Content-Type: text/plain; charset=klingon\r\n\r\nx", b"To: @\r\nContent-Type: x\r\n\r\n"],
-)
-def test_no_mail_is_too_strange_to_show(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "a.eml"
-    path.write_bytes(content)
-    assert str(path) in preview(path)
-
-
 # Processes
 
 FAMILY = """
@@ -395,147 +343,4 @@ time.sleep(600)
         pids = [int(pid) for pid in killed.stdout.readline().split()]
         assert len(pids) == 2
         killed.kill()
-    eventually(lambda: not any(map(exists, pids)))
-
-
-def test_what_dies_is_started_again() -> None:
-    notes: list[str] = []
-    supervisor = Supervisor(notes.append)  # whoever calls look() decides how soon it notices
-    process = Process("sleeper", ["sleep", "60"])
-    supervisor.start([process])
-    try:
-        first = process.pid
-        process.send(signal.SIGKILL)
-        while process.pid == first or not process.running:
-            supervisor.look()
-            time.sleep(0.02)
-    finally:
-        supervisor.stop()
-    assert notes == ["sleeper has ended; starting it again in 1 s", "sleeper runs again"]
-    assert not process.running
-
-
-# devstack run, with stubs in the place of Herald's programs
-
-
-def test_a_taken_port_is_told_with_the_remedy(tmp_path: Path) -> None:
-    port = free_port()
-    assert not port_is_taken(port)
-    require_port("127.0.0.1", port)
-    box = Mailbox(tmp_path, port)
-    box.start()
-    try:
-        with pytest.raises(DevstackError, match=f"Port {port} is taken .* make run PORT={port + 1}"):
-            require_port("127.0.0.1", port)
-    finally:
-        box.stop()
-
-
-USERS_API = """#!{python}
-import os, sys, time
-from http.server import BaseHTTPRequestHandler, HTTPServer
-print(sys.argv[1], os.environ["DATABASE_URL"].rpartition("/")[2], flush=True)
-class Ready(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-    def log_message(self, *args):
-        pass
-if sys.argv[1] == "serve":
-    HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Ready).serve_forever()
-if sys.argv[1] == "relay":
-    time.sleep(600)
-"""
-MIGRATE = """#!/bin/sh
-echo "$@ ${{DATABASE_URL##*/}} $LOG_FORMAT"
-"""
-DRAMATIQ = """#!{python}
-import subprocess, sys, time
-subprocess.Popen(["sleep", "600"])
-print("worker", *sys.argv[1:], flush=True)
-time.sleep(600)
-"""
-STUBS = {"users-api": USERS_API, "notifier": MIGRATE, "auditor": MIGRATE, "dramatiq": DRAMATIQ}
-
-
-class Run:
-    """`devstack run` with stubs, below a directory of its own."""
-
-    def __init__(self, here: Path) -> None:
-        (here / "bin").mkdir(exist_ok=True)
-        for name, text in STUBS.items():
-            (here / "bin" / name).write_text(text.format(python=sys.executable))
-            (here / "bin" / name).chmod(0o755)
-        self.var, self.port, self.output = here / "var", free_port(), here / "output"
-        call = f"run('127.0.0.1', {self.port}, Path({str(self.var)!r}), Path({str(here / 'bin')!r}))"
-        self._argv = [sys.executable, "-c", f"from pathlib import Path; from devstack.run import run; {call}"]
-
-    def start(self) -> None:
-        with self.output.open("wb") as output:
-            # SIGINT as in a terminal: a shell in the background would have it ignored.
-            self.process = subprocess.Popen(self._argv, stdout=output, stderr=output)
-        self.eventually_says("Herald runs")
-
-    def says(self, text: str) -> bool:
-        return text in self.output.read_text()
-
-    def eventually_says(self, text: str) -> None:
-        eventually(lambda: self.says(text) or self.process.poll() is not None, 20)
-        assert self.says(text), self.output.read_text()
-
-    @property
-    def pids(self) -> set[int]:
-        return {child.pid for child in psutil.Process(self.process.pid).children(recursive=True)}
-
-    @property
-    def names(self) -> list[str]:
-        return [Path(f"/proc/{pid}/comm").read_text().strip() for pid in self.pids]
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Run]:
-    run = Run(tmp_path)
-    run.start()
-    yield run
-    run.process.kill()
-    run.process.wait()
-
-
-def test_run_starts_everything_heals_it_and_ends_it(running: Run) -> None:
-    # It says what it does, who speaks and what to do next.
-    running.eventually_says("auditor   | worker auditor.worker --processes 1 --threads 8\n")
-    said = running.output.read_text()
-    assert "users-api | migrate users\n" in said
-    assert "notifier  | migrate notifier console\n" in said
-    assert f"curl -X POST http://127.0.0.1:{running.port}/users -H 'content-type: application/json' -d '{{" in said
-    urllib.request.urlopen(f"http://127.0.0.1:{running.port}/readyz").close()
-
-    # A second one in the same place is refused.
-    second = subprocess.run(running._argv, capture_output=True, text=True, check=False)
-    assert "Herald already runs in this checkout" in second.stderr
-    assert second.returncode == 1
-
-    # What is killed comes back, its children are gone.
-    worker = next(pid for pid in running.pids if "notifier.worker" in Path(f"/proc/{pid}/cmdline").read_text())
-    os.kill(worker, signal.SIGKILL)
-    running.eventually_says("notifier runs again")
-    eventually(lambda: running.output.read_text().count("worker notifier.worker") == 2)
-    assert running.names.count("sleep") == 2
-
-    # Ctrl-C ends all, and reports success.
-    pids = running.pids
-    assert len(pids) > 10
-    running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(10) == 0
-    assert not any(map(exists, pids))
-
-    # The data is still there.
-    began = time.monotonic()
-    running.start()
-    assert time.monotonic() - began < 10
-    assert not running.says("making the database")
-
-    # When it is killed itself, nothing is left.
-    pids = running.pids
-    running.process.kill()
     eventually(lambda: not any(map(exists, pids)))

@@ -72,6 +72,8 @@ def put(client: redis.Redis, data: bytes, message_id: str | bytes = "x", queue: 
 
 def test_what_a_relay_has_made_is_read(relay: RelayParts, queued: UUID) -> None:
     [(message_id, data)] = relay.redis.hgetall(transport.messages_key("auditor")).items()
+    assert isinstance(message_id, bytes)
+    assert isinstance(data, bytes)
 
     assert read("auditor", message_id, data).message_id == message_id.decode()
     assert read("auditor", b"x", json.dumps(OURS).encode()).options == OURS["options"], "the cases below start from it"

@@ -99,7 +99,7 @@ def test_the_database_url_may_come_from_a_file(users_database: str, tmp_path: Pa
     secret = tmp_path / "database_url"
     secret.write_text(users_database + "\n")
 
-    assert printed(users_api("deliveries", "list", DATABASE_URL_FILE=str(secret))) == "No delivery is failed.\n"
+    assert printed(users_api("deliveries", "list", DATABASE_URL_FILE=str(secret))) == "No failed deliveries.\n"
     assert "DATABASE_URL_FILE" in refused(users_api("migrate", DATABASE_URL_FILE=str(tmp_path / "nowhere")))
 
 
@@ -215,7 +215,7 @@ def test_replay_makes_what_is_missing_revives_what_failed_and_leaves_the_rest(
     execute(users_database, "UPDATE events SET recorded_at = '2026-01-01T12:00Z' WHERE id = %s", old.id)
     command = ("replay", "--subscription", "audit_log", "--since", "2026-01-01T12:00:01")
 
-    assert printed(users_api(*command, DATABASE_URL=users_database)) == "2 deliveries to audit_log are due\n"
+    assert printed(users_api(*command, DATABASE_URL=users_database)) == "2 deliveries queued for audit_log\n"
     assert states(users_database, "audit_log") == [
         ("pending", 0, 0, 0),
         ("pending", 1, 0, 0),
@@ -224,7 +224,7 @@ def test_replay_makes_what_is_missing_revives_what_failed_and_leaves_the_rest(
         ("pending", 0, 0, 0),
     ]
     assert ("failed", 0, 3, 1) in states(users_database, "welcome_email"), "another subscription is untouched"
-    assert printed(users_api(*command, DATABASE_URL=users_database)) == "0 deliveries to audit_log are due\n"
+    assert printed(users_api(*command, DATABASE_URL=users_database)) == "0 deliveries queued for audit_log\n"
 
 
 def test_replay_of_what_succeeded_is_for_those_who_say_so(users_database: str, publish_users: Publish) -> None:
@@ -233,7 +233,7 @@ def test_replay_of_what_succeeded_is_for_those_who_say_so(users_database: str, p
     kill(users_database, uncertain, "audit_log", "uncertain")
     command = ("replay", "--subscription", "audit_log", "--since", "2026-01-01", "--succeeded")
 
-    assert printed(users_api(*command, DATABASE_URL=users_database)) == "1 deliveries to audit_log are due\n"
+    assert printed(users_api(*command, DATABASE_URL=users_database)) == "1 delivery queued for audit_log\n"
     assert states(users_database, "audit_log") == [("pending", 1, 0, 0), ("uncertain", 0, 3, 1)]
 
 
@@ -246,14 +246,14 @@ def test_replay_of_what_succeeded_goes_by_when_it_ended(users_database: str, pub
         execute(users_database, "UPDATE deliveries SET finished_at = %s WHERE event_id = %s", ended, event.id)
     command = ("replay", "--subscription", "audit_log", "--since", "2026-01-02T12:00:00", "--succeeded")
 
-    assert printed(users_api(*command, DATABASE_URL=users_database)) == "1 deliveries to audit_log are due\n"
+    assert printed(users_api(*command, DATABASE_URL=users_database)) == "1 delivery queued for audit_log\n"
     assert [row[0] for row in states(users_database, "audit_log")] == ["succeeded", "pending"]
 
 
 def test_what_succeeded_is_not_replayed_where_it_might_be_done_twice(users_database: str) -> None:
     command = ("replay", "--subscription", "welcome_email", "--since", "2026-01-01", "--succeeded")
 
-    assert "might be done twice" in refused(users_api(*command, DATABASE_URL=users_database))
+    assert "might happen twice" in refused(users_api(*command, DATABASE_URL=users_database))
 
 
 def test_replay_wakes_the_relay_and_does_not_hurry_what_is_scheduled(
@@ -285,7 +285,7 @@ def test_replay_is_for_events_of_the_subscriptions_own_type(users_database: str,
 
     replayed = users_api("replay", "--subscription=audit_log", "--since=2026-01-01", DATABASE_URL=users_database)
 
-    assert printed(replayed) == "1 deliveries to audit_log are due\n"
+    assert printed(replayed) == "1 delivery queued for audit_log\n"
 
 
 def test_a_retry_wakes_the_relay(users_database: str, publish_users: Publish) -> None:

@@ -78,7 +78,7 @@ def test_what_waits_while_a_key_vanishes_is_delivered(
 def test_what_a_worker_has_in_hand_while_a_key_vanishes_is_delivered(
     relay: RelayParts, publish_users: Publish, consume: Consume, damage: Damage, key: str
 ) -> None:
-    damaged = []
+    damaged: list[str] = []
 
     def handle(delivery: Delivery) -> None:
         if not damaged:

@@ -41,7 +41,7 @@ def account_for(data: Path) -> Account:
     if setpriv is None:
         raise DevstackError(
             "PostgreSQL refuses to run as root, and there is no `setpriv` (util-linux) to run it as another "
-            "user. Run this as an ordinary user, or set DATABASE_URL to a server of your own."
+            "user. Run Herald as an ordinary user, or set DATABASE_URL to a server of your own."
         )
     uid = data.stat().st_uid if data.exists() else 0
     user = pwd.getpwuid(uid) if uid else pwd.getpwnam("nobody")

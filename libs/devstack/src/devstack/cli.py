@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from devstack.errors import DevstackError
-from devstack.mailbox import Mailbox, preview
+from devstack.mail_server import MailServer
+from devstack.mailbox import Mailbox
+from devstack.mails import summary
 from devstack.run import run as run_everything
 from devstack.terminal import Terminal
 
@@ -25,7 +27,7 @@ def run(
 ) -> None:
     """Start PostgreSQL, Redis, a mailbox, the API, the relay and the consumers; Ctrl-C stops all.
 
-    DATABASE_URL, REDIS_URL and SMTP_URL, where set, name servers to use instead of starting our own.
+    DATABASE_URL, REDIS_URL and SMTP_URL, where set, name the servers to use instead of our own.
     """
     try:
         run_everything(host, port, var)
@@ -35,18 +37,32 @@ def run(
 
 @app.command()
 def mailbox(
-    port: Annotated[int, typer.Option(help="The port to listen on, of this machine alone.")] = 1025,
+    port: Annotated[int, typer.Option(help="The SMTP port, on 127.0.0.1.")] = 1025,
+    web_port: Annotated[int, typer.Option(help="The port of the page that lists the mails, on 127.0.0.1.")] = 8025,
     directory: Annotated[Path, typer.Option("--dir", help="Where each mail is kept as a file.")] = Path("var/mail"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="Don't print a line for each mail.")] = False,
 ) -> None:
-    """Take every mail, show how it begins, keep it as a file, and deliver none."""
+    """Accept every mail, keep it as a file, show it on a page, and deliver none."""
     terminal = Terminal()
     ends = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # in every thread, so that sigwait sees them
-    box = Mailbox(directory, port, on_mail=lambda path: terminal.show(preview(path)))
-    try:
-        box.start()
-    except OSError as error:
-        sys.exit(f"error: can't listen on port {port}: {error.strerror}. Choose another with --port.")
-    terminal.show(f"mails to {box.url} land in {directory}")
+    pages = MailServer(directory, web_port)
+
+    def show(path: Path) -> None:
+        mail = summary(path)
+        terminal.show(f"to {mail.recipient}: {mail.subject} ({path})")
+
+    box = Mailbox(directory, port, on_mail=None if quiet else show)
+    _listen(box, port, "--port")
+    _listen(pages, web_port, "--web-port")
+    terminal.show(f"mails to {box.url} are kept in {directory} and shown at {pages.url}")
     signal.sigwait(ends)
     box.stop()
+    pages.stop()
+
+
+def _listen(server: Mailbox | MailServer, port: int, option: str) -> None:
+    try:
+        server.start()
+    except OSError as error:
+        sys.exit(f"error: can't listen on port {port}: {error.strerror}. Choose another with {option}.")

@@ -10,16 +10,28 @@ from devstack.programs import PROGRAMS
 SERVICES = ("users", "notifier", "auditor")
 """Each has a database of this name."""
 
+READY = {
+    "users-api": "Uvicorn running on",
+    "relay": "relay.started",
+    "notifier": "Worker process is ready",
+    "auditor": "Worker process is ready",
+}
+"""For each process, `Command.ready`."""
+
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound to
 
 
 @dataclass(frozen=True)
 class Command:
-    """One process to be: its name, its arguments and its whole environment."""
+    """One process to be: its name, its arguments and its whole environment.
+
+    `ready`: what it prints, at LOG_LEVEL INFO, when it is ready for work.
+    """
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
+    ready: str = ""
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,7 @@ class Herald:
     Args:
         databases: for each of SERVICES, its database's URL.
         port: where the API listens, on `host`.
+        mailbox_url: the page that shows development mails, for the API's start page to link to; None without one.
         programs: the directory of the programs; by default that of this Python.
         log_format: `console` for people, `json` for machines.
         extra: more environment variables for every process.
@@ -39,6 +52,7 @@ class Herald:
     smtp_url: str
     port: int
     host: str = "127.0.0.1"
+    mailbox_url: str | None = None
     programs: Path = PROGRAMS
     log_format: str = "console"
     extra: Mapping[str, str] = field(default_factory=dict)
@@ -58,15 +72,16 @@ class Herald:
 
     def processes(self, *, workers: int = 1, threads: int = 8) -> list[Command]:
         """Return the processes that make a running Herald."""
+        mailbox = {"MAILBOX_URL": self.mailbox_url} if self.mailbox_url else {}
         size = ("--processes", str(workers), "--threads", str(threads))
         return [
-            self._command("users-api", "users", "users-api", "serve"),
+            self._command("users-api", "users", "users-api", "serve", **mailbox),
             self._command("relay", "users", "users-api", "relay"),
             self._command("notifier", "notifier", "dramatiq", "notifier.worker", *size),
             self._command("auditor", "auditor", "dramatiq", "auditor.worker", *size),
         ]
 
-    def _command(self, name: str, service: str, program: str, *arguments: str) -> Command:
+    def _command(self, name: str, service: str, program: str, *arguments: str, **more: str) -> Command:
         environment = {
             **os.environ,
             "DATABASE_URL": self.databases[service],
@@ -76,7 +91,8 @@ class Herald:
             "PORT": str(self.port),
             "LOG_FORMAT": self.log_format,
             "PYTHONUNBUFFERED": "1",
+            **more,
             **self.extra,
         }
         environment.setdefault("LOG_LEVEL", "INFO")
-        return Command(name, (str(self.programs / program), *arguments), environment)
+        return Command(name, (str(self.programs / program), *arguments), environment, READY[name])

@@ -6,8 +6,6 @@ A mail is answered 250 only when its file is complete: written under another nam
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from itertools import count
 from pathlib import Path
 
@@ -15,8 +13,6 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from devstack.ports import free_port
-
-PREVIEW_LINES = 8
 
 
 class Mailbox:
@@ -60,7 +56,7 @@ class Mailbox:
             unfinished.write_bytes(content)
             unfinished.rename(path)
         except OSError as error:
-            return f"452 can't keep the mail now: {error.strerror}"
+            return f"452 can't store the mail now: {error.strerror}"
         if self._on_mail:
             self._on_mail(path)
         return "250 OK"
@@ -68,20 +64,3 @@ class Mailbox:
     def _name(self, when: datetime, recipient: str) -> str:
         safe = re.sub(r"[^\w@.+-]", "_", recipient)[:40]
         return f"{when:%Y%m%dT%H%M%S.%fZ}-{next(self._numbers):04}-{safe}.eml"
-
-
-def preview(path: Path) -> str:
-    """Tell a mail in a few lines: to whom, about what, how its text begins, and where it lies."""
-    try:
-        mail = message_from_bytes(path.read_bytes(), policy=policy.default)
-        lines = [f"To:      {mail['To']}", f"Subject: {mail['Subject']}", *_first_lines(mail)]
-    except Exception as error:  # malformed mails break the parser in many ways, and each mail is to be shown
-        lines = [f"(a mail that can't be shown: {error})"]
-    return "\n".join([*lines, f"File:    {path}"])
-
-
-def _first_lines(mail: EmailMessage) -> list[str]:
-    body = mail.get_body(("plain", "html"))
-    text = str(body.get_content()) if body else ""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return ["         " + line for line in lines[:PREVIEW_LINES]]

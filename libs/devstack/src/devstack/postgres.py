@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,9 +66,8 @@ class Postgres:
                 self._initialise()
             _end_leftovers(self.data_dir)
             self._process = Process(self.name, self._command(), output=self.log, cwd=self.data_dir)
-            logged = self.log.stat().st_size if self.log.exists() else 0
             self._process.start()
-            self._wait_until_ready(logged)
+            self._wait_until_ready()
         except BaseException:
             self.kill()
             raise
@@ -93,6 +93,21 @@ class Postgres:
     def running(self) -> bool:
         """Whether the server has been started and has not ended."""
         return self._process is not None and self._process.running
+
+    @property
+    def ready(self) -> bool:
+        """Whether the server answers: `start` has waited for that."""
+        return self.running
+
+    @property
+    def returncode(self) -> int | None:
+        """The server's exit status; None before it has ended."""
+        return self._process.returncode if self._process else None
+
+    @property
+    def last_lines(self) -> Sequence[str]:
+        """The end of what the server has logged since its last start."""
+        return self._process.last_lines if self._process else []
 
     @property
     def pids(self) -> set[int]:
@@ -125,7 +140,7 @@ class Postgres:
             start_new_session=True,  # Ctrl-C is for us alone
         )
         if done.returncode != 0:
-            raise DevstackError(f"PostgreSQL could not make {self.data_dir}:\n{done.stdout}{done.stderr}")
+            raise DevstackError(f"PostgreSQL could not create {self.data_dir}:\n{done.stdout}{done.stderr}")
         unfinished.rename(self.data_dir)
 
     def _command(self) -> list[str]:
@@ -133,15 +148,14 @@ class Postgres:
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return [*self._account.prefix, _binary("postgres"), "-D", str(self.data_dir), *options]
 
-    def _wait_until_ready(self, logged: int) -> None:
+    def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT
         while self.running and time.monotonic() < deadline:
             with suppress(psycopg.OperationalError):
                 psycopg.connect(self.url(), connect_timeout=2).close()
                 return
             time.sleep(0.03)
-        tail = self.log.read_bytes()[logged:].decode(errors="replace").splitlines()[-10:]
-        raise DevstackError("\n".join([f"PostgreSQL did not start. The end of {self.log}:", *tail]))
+        raise DevstackError("\n".join([f"PostgreSQL did not start. The end of {self.log}:", *self.last_lines[-10:]]))
 
 
 def _binary(name: str) -> str:

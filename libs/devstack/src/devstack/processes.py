@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,11 @@ from devstack.lifeline import lifeline
 Output = Callable[[str], None] | Path
 """Where a process's output goes: each line to a function, or all of it, appended, to a file."""
 
+KEPT_LINES = 200
+"""Lines of output that are kept to say what a process ended with."""
+
+LONGEST_LINE = 2_000
+
 
 class Process:
     """A program in a session of its own. It may be started again after it has ended.
@@ -26,9 +32,10 @@ class Process:
         output: where stdout and stderr go; nowhere if left out.
         env: the whole environment; ours if left out.
         cwd: the directory to run in; ours if left out.
+        ready: what it prints when it is ready for work, if its output goes to a function.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is named where it is called
         self,
         name: str,
         argv: Sequence[str],
@@ -36,6 +43,7 @@ class Process:
         output: Output | None = None,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        ready: str = "",
     ) -> None:
         self.name = name
         self.argv = list(argv)
@@ -45,15 +53,22 @@ class Process:
         self._popen: subprocess.Popen[bytes] | None = None
         self._cleared = False  # all of the last run is gone: its process id may be another's by now
         self._reader: threading.Thread | None = None
+        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._ready_text = ready
+        self._ready = False
+        self._logged = 0  # what was in the log before this run
 
     def start(self) -> None:
         """Start the program; OSError if there is no such program."""
         if callable(self._output):
+            self._lines.clear()
+            self._ready = False
             self._spawn(subprocess.PIPE)
             self._reader = threading.Thread(target=self._read, args=(self._output,), daemon=True)
             self._reader.start()
         else:
             with (self._output or Path(os.devnull)).open("ab") as log:
+                self._logged = log.tell()
                 self._spawn(log.fileno())
 
     @property
@@ -82,6 +97,16 @@ class Process:
     def running(self) -> bool:
         """Whether the program has been started and has not ended."""
         return self._popen is not None and self.returncode is None
+
+    @property
+    def last_lines(self) -> Sequence[str]:
+        """The end of what it has printed since its last start."""
+        return self._logged_lines(self._output) if isinstance(self._output, Path) else list(self._lines)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has printed, since its last start, that it is ready for work."""
+        return self._ready
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end and return the exit status; subprocess.TimeoutExpired when it takes longer."""
@@ -120,6 +145,13 @@ class Process:
             self._reader.join(timeout=1)
         self._cleared = True
 
+    def _logged_lines(self, log: Path) -> list[str]:
+        with log.open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(self._logged, end - KEPT_LINES * LONGEST_LINE))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+        return [line[:LONGEST_LINE] for line in lines[-KEPT_LINES:]]
+
     def _spawn(self, output: int) -> None:
         self._popen = subprocess.Popen(  # noqa: S603  # the caller names the program
             self.argv,
@@ -138,7 +170,10 @@ class Process:
         assert self._popen.stdout is not None  # noqa: S101  # a pipe
         with self._popen.stdout as lines:
             for line in lines:
-                receive(line.decode("utf-8", "replace").rstrip())
+                text = line.decode("utf-8", "replace").rstrip()
+                self._lines.append(text[:LONGEST_LINE])
+                self._ready = self._ready or (self._ready_text != "" and self._ready_text in text)
+                receive(text)
 
 
 def _group(pid: int) -> int | None:

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,8 +19,8 @@ from devstack.processes import Process
 OLDEST = (6, 2)  # BLMOVE
 START_TIMEOUT = 20.0
 FAKE_NOTE = (
-    "No redis-server on this machine, so a fake one in memory takes its place: slower, and empty after each "
-    "start. Good for trying Herald out. Install redis-server (6.2 or newer) or set REDIS_URL for more."
+    "No redis-server found on this machine; using an in-memory fake, which is slower and starts empty. It is good "
+    "enough to try Herald out. For anything more, install redis-server 6.2 or newer, or set REDIS_URL."
 )
 
 
@@ -62,7 +62,7 @@ class RedisServer:
                 return
             time.sleep(0.03)
         self.kill()
-        tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-10:])
+        tail = "\n".join(self.last_lines[-10:])
         raise DevstackError(
             f"Redis did not start. If its data is damaged, delete {self._data_dir}: it holds messages in "
             f"transit only, and the relay sends them again. The end of {self._log}:\n{tail}"
@@ -85,6 +85,21 @@ class RedisServer:
     def running(self) -> bool:
         """Whether the server has been started and has not ended."""
         return self._process.running
+
+    @property
+    def ready(self) -> bool:
+        """Whether the server answers: `start` has waited for that."""
+        return self.running
+
+    @property
+    def returncode(self) -> int | None:
+        """The server's exit status; None before it has ended."""
+        return self._process.returncode
+
+    @property
+    def last_lines(self) -> Sequence[str]:
+        """The end of what the server has logged since its last start."""
+        return self._process.last_lines
 
     @property
     def pids(self) -> set[int]:

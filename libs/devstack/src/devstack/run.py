@@ -27,8 +27,8 @@ def run(host: str, port: int, var: Path, programs: Path = PROGRAMS) -> None:
     `programs` is the directory of Herald's own.
     """
     terminal, shutdown, lock = Terminal(), Shutdown(), Lock(var / "run.lock")
-    supervisor = Supervisor(terminal.progress)
-    lock.take("Herald already runs in this checkout. Stop it first: Ctrl-C in its terminal.")
+    supervisor = Supervisor(terminal.progress, terminal.alert)
+    lock.take("Herald is already running in this checkout. Stop it first, with Ctrl-C in its terminal.")
     try:
         require_port(host, port)
         terminal.progress("starting Herald ...")
@@ -37,12 +37,12 @@ def run(host: str, port: int, var: Path, programs: Path = PROGRAMS) -> None:
         migrate(herald.migrations(), terminal, shutdown)
         supervisor.start([_process(command, terminal) for command in herald.processes()])
         wait_until_ready(herald, supervisor, terminal, shutdown)
-        terminal.show(welcome(herald, stack.mail))
+        terminal.show(welcome(herald, supervisor.crashing))
         while True:
             shutdown.pause(0.2)
             supervisor.look()
     except Stopped:
-        terminal.progress("stopping (once more to kill) ...")
+        terminal.progress("stopping; press Ctrl-C again to kill")
     finally:
         supervisor.stop()
         lock.free()
@@ -73,23 +73,32 @@ def migrate(commands: list[Command], terminal: Terminal, shutdown: Shutdown) -> 
             process.kill()
     failed = [" ".join(process.argv[:2]) for process in processes if process.returncode != 0]
     if failed:
-        raise DevstackError(f"Preparing the databases failed (see above): {', '.join(failed)}")
+        raise DevstackError(f"Migrating the databases failed (see above): {', '.join(failed)}")
     terminal.progress("databases are up to date")
 
 
 def wait_until_ready(herald: Herald, supervisor: Supervisor, terminal: Terminal, shutdown: Shutdown) -> None:
-    """Wait until the API says it is ready; DevstackError when that takes too long."""
+    """Wait until the API says it is ready, and each process runs or keeps crashing.
+
+    DevstackError when the API takes too long.
+    """
     began = told = time.monotonic()
     while reason := _why_not_ready(f"{herald.local_url}/readyz"):
         now = time.monotonic()
         if now - began > READY_TIMEOUT:
-            raise DevstackError(f"The API is not ready after {READY_TIMEOUT:.0f} s ({reason}); see its lines above.")
+            raise DevstackError(f"The API is not ready after {READY_TIMEOUT:.0f} s ({reason}); see its output above.")
         if now - told > TELL_EVERY:
             terminal.progress(f"waiting for the API: {reason}")
             told = now
         supervisor.look()
         shutdown.pause(0.05)
-    terminal.progress("Herald is ready")
+    while supervisor.undecided:
+        supervisor.look()
+        shutdown.pause(0.05)
+    if supervisor.crashing:
+        terminal.alert(f"the API is ready, but these keep crashing (see above): {', '.join(supervisor.crashing)}")
+    else:
+        terminal.progress("Herald is ready")
 
 
 def _why_not_ready(url: str) -> str:
@@ -101,4 +110,5 @@ def _why_not_ready(url: str) -> str:
 
 
 def _process(command: Command, terminal: Terminal) -> Process:
-    return Process(command.name, command.argv, env=command.env, output=terminal.speaker(command.name))
+    speaker = terminal.speaker(command.name)
+    return Process(command.name, command.argv, env=command.env, output=speaker, ready=command.ready)

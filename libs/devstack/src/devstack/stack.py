@@ -20,8 +20,8 @@ class Stack:
     """Starts servers under a supervisor, with their data below `var`, and knows their addresses."""
 
     def __init__(self, var: Path, supervisor: Supervisor, terminal: Terminal) -> None:
-        self.mail: Path | None = None
-        """Where mails land, when the mailbox is our own."""
+        self.mailbox_url: str | None = None
+        """The page that shows the mails, when the mailbox is our own."""
         self._var = var
         self._supervisor = supervisor
         self._terminal = terminal
@@ -29,10 +29,12 @@ class Stack:
     def start(self, host: str, port: int, programs: Path) -> Herald:
         """Start what the environment does not name, and return the Herald that uses it all."""
         given = os.environ.get
+        smtp_url = given("SMTP_URL") or given("MAIL_URL") or self._mailbox()
         return Herald(
             databases=self._databases(given("DATABASE_URL")),
             redis_url=self._given_redis(given("REDIS_URL")) or self._redis(),
-            smtp_url=given("SMTP_URL") or self._mailbox(),
+            smtp_url=smtp_url,
+            mailbox_url=self.mailbox_url,
             host=host,
             port=port,
             programs=programs,
@@ -43,7 +45,7 @@ class Stack:
             return dict.fromkeys(SERVICES, given)
         postgres = Postgres(self._var / "postgres", self._port("postgres"))
         if not postgres.data_dir.exists():
-            self._terminal.progress("making the database (once) ...")
+            self._terminal.progress("creating the databases (first start only) ...")
         self._supervisor.start([postgres])
         for name in SERVICES:
             postgres.create_database(name)
@@ -58,7 +60,7 @@ class Stack:
         except ValueError as error:
             raise DevstackError(f"REDIS_URL can't be used: {error}") from None
         except redis.RedisError as error:
-            self._terminal.progress(f"Redis doesn't answer ({error}); effects wait in PostgreSQL until it does")
+            self._terminal.progress(f"Redis is unreachable ({error}); effects wait in PostgreSQL until it answers")
         return url
 
     def _port(self, name: str) -> int:
@@ -73,7 +75,12 @@ class Stack:
         return server.url
 
     def _mailbox(self) -> str:
-        port, self.mail = self._port("mailbox"), self._var / "mail"
-        argv = [program("devstack"), "mailbox", "--port", str(port), "--dir", str(self.mail)]
-        self._supervisor.start([Process("mailbox", argv, output=self._terminal.speaker("mailbox"))])
+        port, web_port = self._port("mailbox"), self._port("mails")
+        options = ["--port", str(port), "--web-port", str(web_port), "--dir", str(self._var / "mail")]
+        if os.environ.get("LOG_LEVEL") != "DEBUG":
+            options.append("--quiet")
+        argv = [program("devstack"), "mailbox", *options]
+        speaker = self._terminal.speaker("mailbox")
+        self._supervisor.start([Process("mailbox", argv, output=speaker, ready="are kept in")])
+        self.mailbox_url = f"http://127.0.0.1:{web_port}"
         return f"smtp://127.0.0.1:{port}"

@@ -1,6 +1,7 @@
 """Keeps what should run running: what dies is cleared away and started again.
 
-The pause before a new start is a second, and doubles up to thirty while a process dies within ten seconds.
+The pause before a new start is a second, and doubles up to thirty with each crash. A process that ran for a minute
+starts counting anew.
 """
 
 import time
@@ -10,10 +11,23 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from devstack.errors import DevstackError
+from devstack.exits import ending, last_error
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
-YOUNG = 10.0
+
+MINUTE = 60.0
+"""A process that ends within this many seconds of its start has crashed once more in a row."""
+
+LOOP = 3
+"""A process that has crashed this many times in a row keeps crashing."""
+
+SETTLED = 5.0
+"""Seconds after which a process counts as running though it hasn't said that it is ready: its log may be turned down.
+"""
+
+RECOVERED = 10.0
+"""Seconds after which a process that has crashed counts as running again."""
 
 
 class Runnable(Protocol):
@@ -24,6 +38,18 @@ class Runnable(Protocol):
     @property
     def running(self) -> bool:
         """Whether it has been started and has not ended."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has said that it is ready for work."""
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status (-9: killed by signal 9); None before it has ended."""
+
+    @property
+    def last_lines(self) -> Sequence[str]:
+        """The end of what it has printed since its last start."""
 
     def start(self) -> None:
         """Start it."""
@@ -36,10 +62,11 @@ class Runnable(Protocol):
 
 
 class Supervisor:
-    """Owns running things, in groups. `tell` is given each note for people."""
+    """Owns running things, in groups. `note` is given good news for people, `alert` bad news."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, note: Callable[[str], None], alert: Callable[[str], None]) -> None:
+        self._note = note
+        self._alert = alert
         self._groups: list[list[_Watched]] = []
 
     def start(self, group: Sequence[Runnable]) -> None:
@@ -50,11 +77,24 @@ class Supervisor:
 
     def look(self) -> None:
         """Start again what has died and whose pause is over. Call this often."""
-        for watched in [each for group in self._groups for each in group]:
+        for watched in self._all():
             if watched.due is None and not watched.runnable.running:
-                self._tell(f"{watched.runnable.name} has ended; starting it again in {watched.bury():.0f} s")
+                self._alert(watched.bury())
             elif watched.due is not None and time.monotonic() >= watched.due:
                 self._revive(watched)
+            elif watched.missed and watched.is_well():
+                watched.missed = False
+                self._note(f"{watched.runnable.name} is running again")
+
+    @property
+    def undecided(self) -> bool:
+        """Whether something was started so recently, or has crashed so few times, that it may yet run or crash."""
+        return not all(watched.is_well() or watched.keeps_crashing for watched in self._all())
+
+    @property
+    def crashing(self) -> list[str]:
+        """The names of what keeps crashing."""
+        return [watched.runnable.name for watched in self._all() if watched.keeps_crashing]
 
     def stop(self) -> None:
         """End the groups, the last started first; the members of one at the same time."""
@@ -63,32 +103,61 @@ class Supervisor:
             with ThreadPoolExecutor(len(group)) as pool:
                 list(pool.map(lambda watched: watched.runnable.stop(), group))
 
+    def _all(self) -> "list[_Watched]":
+        return [watched for group in self._groups for watched in group]
+
     def _revive(self, watched: "_Watched") -> None:
         try:
             watched.start()
         except (DevstackError, OSError) as error:
-            pause = watched.bury()
-            self._tell(f"{watched.runnable.name} could not be started; again in {pause:.0f} s: {error}")
-        else:
-            self._tell(f"{watched.runnable.name} runs again")
+            self._alert(watched.bury(error))
 
 
 @dataclass
 class _Watched:
     runnable: Runnable
-    pause: float = FIRST_PAUSE
+    crashes: int = 0
     started: float = 0.0
     due: float | None = None
+    missed: bool = False
+    """It has crashed, and it hasn't been reported yet that it runs again."""
 
     def start(self) -> None:
         self.started, self.due = time.monotonic(), None
         self.runnable.start()
 
-    def bury(self) -> float:
-        """Clear away what is left, and return the seconds until the next start."""
+    def is_well(self) -> bool:
+        """Tell whether it can be relied on: at first when it is ready; when it has crashed, after a while."""
+        lived = time.monotonic() - self.started
+        settled = lived >= RECOVERED if self.missed else self.runnable.ready or lived >= SETTLED
+        return settled and self.due is None and self.runnable.running
+
+    @property
+    def keeps_crashing(self) -> bool:
+        return self.missed and self.crashes >= LOOP
+
+    def bury(self, error: Exception | None = None) -> str:
+        """Clear away what is left, set the time of the next start, and describe what happened and what comes."""
         self.runnable.kill()
-        if time.monotonic() - self.started >= YOUNG:
-            self.pause = FIRST_PAUSE
-        pause, self.pause = self.pause, min(self.pause * 2, LONGEST_PAUSE)
-        self.due = time.monotonic() + pause
-        return pause
+        lived = time.monotonic() - self.started
+        self.crashes = 1 if lived >= MINUTE else self.crashes + 1
+        pause = min(FIRST_PAUSE * 2 ** (self.crashes - 1), LONGEST_PAUSE)
+        self.due, self.missed = time.monotonic() + pause, True
+        return self._obituary(error, pause)
+
+    def _obituary(self, error: Exception | None, pause: float) -> str:
+        how = "could not be started" if error else ending(self.runnable.returncode)
+        if self.crashes < LOOP:
+            said = f"{self.runnable.name} {how}; restarting in {pause:.0f} s"
+        else:
+            said = (
+                f"{self.runnable.name} keeps crashing: it {how}, {self.crashes} times in a row; "
+                f"trying again in {pause:.0f} s"
+            )
+        reason = str(error) if error else self._last_error()
+        return f"{said}. Last error: {reason}" if reason else said
+
+    def _last_error(self) -> str:
+        """Return the error that it ended with; what was killed from outside printed none."""
+        killed = (self.runnable.returncode or 0) < 0
+        return "" if killed else last_error(self.runnable.last_lines)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from itertools import count
 
 WIDTH = 9
+RED = "1;31"
 COLOURS = (36, 35, 33, 32, 34, 96, 95, 94)
 
 
@@ -35,6 +36,11 @@ class Terminal:
         """Print what has just been done, with the seconds since the start."""
         self._write(self._paint(f"{time.monotonic() - self._began:8.1f}s | {message}", 1) + "\n")
 
+    def alert(self, message: str) -> None:
+        """Print what has gone wrong, so that it stands out among the lines of processes."""
+        prefix = f"!! {time.monotonic() - self._began:5.1f}s | "
+        self._write("".join(self._paint(prefix + line, RED) + "\n" for line in message.splitlines()))
+
     def show(self, text: str) -> None:
         """Print a text as it is."""
         self._write(text + "\n")
@@ -44,7 +50,7 @@ class Terminal:
             self._colours[name] = COLOURS[next(self._numbers) % len(COLOURS)]
         return self._colours[name]
 
-    def _paint(self, text: str, colour: int) -> str:
+    def _paint(self, text: str, colour: int | str) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if sys.stdout.isatty() else text
 
     def _write(self, text: str) -> None:

@@ -1,6 +1,7 @@
 """What `make run` shows when everything runs."""
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
@@ -12,17 +13,18 @@ from rich.table import Table
 from devstack.herald import Herald
 
 
-def welcome(herald: Herald, mail: Path | None) -> str:
-    """Return a box with the addresses, and below it a command to paste, unwrapped."""
+def welcome(herald: Herald, crashing: Sequence[str] = ()) -> str:
+    """Return a box with the addresses, and below it a command to paste, unwrapped. `crashing`: what doesn't run."""
     rows = Table.grid(padding=(0, 2))
     rows.add_row("API", herald.local_url)
     rows.add_row("Try it", f"{herald.local_url}/docs")
-    rows.add_row("Mail", f"{mail}/*.eml" if mail else _without_password(herald.smtp_url))
+    rows.add_row("Mails", herald.mailbox_url or _without_password(herald.smtp_url))
     for name, url in herald.databases.items():
         rows.add_row(f"Database {name}", _without_password(url))
     rows.add_row("Redis", _without_password(herald.redis_url))
     rows.add_row("Stop", "Ctrl-C")
-    box = _render(Panel(rows, title="Herald runs", expand=False))
+    title = f"Herald runs, but not {', '.join(crashing)}" if crashing else "Herald runs"
+    box = _render(Panel(rows, title=title, expand=False))
     return f"{box}Register someone:\n\n{_curl(herald)}\n\n{_commands(herald)}"
 
 

@@ -70,12 +70,12 @@ class Consumer(_RedisConsumer):
         except ConnectionClosed as error:
             if not self.broker.stopping.is_set():
                 raise
-            self.logger.warning("Leaving a message unacknowledged: %s", describe(error))
+            self.logger.warning("Could not acknowledge a message while stopping: %s", describe(error))
         self._let_go(message)
 
     def nack(self, message: MessageProxy) -> None:
         """Tell the relay of a message that no actor here is for. Redis keeps no dead letters: PostgreSQL does."""
-        error = clean(f"no actor {message.actor_name} in this worker: deploy one that has it")
+        error = clean(f"this worker has no actor `{message.actor_name}`; deploy a version that does")
         carried = contents(message._message)
         with suppress(redis.RedisError):
             report(self.broker.client, [Receipt(**asdict(each), outcome="retry", error=error) for each in carried])
@@ -124,7 +124,7 @@ class Consumer(_RedisConsumer):
         unacked = transport.members(self.broker.client, transport.unacked_key(self.broker.broker_id, self.queue_name))
         lost = unacked - self.broker.held
         if lost:
-            self.logger.warning("Handing back %d messages whose fetch was cut off.", len(lost))
+            self.logger.warning("Returning %d messages to the queue: their fetch was interrupted.", len(lost))
             self.broker.hand_back(self.queue_name, list(lost))
         self._handed_back = True
 

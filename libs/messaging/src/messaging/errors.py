@@ -33,14 +33,14 @@ class RetryLater(TransientError):
 
 
 class HandedBack(MessagingError):
-    """The worker was stopped before it came to this delivery. Nothing to do: it goes to another worker."""
+    """The worker stopped before it started this delivery. Nothing to do: another worker takes it."""
 
     def __init__(self) -> None:
         super().__init__(self.__doc__)
 
 
 class Unsettled(MessagingError):
-    """The handler ended without a word about this delivery. It is tried again; mend the handler."""
+    """The handler ended without an outcome for this delivery. It is tried again; fix the handler."""
 
     def __init__(self) -> None:
         super().__init__(self.__doc__)

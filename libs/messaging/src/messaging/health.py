@@ -21,14 +21,14 @@ def worker_fault(client: redis.Redis, host: str) -> str | None:
     mine = [each for each in workers if each.rsplit(".", 2)[0] == host]
     if mine and client.exists(*map(transport.heartbeat_key, mine)):
         return None
-    return f"no worker on {host} has beaten its heart for {transport.HEARTBEAT_SECONDS} s"
+    return f"no heartbeat for {transport.HEARTBEAT_SECONDS} s from any worker on {host}"
 
 
 def relay_fault(client: redis.Redis, host: str) -> str | None:
     """Return why no relay of this host is alive; None if one has lately done a round of reconciliation."""
     if client.exists(transport.relay_key(host)):
         return None
-    return f"no relay on {host} has done a round for {transport.HEARTBEAT_SECONDS} s"
+    return f"no heartbeat for {transport.HEARTBEAT_SECONDS} s from any relay on {host}"
 
 
 FAULTS = {"worker": worker_fault, "relay": relay_fault}
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
     try:
         sys.exit(FAULTS[arguments[0]](client, socket.gethostname()))
     except redis.RedisError as error:
-        sys.exit(f"Redis is not to be had: {describe(error)}")
+        sys.exit(f"Redis is unreachable: {describe(error)}")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,9 @@ def _render(style: Literal["json", "console"]) -> list[structlog.typing.Processo
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     # Plain tracebacks: the pretty ones show local variables, addresses among them, and take seconds to draw.
     pretty = structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), pad_event_to=28, exception_formatter=structlog.dev.plain_traceback
+        colors=sys.stderr.isatty(),
+        pad_event_to=28,
+        sort_keys=False,
+        exception_formatter=structlog.dev.plain_traceback,
     )
     return [pretty]

@@ -28,8 +28,8 @@ def migrate() -> None:
 
 @app.command()
 def log(
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new entries until Ctrl-C.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with every field.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new entries until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, with every field.")] = False,
 ) -> None:
     """Print the audit log: timestamp | action | email."""
     url = settings.load_or_exit(settings.DatabaseSettings).database_url
@@ -39,7 +39,7 @@ def log(
         raise typer.Exit from None
     except psycopg.errors.UndefinedTable:
         raise SystemExit(
-            "auditor log: no audit_log in this database. If DATABASE_URL is the auditor's, run: auditor migrate"
+            "auditor log: this database has no table audit_log. If DATABASE_URL is the auditor's, run: auditor migrate"
         ) from None
     except psycopg.OperationalError as error:
         raise SystemExit(f"auditor log: {str(error).strip()}. Check DATABASE_URL.") from None

@@ -41,5 +41,5 @@ def record(connection: Connection[tuple[object, ...]], events: Sequence[Event[Ev
 
 def _user(event: Event[EventData]) -> UserRegistered:
     if not isinstance(event.data, UserRegistered):
-        raise PermanentError(f"the audit log has no entry for {event.dataschema}: upgrade the auditor, then retry")
+        raise PermanentError(f"the audit log can't record {event.dataschema}; upgrade the auditor, then retry")
     return event.data

@@ -69,7 +69,7 @@ def compose_welcome(*, event_id: UUID, email: str, full_name: str, sender: str, 
     """
     recipient = wire_address(email)
     if recipient is None:
-        raise MailRefused("the recipient's address fits in no mail: correct it, then retry")
+        raise MailRefused("the recipient's address can't be written in a mail; correct it, then retry")
     origin = _parse_sender(sender)
     message_id = f"<welcome_email.{event_id}@{origin.domain}>"
     head = _MESSAGE.format(
@@ -108,5 +108,5 @@ def _parse_sender(sender: str) -> _Sender:
     name, address = found[0] if len(found) == 1 else ("", "")
     wire = wire_address(address)
     if wire is None or not wire.isascii():
-        raise SenderInvalid(f"MAIL_FROM can't be used: {sender!r} is no address. Write 'Herald <hello@example.org>'")
+        raise SenderInvalid(f"MAIL_FROM can't be used: {sender!r} isn't an address. Write 'Herald <hello@example.org>'")
     return _Sender(mailbox(name, wire), wire, wire.rpartition("@")[2])

@@ -41,7 +41,7 @@ class Form:
         self._plain = self._encoded(_PLAIN.decode())
         self._room = _room(self._plain, sum(line.count(_HOLE) for line in lines))
         if self._encoded(_PROBE) != quoted_printable(source.render(full_name=_PROBE)):
-            raise TemplateUnfit(f"{template} does more with full_name than to insert it: see notifier/forms.py")
+            raise TemplateUnfit(f"{template} does more with full_name than insert it; see notifier/forms.py")
 
     def filled(self, full_name: str) -> bytes:
         """Return the body for a name, in quoted-printable with CRLF."""

@@ -158,6 +158,6 @@ def _fate(state: str, seconds: float) -> RetryLater | MailHeld | None:
     if state == "sent":
         return None
     if state == "released" or seconds > 0:
-        reason = "another attempt has claimed this mail, and is sending it or died with it"
+        reason = "another attempt has claimed this mail; it is still sending, or it died meanwhile"
         return RetryLater(reason, after=max(0.0, seconds) + 0.1)
-    return MailHeld("an earlier attempt ended without a word: it may have been sent")
+    return MailHeld("an earlier attempt ended without reporting a result; the mail may have been sent")

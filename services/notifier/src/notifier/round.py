@@ -120,14 +120,14 @@ class Round:
         lost = [each for each in list(self.unsent)[begun:] if each.event.id not in ours]
         for each in lost:
             self.unsent.remove(each)
-        return [(each, ClaimLost("another attempt has taken this mail over")) for each in lost]
+        return [(each, ClaimLost("another attempt has taken over this mail")) for each in lost]
 
 
 def _verdict(done: Done, ours: set[UUID], again: set[UUID]) -> BaseException | None:
     """Say how the attempt ended, now that the ledger has been told."""
     event_id = done.delivery.event.id
     if done.then == "record" and event_id not in ours:
-        return ClaimLost("the mail was sent after its claim had run out; another attempt has it now")
+        return ClaimLost("the mail was sent after its claim had expired; another attempt owns it now")
     if done.then == "doubt" and event_id in again:
-        return RetryLater(f"{done.error} (sent again in a minute: NOTIFIER_UNCERTAIN=resend)", after=60)
+        return RetryLater(f"{done.error} (it is sent again in a minute, because NOTIFIER_UNCERTAIN=resend)", after=60)
     return done.error

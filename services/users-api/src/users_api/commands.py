@@ -35,7 +35,7 @@ class State(StrEnum):
 
 
 app = typer.Typer(help="Registers users over HTTP and publishes user_registered.", no_args_is_help=True)
-deliveries = typer.Typer(help="Look at deliveries, and retry dead ones.", no_args_is_help=True)
+deliveries = typer.Typer(help="List deliveries, and retry those that failed.", no_args_is_help=True)
 app.add_typer(deliveries, name="deliveries")
 
 
@@ -56,7 +56,7 @@ def migrate() -> None:
 def list_deliveries(
     state: Annotated[State, typer.Option(help="Only deliveries in this state.")] = State.failed,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with every field.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, with every field.")] = False,
 ) -> None:
     """List deliveries in one state."""
     rows = _execute(operations.IN_STATE, {"state": state.value, "limit": limit})
@@ -87,20 +87,21 @@ def replay(
     """Deliver past events to a subscription: those that it never had, and those that failed for it.
 
     With --succeeded everything again, for a consumer whose database was lost and restored from a backup. Wait until
-    nothing is queued or running before you say so.
+    nothing is queued or running before you use it.
     """
     known = {each.name: each for each in SUBSCRIPTIONS}
     if subscription not in known:
         sys.exit(f"There is no subscription {subscription}. There are: {', '.join(known)}")
     if succeeded and not known[subscription].repeatable:
-        sys.exit(f"What succeeded for {subscription} can't be replayed: it might be done twice. (See `repeatable`.)")
+        sys.exit(f"What succeeded for {subscription} can't be replayed: it might happen twice. (See `repeatable`.)")
     given = {
         "subscription": subscription,
         "event_type": known[subscription].event_type,
         "since": since.replace(tzinfo=UTC),
         "succeeded": succeeded,
     }
-    typer.echo(f"{_execute(operations.REPLAY, given)[0]['replayed']} deliveries to {subscription} are due")
+    count = _execute(operations.REPLAY, given)[0]["replayed"]
+    typer.echo(f"{count} {'delivery' if count == 1 else 'deliveries'} queued for {subscription}")
 
 
 def _execute(statement: LiteralString, given: dict[str, Any]) -> list[dict[str, Any]]:
@@ -109,7 +110,7 @@ def _execute(statement: LiteralString, given: dict[str, Any]) -> list[dict[str, 
         with psycopg.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=10) as connection:
             return connection.execute(statement, given).fetchall()
     except psycopg.errors.UndefinedTable:
-        sys.exit("The database has no deliveries yet. Run: users-api migrate")
+        sys.exit("This database has no deliveries table. Run: users-api migrate")
     except psycopg.errors.DeadlockDetected:
         sys.exit("A relay was at the same deliveries, and nothing was changed. Run it again.")
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
@@ -134,4 +135,4 @@ def _print_table(state: State, rows: list[dict[str, Any]]) -> None:
         )
         table.add_row(*(Text(str(cell)) for cell in cells))
     # In a narrow terminal the lines break, but the ids stay whole, to be pasted into `deliveries retry`.
-    Console(width=max(Console().width, 200)).print(table if rows else f"No delivery is {state.value}.")
+    Console(width=max(Console().width, 200)).print(table if rows else f"No {state.value} deliveries.")

@@ -19,7 +19,7 @@ _requests, _seconds = cache(_REQUESTS.labels), cache(_SECONDS.labels)
 _CONNECTIONS = Gauge("herald_http_connections", "Open connections.", registry=REGISTRY)
 _DROPPED = Counter("herald_http_connections_dropped", "Clients given up, and why.", ["reason"], registry=REGISTRY)
 
-_DELIVERIES = Gauge("herald_deliveries", "Deliveries that are not succeeded.", ["state"], registry=REGISTRY)
+_DELIVERIES = Gauge("herald_deliveries", "Deliveries that have not succeeded.", ["state"], registry=REGISTRY)
 _OVERDUE = Gauge(
     "herald_delivery_overdue_seconds", "For how long the oldest due delivery has waited.", registry=REGISTRY
 )

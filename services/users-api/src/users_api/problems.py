@@ -122,5 +122,5 @@ class AnswerCrashes:
             if started:
                 raise
             log.exception("request.crashed", path=scope["path"])
-            body = Problem(500, "An unexpected error. It is in the log of users-api.").body
+            body = Problem(500, "An unexpected error occurred. The log of users-api has the details.").body
             await problem_response(500, body)(scope, receive, send)

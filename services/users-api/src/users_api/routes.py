@@ -30,12 +30,12 @@ Filter = Annotated[
 IDEMPOTENCY_KEY = OptionalHeader(
     "Idempotency-Key",
     255,
-    "For a day, a request repeated with the same key gets the first answer, and makes no second user.",
+    "For one day, a repeated request with the same key gets the first response and creates no second user.",
 )
 CORRELATION_ID = OptionalHeader(
     "X-Correlation-ID",
     128,
-    "Goes with the event through every service's log; one is made up if there is none.",
+    "Appears in every service's log lines about the event; generated if omitted.",
 )
 
 
@@ -70,7 +70,7 @@ async def list_users(
     """List users, oldest first; or find the one with an address."""
     after = 0 if cursor is None else queries.read_cursor(cursor)
     if after is None:
-        raise Problem(422, "cursor: not one of ours. Take it from `next` of the page before, unchanged.")
+        raise Problem(422, "cursor: not a cursor of this API. Use `next` of the previous page, unchanged.")
     return await in_time(queries.page(pool, after, limit, email))
 
 

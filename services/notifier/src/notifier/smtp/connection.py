@@ -82,7 +82,7 @@ class Connection(smtplib.SMTP):
         self.ehlo_or_helo_if_needed()
         offered = self.has_extn("starttls")
         if self._settings.starttls == "required" and not offered:
-            raise smtplib.SMTPNotSupportedError("it offers no STARTTLS: use smtps://, or ?starttls=never in clear")
+            raise smtplib.SMTPNotSupportedError("it has no STARTTLS; use smtps://, or ?starttls=never, unencrypted")
         if self._settings.starttls != "never" and offered:
             self._upgrade()
         if self._settings.user:

@@ -63,7 +63,7 @@ class Session(Connection):
         if announced is None:
             plain = is_plain(mail)
             if not plain and not self.has_extn("smtputf8"):
-                raise MailRefused("the mail server offers no SMTPUTF8, which this address's local part needs")
+                raise MailRefused("the mail server has no SMTPUTF8, which the local part of this address needs")
             self.command_encoding = "ascii" if plain else "utf-8"
             self._at_once = self.has_extn("pipelining")
             self._say("MAIL", envelope(mail) if self._at_once else sender(mail))
@@ -84,7 +84,7 @@ class Session(Connection):
             self._say("DATA", DATA)
         self._want("DATA", GO_AHEAD)
         if self.has_hung_up():
-            raise MailDeferred("DATA: the server has hung up instead of waiting for the content")
+            raise MailDeferred("DATA: the server closed the connection instead of accepting the content")
         content = dot_stuffed(mail.content)
         announcement = self._announcement(following) if following else ""
         try:

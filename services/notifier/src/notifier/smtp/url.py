@@ -60,7 +60,7 @@ def _split(url: str) -> tuple[SplitResult, int | None]:
     if parts.scheme not in ("smtp", "smtps"):
         raise _invalid("it must begin with smtp:// or smtps://")
     if not parts.hostname or port == 0:
-        raise _invalid("it names no host or no usable port")
+        raise _invalid("it has no host, or no usable port")
     if parts.path not in ("", "/") or parts.fragment:
         raise _invalid("nothing but ?options may follow the port; percent-encode / ? # in user and password")
     return parts, port
@@ -71,7 +71,7 @@ def _credentials(parts: SplitResult) -> tuple[str, str]:
     if bool(user) != bool(password):
         raise _invalid("give both user and password, or neither")
     if not (user + password).isascii():
-        raise _invalid("user and password must be ASCII, for SMTP's AUTH takes no more")
+        raise _invalid("user and password must be ASCII, because SMTP's AUTH accepts nothing else")
     return user, password
 
 
@@ -88,7 +88,7 @@ def _starttls(asked: str | None, implicit: bool, login: bool, host: str) -> Star
     """Choose what protects the connection when the URL doesn't say: see the table above."""
     if implicit:
         if asked:
-            raise _invalid("smtps:// is encrypted from the first byte: leave starttls out, or use smtp://")
+            raise _invalid("smtps:// is encrypted from the first byte; leave starttls out, or use smtp://")
         return "never"
     if asked:
         return cast(StartTls, asked)

@@ -1,0 +1,88 @@
+"""`make run` as a newcomer meets it: the real programs and servers, all in one terminal."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from devstack.ports import free_port
+from devstack.programs import program
+
+SERVERS = {"DATABASE_URL", "REDIS_URL", "SMTP_URL", "MAIL_URL", "MAILBOX_URL", "LOG_LEVEL", "LOG_FORMAT"}
+
+
+class MakeRun:
+    """`devstack run`, and what it prints."""
+
+    def __init__(self, here: Path) -> None:
+        self.var, self.output = here / "var", here / "output"
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        environment = {name: value for name, value in os.environ.items() if name not in SERVERS}
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [program("devstack"), "run", "--dir", str(self.var), "--port", str(port)],
+                stdout=output,
+                stderr=output,
+                env=environment,
+            )
+
+    @property
+    def lines(self) -> list[str]:
+        return self.output.read_text().splitlines()
+
+    def until_said(self, text: str) -> None:
+        deadline = time.monotonic() + 90
+        while not any(text in line for line in self.lines):
+            assert time.monotonic() < deadline, self.output.read_text()
+            assert self.process.poll() is None, self.output.read_text()
+            time.sleep(0.1)
+
+    def register(self, email: str, full_name: str) -> str:
+        """Register someone, and return the correlation id when every effect has succeeded."""
+        answer = httpx.post(f"{self.url}/users", json={"email": email, "full_name": full_name})
+        address = f"{self.url}/users/{answer.raise_for_status().json()['id']}/deliveries"
+        deadline = time.monotonic() + 30
+        while {each["state"] for each in httpx.get(address).json()["deliveries"]} != {"succeeded"}:
+            assert time.monotonic() < deadline, self.output.read_text()
+            time.sleep(0.1)
+        return str(answer.headers["X-Correlation-ID"])
+
+    def stop(self) -> None:
+        """Press Ctrl-C, and wait until everything has been printed."""
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(60) == 0
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Iterator[MakeRun]:
+    running = MakeRun(tmp_path)
+    yield running
+    running.process.kill()
+    running.process.wait()
+
+
+def test_a_registration_is_one_line_and_each_effect_one_and_the_mail_is_on_its_page(make_run: MakeRun) -> None:
+    make_run.until_said("DATABASE_URL=")  # the commands below the box
+    before = len(make_run.lines)
+
+    correlation_id = make_run.register("ada@example.com", "Ada Lovelace")
+    page = f"http://127.0.0.1:{(make_run.var / 'ports' / 'mails').read_text()}"
+    with urllib.request.urlopen(page) as answer:
+        mails = answer.read().decode()
+    make_run.stop()
+
+    said = make_run.lines[before:]
+    said = [line for line in said[: said.index(next(line for line in said if "stopping;" in line))] if " | " in line]
+    assert sorted(line.split()[0] for line in said) == ["auditor", "notifier", "users-api"], said
+    assert all(correlation_id in line for line in said)
+    assert len(set(re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", "\n".join(said)))) == 1, "the event's id"
+    assert not any("ada" in line.lower() for line in said), "no address and no name at INFO"
+    assert "Welcome, Ada Lovelace" in mails
+    assert "ada@example.com" in mails
