@@ -132,6 +132,7 @@ def test_a_message_for_an_actor_this_worker_lacks_is_told_to_the_relay(
 
     error = "this worker has no actor `audit_log`; deploy a version that does"
     until(lambda: error in str(relay.row(event.id)["last_error"]))
+    until(lambda: not redis_client.exists("dramatiq:auditor.msgs", "dramatiq:auditor"))
     assert redis_client.keys("dramatiq:auditor.XQ*") == []
 
 

@@ -41,6 +41,9 @@ CHANGES: list[dict[str, Any]] = [
     {"queue_name": ["auditor"]},
     {"actor_name": None},
     {"actor_name": ["audit_log"]},
+    {"actor_name": "audit_log\x00"},
+    {"actor_name": "\ud800"},
+    {"actor_name": "x" * 1_000},
     {"args": None},
     {"args": []},
     {"args": ["text"]},
@@ -61,6 +64,7 @@ CHANGES: list[dict[str, Any]] = [
     {"message_id": "another"},
     {"more": 1},
 ]
+FAR_AWAY = {"options": {"redis_message_id": "x", "eta": FAR}}
 BYTES = [b"", b"null", b"7", b'"text"', b"[]", b"{}", b"\xff\xfe", b"\x00", DEEP, b'{"args":' + DEEP, b"9" * 10_000]
 FOREIGN = [*BYTES, *(json.dumps(OURS | change).encode() for change in CHANGES)]
 
@@ -97,7 +101,7 @@ def test_foreign_messages_end_no_thread_and_fill_no_worker(
     until(lambda: redis_client.exists(transport.WORKERS) == 1)
     publish_users(5)
     with capture_logs() as logged:
-        for data in [*FOREIGN, *[json.dumps(OURS | CHANGES[16]).encode()] * 40]:
+        for data in [*FOREIGN, *[json.dumps(OURS | FAR_AWAY).encode()] * 40]:
             put(redis_client, data, uuid4().hex if data not in BYTES else os.urandom(8))
         redis_client.rpush(transport.queue_key("auditor"), "without data", b"\xff")
         publish_users(5)

@@ -14,7 +14,7 @@ from dramatiq import DecodeError, Message
 
 from contracts import Event, EventData, Subscription, decode
 from messaging.errors import MessagingError
-from messaging.receipt_format import MAX_DISPATCH
+from messaging.receipt_format import MAX_DISPATCH, storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def read(queue: str, message_id: bytes, data: bytes) -> Message[Any]:
     expected: tuple[Any, ...] = (queue, our_id, {"redis_message_id": our_id}, {})
     if (message.queue_name, message.message_id, message.options, message.kwargs) != expected:
         raise NotOursError("its queue, id or options are not those of a delivery")
-    if not isinstance(message.actor_name, str) or len(message.args) != 1 or not isinstance(message.args[0], list):
+    if not storable(message.actor_name) or len(message.args) != 1 or not isinstance(message.args[0], list):
         raise NotOursError("it carries no batch for an actor")
     return message
 

@@ -42,11 +42,11 @@ class Receipt:
             raise ValueError(f"not a receipt: outcome {self.outcome!r}, dispatch {self.dispatch!r}")
         if self.after is not None and not 0 <= self.after <= MAX_AFTER:
             raise ValueError(f"not a receipt: after {self.after!r}")
-        if not _storable(self.subscription) or not (self.error is None or _storable(self.error)):
+        if not storable(self.subscription) or not (self.error is None or storable(self.error)):
             raise ValueError("not a receipt: text that PostgreSQL can't store")
 
 
-def _storable(text: object) -> bool:
+def storable(text: object) -> bool:
     """Tell whether something is text that PostgreSQL can store; names of subscriptions always are, at a glance."""
     if not isinstance(text, str):
         return False

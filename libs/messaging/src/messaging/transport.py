@@ -140,7 +140,7 @@ def mend(client: redis.Redis, keys: Sequence[str]) -> None:
             log.error("redis.key_deleted", key=key, found=found.decode(), expected=kind(key), hint=FOREIGN)
 
 
-FOREIGN = "another program wrote to this key: give it a Redis database of its own"
+FOREIGN = "another program writes to this Redis; give it a database of its own"
 
 
 class Script:
