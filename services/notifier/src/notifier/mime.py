@@ -23,6 +23,7 @@ def header_text(text: str) -> str:
 
 def mailbox(name: str, address: str) -> str:
     """Write `"name" <address>` for From or To; the address must come from `wire_address`."""
+    address = _undecodable(address)
     if not name:
         return address
     text = header_text(name)
@@ -50,6 +51,18 @@ def wire_address(address: str) -> str | None:
 def quoted_printable(text: str) -> bytes:
     """Encode a body whose lines end in LF: ASCII, CRLF, at most 76 characters to a line."""
     return b2a_qp(text.replace("\n", "\r\n").encode(), istext=True)
+
+
+def _undecodable(address: str) -> str:
+    """Quote a local part that a mail client would decode as an RFC 2047 word, so that it stands for itself.
+
+    The quotes alone are not enough: many clients decode within them. The backslash leaves no `=?` to find.
+    """
+    if "=?" not in address:
+        return address
+    local, _, domain = address.rpartition("@")
+    escaped = local.replace("=?", r"=\?")
+    return f'"{escaped}"@{domain}'
 
 
 def _encoded_words(text: str) -> str:
