@@ -13,28 +13,37 @@ import ssl
 from typing import TYPE_CHECKING
 
 from notifier.smtp.deadline import Deadline
-from notifier.smtp.url import SmtpSettings
+from notifier.smtp.greeting import NoMailServer, first_words
+from notifier.smtp.login import Login
+from notifier.smtp.url import HOST_NAME, SmtpSettings
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 _READY = 220
+_IN_CLEAR = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
+"""What OpenSSL calls it when the server's first bytes aren't TLS."""
 
 
 class Connection(smtplib.SMTP):
-    """Connected, greeted, encrypted and logged in as the settings ask. `deadline` is set anew for each mail.
-
-    Raises:
-        OSError, ValueError: no usable connection.
-    """
+    """A connection that is made by `open`. `deadline` is set anew for each mail; `step`: what `open` is about."""
 
     def __init__(self, settings: SmtpSettings, tls: ssl.SSLContext, deadline: Deadline) -> None:
         self.deadline = deadline
+        self.step = "connect"
+        self.host = settings.host
         self._settings = settings
         self._tls = tls
-        super().__init__(settings.host, settings.port, local_hostname="localhost")
+        super().__init__(local_hostname=settings.ehlo or "localhost")
+
+    def open(self, login: Login) -> None:
+        """Connect, be greeted, encrypt and log in as the settings ask.
+
+        Raises:
+            OSError, ValueError: no usable connection, and nothing stays open; `step` tells how far it came.
+        """
         try:
-            self._prepare()
+            self._prepare(login)
         except BaseException:
             self.close()
             raise
@@ -64,47 +73,73 @@ class Connection(smtplib.SMTP):
             self.file = io.BufferedReader(_Replies(self))
         return super().getreply()
 
-    def _get_socket(self, host: str, port: int, _timeout: object) -> socket.socket:
-        """Connect (SMTP_SSL overrides this hook too). Each of the host's addresses gets a share of the time."""
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    def peek(self) -> bytes:
+        """Wait for the server to say something; it stays to be read. Nothing, if the server has hung up."""
+        if self.file is None:
+            self.file = io.BufferedReader(_Replies(self))
+        return self.file.peek()
+
+    def _prepare(self, login: Login) -> None:
+        self.sock = self._connected()
+        if self._settings.implicit_tls:
+            self._encrypt()
+        self._hear_greeting()
+        self.local_hostname = self._settings.ehlo or _own_name(self.timed_socket())
+        self._introduce()
+        self._upgrade_if_asked()
+        if self._settings.user:
+            login.on(self)
+
+    def _connected(self) -> socket.socket:
+        """Connect. Each of the host's addresses gets a share of the time."""
+        port = self._settings.port
+        addresses = socket.getaddrinfo(self.host, port, type=socket.SOCK_STREAM)
         failure = OSError("the host has no address")
         for shares, (*_, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
-                sock = socket.create_connection((str(address[0]), port), self.deadline.left() / shares)
+                return socket.create_connection((str(address[0]), port), self.deadline.left() / shares)
             except OSError as error:
                 failure = error
-            else:
-                return sock if not self._settings.implicit_tls else self._encrypt(sock)
         raise failure
 
-    def _prepare(self) -> None:
-        self.local_hostname = _own_name(self.timed_socket())
+    def _hear_greeting(self) -> None:
+        self.step = "greeting"
+        first_words(self)
+        code, text = self.getreply()
+        if code != _READY:
+            raise smtplib.SMTPConnectError(code, text)
+
+    def _introduce(self) -> None:
+        self.step = "EHLO"
         self.ehlo_or_helo_if_needed()
+
+    def _upgrade_if_asked(self) -> None:
         offered = self.has_extn("starttls")
         if self._settings.starttls == "required" and not offered:
+            self.step = "STARTTLS"
             raise smtplib.SMTPNotSupportedError("it offers no STARTTLS: use smtps://, or ?starttls=never in clear")
         if self._settings.starttls != "never" and offered:
             self._upgrade()
-        if self._settings.user:
-            self.login(self._settings.user, self._settings.password)
 
     def _upgrade(self) -> None:
         """Start TLS. What the server said in clear, its features included, is forgotten (RFC 3207)."""
+        self.step = "STARTTLS"
         code, text = self.docmd("STARTTLS")
         if code != _READY:
             raise smtplib.SMTPResponseException(code, text)
-        self.sock, self.file = self._encrypt(self.timed_socket()), None
-        self.helo_resp = self.ehlo_resp = None
+        self._encrypt()
+        self.file = self.helo_resp = self.ehlo_resp = None
         self.does_esmtp = False
-        self.ehlo_or_helo_if_needed()
+        self._introduce()
 
-    def _encrypt(self, sock: socket.socket) -> ssl.SSLSocket:
+    def _encrypt(self) -> None:
+        self.step = "TLS handshake"
         try:
-            sock.settimeout(self.deadline.left())
-            return self._tls.wrap_socket(sock, server_hostname=self._settings.host)
-        except BaseException:
-            sock.close()
-            raise
+            self.sock = self._tls.wrap_socket(self.timed_socket(), server_hostname=self.host)
+        except ssl.SSLError as error:
+            if not self._settings.implicit_tls or error.reason not in _IN_CLEAR:
+                raise
+            raise NoMailServer("the server answers in clear: write smtp:// in SMTP_URL, or its port for TLS") from None
 
 
 class _Replies(io.RawIOBase):
@@ -142,4 +177,4 @@ def _own_name(sock: socket.socket) -> str:
     name = socket.gethostname()
     address = sock.getsockname()[0].partition("%")[0]
     literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
-    return name if "." in name and name.isascii() else literal
+    return name if "." in name and HOST_NAME.fullmatch(name) else literal
