@@ -145,7 +145,7 @@ def test_a_reply_that_repeats_the_login_shows_no_password(reply: str) -> None:
     ("script", "told"),
     [
         ({"connect": ["554 not you"]}, "greeting: 554 not you"),
-        ({"connect": [DROP]}, "greeting: the server hung up without a word. Where the port speaks TLS"),
+        ({"connect": [DROP]}, "greeting: the server hung up without a word: check host and port"),
         ({"connect": ["SSH-2.0-OpenSSH_9.2"]}, "greeting: no mail server answers: it says 'SSH-2.0-OpenSSH_9.2'"),
         ({"connect": ["* OK IMAP4rev1 ready"]}, "greeting: no mail server answers: it says '* OK IMAP4rev1 ready'"),
         ({"connect": ["HTTP/1.1 400 Bad Request"]}, "greeting: an HTTP server answers, not a mail server"),

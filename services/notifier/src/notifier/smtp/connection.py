@@ -1,40 +1,32 @@
-"""A connection to an SMTP server on which every wait ends at one deadline, however slowly the server dribbles.
+"""A connection to an SMTP server: connected, greeted, encrypted and logged in before one deadline.
 
-smtplib speaks; this class replaces the three places where it touches the network (connect, write, read), since a
-socket's own timeout starts anew with each byte. Only the lookup of the host's name has no limit but the
-resolver's.
+Only the lookup of the host's name has no limit but the resolver's.
 """
 
-import io
-import select
 import smtplib
 import socket
 import ssl
-from typing import TYPE_CHECKING
 
 from notifier.smtp.deadline import Deadline
 from notifier.smtp.greeting import NoMailServer, first_words
 from notifier.smtp.login import Login
 from notifier.smtp.url import HOST_NAME, SmtpSettings
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+from notifier.smtp.wire import Wire
 
 _READY = 220
 _IN_CLEAR = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
 """What OpenSSL calls it when the server's first bytes aren't TLS."""
 
 
-class Connection(smtplib.SMTP):
+class Connection(Wire):
     """A connection that is made by `open`. `deadline` is set anew for each mail; `step`: what `open` is about."""
 
     def __init__(self, settings: SmtpSettings, tls: ssl.SSLContext, deadline: Deadline) -> None:
-        self.deadline = deadline
+        super().__init__(deadline)
         self.step = "connect"
         self.host = settings.host
         self._settings = settings
         self._tls = tls
-        super().__init__(local_hostname=settings.ehlo or "localhost")
 
     def open(self, login: Login) -> None:
         """Connect, be greeted, encrypt and log in as the settings ask.
@@ -47,37 +39,6 @@ class Connection(smtplib.SMTP):
         except BaseException:
             self.close()
             raise
-
-    def timed_socket(self, seconds: float | None = None) -> socket.socket:
-        """Give the socket, set to wait for so many seconds, or no longer than the deadline."""
-        if self.sock is None:
-            raise smtplib.SMTPServerDisconnected("the connection is closed")
-        self.sock.settimeout(self.deadline.left() if seconds is None else seconds)
-        return self.sock
-
-    def has_hung_up(self) -> bool:
-        """Tell whether the server has closed the connection, or says something that nobody has asked for."""
-        poll = select.poll()
-        poll.register(self.timed_socket(), select.POLLIN)
-        return bool(poll.poll(0))
-
-    def send(self, s: "ReadableBuffer | str") -> None:
-        """Write all of it before the deadline."""
-        rest = memoryview(s.encode(self.command_encoding) if isinstance(s, str) else s)
-        while rest:
-            rest = rest[self.timed_socket().send(rest) :]
-
-    def getreply(self) -> tuple[int, bytes]:
-        """Read one reply before the deadline."""
-        if self.file is None:
-            self.file = io.BufferedReader(_Replies(self))
-        return super().getreply()
-
-    def peek(self) -> bytes:
-        """Wait for the server to say something; it stays to be read. Nothing, if the server has hung up."""
-        if self.file is None:
-            self.file = io.BufferedReader(_Replies(self))
-        return self.file.peek()
 
     def _prepare(self, login: Login) -> None:
         self.sock = self._connected()
@@ -140,25 +101,6 @@ class Connection(smtplib.SMTP):
             if not self._settings.implicit_tls or error.reason not in _IN_CLEAR:
                 raise
             raise NoMailServer("the server answers in clear: write smtp:// in SMTP_URL, or its port for TLS") from None
-
-
-class _Replies(io.RawIOBase):
-    """What the server sends; each read waits for what is left of the deadline."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        """Wait for the server until the deadline, and do what falls due meanwhile."""
-        while True:
-            sock = self._connection.timed_socket(self._connection.deadline.patience())
-            try:
-                return sock.recv_into(buffer)
-            except TimeoutError:
-                continue  # an errand is due, or the deadline is over: patience() knows
 
 
 def tls_context(settings: SmtpSettings) -> ssl.SSLContext:

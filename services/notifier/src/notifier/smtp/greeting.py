@@ -20,7 +20,6 @@ PATIENCE = 0.9
 
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 _HTTP = (b"HTTP/", b"<")
-_TLS = "the port speaks TLS from the first byte: write smtps:// in SMTP_URL"
 
 
 class NoMailServer(OSError):
@@ -65,11 +64,13 @@ def _client_hello(host: str) -> bytes:
 
 def _stranger(heard: bytes, *, silent: bool = False) -> NoMailServer:
     if heard.startswith(_TLS_RECORDS):
-        return NoMailServer(_TLS)
+        return NoMailServer("the port speaks TLS from the first byte: write smtps:// in SMTP_URL")
     if heard.startswith(_HTTP):
         return NoMailServer("an HTTP server answers, not a mail server: check the port in SMTP_URL")
     if heard and not silent:
         said = readable(heard, Hidden())
         return NoMailServer(f"no mail server answers: it says {said!r}. Check the port in SMTP_URL")
     what = "the server took too long to say anything" if silent else "the server hung up without a word"
-    return NoMailServer(f"{what}. Where {_TLS}; otherwise check host and port")
+    return NoMailServer(
+        f"{what}: check host and port in SMTP_URL, and write smtps:// for a port that speaks TLS at once"
+    )
