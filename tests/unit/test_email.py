@@ -227,6 +227,7 @@ def test_a_local_part_that_looks_encoded_stands_for_itself(local: str, name: str
         "ada@example.org, x@example.org",
         "ada smith@example.org",
         "ada@-\u0301.example",
+        "ada@=?utf-8?q?evil?=",
         "ada@" + "ü" * 70 + ".example",
     ],
 )

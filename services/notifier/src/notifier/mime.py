@@ -13,6 +13,7 @@ import idna
 _PLAIN_LIMIT = 60  # a longer text might not fit in a line of 78 characters beside its header's name
 _WORD_BYTES = 39  # 64 characters as an encoded word: fits in a line of 76 beside "Subject: "
 _ADDRESS = re.compile(r"[^\s\x00-\x1f\x7f-\x9f()<>\[\]:;@\\,\"]+@[^\s\x00-\x1f\x7f-\x9f()<>\[\]:;@\\,\"]+")
+_DOMAIN = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def header_text(text: str) -> str:
@@ -42,8 +43,10 @@ def wire_address(address: str) -> str | None:
     if not _ADDRESS.fullmatch(address):
         return None
     local, _, domain = address.partition("@")
+    if domain.isascii():
+        return address if _DOMAIN.fullmatch(domain) else None
     try:
-        return address if domain.isascii() else f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
+        return f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
     except idna.IDNAError:
         return None
 

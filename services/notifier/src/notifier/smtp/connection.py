@@ -8,7 +8,7 @@ import socket
 import ssl
 
 from notifier.smtp.deadline import Deadline
-from notifier.smtp.greeting import NoMailServer, first_words
+from notifier.smtp.greeting import NoMailServer, await_first_words
 from notifier.smtp.login import Login
 from notifier.smtp.url import HOST_NAME, SmtpSettings
 from notifier.smtp.wire import Wire
@@ -65,7 +65,7 @@ class Connection(Wire):
 
     def _hear_greeting(self) -> None:
         self.step = "greeting"
-        first_words(self)
+        await_first_words(self)
         code, text = self.getreply()
         if code != _READY:
             raise smtplib.SMTPConnectError(code, text)

@@ -26,7 +26,7 @@ class NoMailServer(OSError):
     """Something else than a mail server answers, or nothing does. Check the scheme, host and port in SMTP_URL."""
 
 
-def first_words(connection: "Connection") -> bytes:
+def await_first_words(connection: "Connection") -> None:
     """Wait for the server to begin; what it has said stays to be read.
 
     Raises:
@@ -42,7 +42,6 @@ def first_words(connection: "Connection") -> bytes:
     connection.deadline = whole
     if not heard[:1].isdigit():
         raise _stranger(heard)
-    return heard
 
 
 def _provoked(connection: "Connection") -> bytes:
