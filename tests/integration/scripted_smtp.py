@@ -88,7 +88,7 @@ class ScriptedSmtpServer:
             self._reply(sock, "connect")
             wanted = True
             while line := file.readline():
-                command = line.decode().rstrip("\r\n")
+                command = line.decode(errors="replace").rstrip("\r\n")
                 self.commands.append(command)
                 verb = command.split(" ")[0].lower()
                 wanted = wanted or verb == "mail"

@@ -24,7 +24,7 @@ from messaging import Delivery, HandedBack, PermanentError, RetryLater, Settled
 from messaging.database import Pool, open_pool
 from notifier.attempt import UNRECORDED
 from notifier.email import Mail
-from notifier.errors import ClaimLost, MailDeferred, MailHeld, MailRefused, MailUncertain, ServerAway
+from notifier.errors import ClaimLost, MailDeferred, MailHeld, MailRefused, MailUncertain, SendingRefused, ServerAway
 from notifier.handlers import send_welcome_emails
 from notifier.ledger import Claim, Ledger, Uncertain
 from notifier.round import Done, Round
@@ -657,6 +657,19 @@ def test_a_server_that_is_away_is_asked_once_for_all(office: Office, postman: Po
     assert office.attempt(*range(25)) == [None] * 3 + [away] * 22
     assert (postman.tried, len(postman.sent)) == (4, 3)
     assert table.states() == ["sent"] * 3
+
+
+def test_a_server_that_refuses_whatever_is_sent_is_asked_three_times_for_all(office: Office, table: Table) -> None:
+    with (
+        ScriptedSmtpServer(mail=["250 ok"] + ["550 5.4.5 daily quota exceeded"] * 99) as server,
+        closing(Mailer(SmtpSettings.parse(f"smtp://127.0.0.1:{server.port}"))) as office.postman,
+    ):
+        outcomes = office.attempt(*range(25))
+
+        assert kinds(outcomes) == [type(None)] + [SendingRefused] * 2 + [ServerAway] * 22
+        assert server.verbs().count("MAIL") == 5, "once more where the kept connection might have been used up"
+    assert all("not about this mail" in str(error) for error in outcomes[1:])
+    assert table.states() == ["sent"], "the others can be claimed at once"
 
 
 def test_a_worker_that_stops_hands_back_what_it_has_not_begun(office: Office, postman: Postman, table: Table) -> None:

@@ -97,7 +97,7 @@ def test_a_4xx_to_the_content_is_certain_and_deferred(connect: Connect, reply: s
 
 @pytest.mark.parametrize(
     ("stage", "reply"),
-    [("mail", "550 no"), ("rcpt", "550 no"), ("rcpt", "553 no"), ("data", "554 no"), ("content", "550 spam")],
+    [("mail", "550 5.6.7 no"), ("rcpt", "550 no"), ("rcpt", "553 no"), ("data", "554 no"), ("content", "550 spam")],
 )
 def test_a_5xx_to_the_mail_itself_is_permanent(connect: Connect, stage: str, reply: str) -> None:
     with ScriptedSmtpServer(**{stage: [reply]}) as server, pytest.raises(MailRefused, match=reply):
@@ -245,7 +245,7 @@ def test_a_connection_that_was_idle_for_long_is_not_trusted(connect: Connect) ->
 
 @pytest.mark.parametrize(("stage", "delivered"), [("mail", 1), ("rcpt", 1), ("content", 2)])
 def test_after_a_refused_mail_the_connection_serves_the_next(connect: Connect, stage: str, delivered: int) -> None:
-    with ScriptedSmtpServer(**{stage: ["550 no"]}) as server:
+    with ScriptedSmtpServer(**{stage: ["550 5.6.7 no"]}) as server:
         mailer = connect(server.port)
         with pytest.raises(MailRefused):
             mailer.send(MAIL)

@@ -68,9 +68,9 @@ def test_where_it_is_not_offered_nothing_follows_a_refusal() -> None:
 @pytest.mark.parametrize("last", ["250 ok", "554 no valid recipients"])
 @pytest.mark.parametrize("stage", ["mail", "rcpt"])
 def test_a_server_that_wants_content_for_a_refused_mail_gets_none(stage: str, last: str) -> None:
-    script = {stage: ["550 no"], "data": ["354 go ahead"], "content": [last]}
+    script = {stage: ["550 5.6.7 no"], "data": ["354 go ahead"], "content": [last]}
     with Pipelining(**script) as server, mailing(server) as mailer:
-        with pytest.raises(MailRefused, match=f"{stage.upper()}: 550 no"):
+        with pytest.raises(MailRefused, match=f"{stage.upper()}: 550 5.6.7 no"):
             mailer.send(MAIL)
         mailer.send(MAIL)
 

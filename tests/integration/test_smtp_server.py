@@ -131,6 +131,31 @@ def test_tls_from_the_first_byte(server_tls: ssl.SSLContext) -> None:
     assert len(inbox.envelopes) == 2
 
 
+def test_smtp_to_a_port_for_tls_says_so(server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notifier.smtp.greeting.PATIENCE", 0.02)
+    with (
+        serving(Inbox(), ssl_context=server_tls) as port,
+        pytest.raises(MailDeferred, match=r"greeting: the port speaks TLS .*: write smtps:// in SMTP_URL"),
+    ):
+        send(f"smtp://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("mechanism", ["plain", "login"])
+def test_the_mechanism_can_be_chosen(server_tls: ssl.SSLContext, mechanism: str) -> None:
+    used: list[object] = []
+
+    def note(_server: object, _session: object, _envelope: object, mechanism: str, data: object) -> AuthResult:
+        used.append(mechanism)
+        return AuthResult(success=True, auth_data=data)
+
+    inbox = Inbox()
+    with serving(inbox, tls_context=server_tls, auth_required=True, authenticator=note) as port:
+        send(f"smtp://me:pw@127.0.0.1:{port}?verify=no&auth={mechanism}")
+
+    assert used == [mechanism.upper()]
+    assert inbox.logins == [LoginPassword(b"me", b"pw")] * 2
+
+
 @pytest.mark.parametrize("url", ["smtp://127.0.0.1:{}?starttls=required", "smtp://127.0.0.1:{}?starttls=if-offered"])
 def test_a_certificate_that_nobody_vouches_for_is_refused_with_the_remedy(server_tls: ssl.SSLContext, url: str) -> None:
     inbox = Inbox()

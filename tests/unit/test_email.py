@@ -198,6 +198,25 @@ def test_a_non_ascii_local_part_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
+    "local",
+    ["=?utf-8?q?evil?=", "=?utf-8?b?ZXZpbA==?=", "a=?utf-8?q?evil?=", "=?utf-8?q?evil?=.b", "=?=?=?", "=?é?q?a?="],
+)
+@pytest.mark.parametrize("name", ["Ada Lovelace", "", "Zoë"])
+def test_a_local_part_that_looks_encoded_stands_for_itself(local: str, name: str) -> None:
+    mail = compose(name, address=f"{local}@example.org")
+    raw = re.search(rb"\r\nTo: .*?([^ ]*)\r\n(?! )", mail.content, re.DOTALL)
+
+    assert mail.recipient == f"{local}@example.org"
+    assert raw is not None
+    assert b"=?" not in raw[1], "no client can decode it"
+    if local.isascii():
+        [to] = parse(mail)["To"].addresses
+        assert (to.username, to.domain, to.display_name) == (local, "example.org", name)
+        [(_, old)] = getaddresses([email.message_from_bytes(mail.content)["To"]])
+        assert old.replace("\\", "").replace('"', "") == f"{local}@example.org"
+
+
+@pytest.mark.parametrize(
     "address",
     [
         "",
@@ -208,6 +227,7 @@ def test_a_non_ascii_local_part_stays_as_it_is() -> None:
         "ada@example.org, x@example.org",
         "ada smith@example.org",
         "ada@-\u0301.example",
+        "ada@=?utf-8?q?evil?=",
         "ada@" + "ü" * 70 + ".example",
     ],
 )

@@ -27,6 +27,24 @@ from notifier.smtp.url import SmtpSettings
             "smtps://me:pw@mail:4650?verify=no",
             SmtpSettings("mail", 4650, implicit_tls=True, starttls="never", verify=False, user="me", password="pw"),
         ),
+        (
+            "smtp://me:pw@mail?auth=login",
+            SmtpSettings("mail", 587, starttls="required", user="me", password="pw", auth=("login",)),
+        ),
+        (
+            "smtp://me:pw@mail?auth=PLAIN,cram-md5,plain&ehlo=a.example.org",
+            SmtpSettings(
+                "mail",
+                587,
+                starttls="required",
+                user="me",
+                password="pw",
+                auth=("plain", "cram-md5"),
+                ehlo="a.example.org",
+            ),
+        ),
+        ("smtp://mail?ehlo=[192.0.2.1]", SmtpSettings("mail", 25, ehlo="[192.0.2.1]")),
+        ("smtp://mail?ehlo=%5BIPv6:2001:db8::1%5D", SmtpSettings("mail", 25, ehlo="[IPv6:2001:db8::1]")),
     ],
 )
 def test_a_url_says_where_and_how(url: str, settings: SmtpSettings) -> None:
@@ -55,6 +73,15 @@ def test_a_url_says_where_and_how(url: str, settings: SmtpSettings) -> None:
         ("smtp://mail?verify=maybe", "verify=yes"),
         ("smtp://mail?timeout=3", "starttls=never"),
         ("smtps://mail?starttls=required", "leave starttls out"),
+        ("smtp://me:cret@mail?auth=", "auth=cram-md5"),
+        ("smtp://me:cret@mail?auth=ntlm", "auth=cram-md5"),
+        ("smtp://me:cret@mail?auth=plain,ntlm", "auth=cram-md5"),
+        ("smtp://me:cret@mail?auth=plain&auth=login", "each once"),
+        ("smtp://mail?auth=plain", "no user and password"),
+        ("smtp://mail?ehlo=", "ehlo=NAME"),
+        ("smtp://mail?ehlo=two%20words", "ehlo=NAME"),
+        ("smtp://mail?ehlo=a%0D%0AMAIL", "ehlo=NAME"),
+        ("smtp://mail?ehlo=b%C3%BCcher.example", "ASCII"),
     ],
 )
 def test_a_wrong_url_names_the_fault_and_the_remedy_but_never_itself(url: str, fault: str) -> None:

@@ -43,12 +43,16 @@ Content-Transfer-Encoding: quoted-printable
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One mail to one recipient: the envelope's two addresses, and the content with CRLF line ends."""
+    """One mail to one recipient: the envelope's two addresses, and the content with CRLF line ends.
+
+    `name`: the recipient's, which like the address must not appear in any error.
+    """
 
     sender: str = field(repr=False)
     recipient: str = field(repr=False)
     message_id: str
     content: bytes = field(repr=False)
+    name: str = field(default="", repr=False)
 
 
 class _Sender(NamedTuple):
@@ -81,7 +85,7 @@ def compose_welcome(*, event_id: UUID, email: str, full_name: str, sender: str, 
         boundary=_BOUNDARY,
     )
     parts = [begin + form.filled(full_name) + b"\r\n" for begin, form in _forms()]
-    return Mail(origin.address, recipient, message_id, b"".join([head.encode(), *parts, _END]))
+    return Mail(origin.address, recipient, message_id, b"".join([head.encode(), *parts, _END]), full_name)
 
 
 def checked_sender(sender: str) -> str:

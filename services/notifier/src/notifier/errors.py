@@ -1,6 +1,7 @@
 """How sending a mail ends when it doesn't end well, and what to do then.
 
-Every message is safe to log and to store: bounded, on one line, and without any recipient's address.
+Every message is safe to log and to store: bounded, on one line, without a password, and without anything that
+identifies the recipient.
 """
 
 from messaging.errors import ConfigurationError, PermanentError, TransientError, UncertainError
@@ -30,8 +31,12 @@ class MailDeferred(NotifierError, TransientError):
     """The mail was certainly not accepted. It is tried again; should that last, see SMTP_URL."""
 
 
+class SendingRefused(MailDeferred):
+    """The server refuses any mail, and is asked again later. See SMTP_URL, MAIL_FROM and the provider's limits."""
+
+
 class ServerAway(MailDeferred):
-    """There is no connection to the mail server. It is tried again; should that last, see SMTP_URL."""
+    """The mail server takes no mail at all at present. It is tried again; should that last, see SMTP_URL."""
 
 
 class MailUncertain(NotifierError, UncertainError):

@@ -13,6 +13,7 @@ import idna
 _PLAIN_LIMIT = 60  # a longer text might not fit in a line of 78 characters beside its header's name
 _WORD_BYTES = 39  # 64 characters as an encoded word: fits in a line of 76 beside "Subject: "
 _ADDRESS = re.compile(r"[^\s\x00-\x1f\x7f-\x9f()<>\[\]:;@\\,\"]+@[^\s\x00-\x1f\x7f-\x9f()<>\[\]:;@\\,\"]+")
+_DOMAIN = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def header_text(text: str) -> str:
@@ -23,6 +24,7 @@ def header_text(text: str) -> str:
 
 def mailbox(name: str, address: str) -> str:
     """Write `"name" <address>` for From or To; the address must come from `wire_address`."""
+    address = _undecodable(address)
     if not name:
         return address
     text = header_text(name)
@@ -41,8 +43,10 @@ def wire_address(address: str) -> str | None:
     if not _ADDRESS.fullmatch(address):
         return None
     local, _, domain = address.partition("@")
+    if domain.isascii():
+        return address if _DOMAIN.fullmatch(domain) else None
     try:
-        return address if domain.isascii() else f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
+        return f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
     except idna.IDNAError:
         return None
 
@@ -50,6 +54,18 @@ def wire_address(address: str) -> str | None:
 def quoted_printable(text: str) -> bytes:
     """Encode a body whose lines end in LF: ASCII, CRLF, at most 76 characters to a line."""
     return b2a_qp(text.replace("\n", "\r\n").encode(), istext=True)
+
+
+def _undecodable(address: str) -> str:
+    """Quote a local part that a mail client would decode as an RFC 2047 word, so that it stands for itself.
+
+    The quotes alone are not enough: many clients decode within them. The backslash leaves no `=?` to find.
+    """
+    if "=?" not in address:
+        return address
+    local, _, domain = address.rpartition("@")
+    escaped = local.replace("=?", r"=\?")
+    return f'"{escaped}"@{domain}'
 
 
 def _encoded_words(text: str) -> str:

@@ -1,129 +1,106 @@
-"""A connection to an SMTP server on which every wait ends at one deadline, however slowly the server dribbles.
+"""A connection to an SMTP server: connected, greeted, encrypted and logged in before one deadline.
 
-smtplib speaks; this class replaces the three places where it touches the network (connect, write, read), since a
-socket's own timeout starts anew with each byte. Only the lookup of the host's name has no limit but the
-resolver's.
+Only the lookup of the host's name has no limit but the resolver's.
 """
 
-import io
-import select
 import smtplib
 import socket
 import ssl
-from typing import TYPE_CHECKING
 
 from notifier.smtp.deadline import Deadline
-from notifier.smtp.url import SmtpSettings
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+from notifier.smtp.greeting import NoMailServer, await_first_words
+from notifier.smtp.login import Login
+from notifier.smtp.url import HOST_NAME, SmtpSettings
+from notifier.smtp.wire import Wire
 
 _READY = 220
+_IN_CLEAR = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
+"""What OpenSSL calls it when the server's first bytes aren't TLS."""
 
 
-class Connection(smtplib.SMTP):
-    """Connected, greeted, encrypted and logged in as the settings ask. `deadline` is set anew for each mail.
-
-    Raises:
-        OSError, ValueError: no usable connection.
-    """
+class Connection(Wire):
+    """A connection that is made by `open`. `deadline` is set anew for each mail; `step`: what `open` is about."""
 
     def __init__(self, settings: SmtpSettings, tls: ssl.SSLContext, deadline: Deadline) -> None:
-        self.deadline = deadline
+        super().__init__(deadline)
+        self.step = "connect"
+        self.host = settings.host
         self._settings = settings
         self._tls = tls
-        super().__init__(settings.host, settings.port, local_hostname="localhost")
+
+    def open(self, login: Login) -> None:
+        """Connect, be greeted, encrypt and log in as the settings ask.
+
+        Raises:
+            OSError, ValueError: no usable connection, and nothing stays open; `step` tells how far it came.
+        """
         try:
-            self._prepare()
+            self._prepare(login)
         except BaseException:
             self.close()
             raise
 
-    def timed_socket(self, seconds: float | None = None) -> socket.socket:
-        """Give the socket, set to wait for so many seconds, or no longer than the deadline."""
-        if self.sock is None:
-            raise smtplib.SMTPServerDisconnected("the connection is closed")
-        self.sock.settimeout(self.deadline.left() if seconds is None else seconds)
-        return self.sock
+    def _prepare(self, login: Login) -> None:
+        self.sock = self._connected()
+        if self._settings.implicit_tls:
+            self._encrypt()
+        self._hear_greeting()
+        self.local_hostname = self._settings.ehlo or _own_name(self.timed_socket())
+        self._introduce()
+        self._upgrade_if_asked()
+        if self._settings.user:
+            login.on(self)
 
-    def has_hung_up(self) -> bool:
-        """Tell whether the server has closed the connection, or says something that nobody has asked for."""
-        poll = select.poll()
-        poll.register(self.timed_socket(), select.POLLIN)
-        return bool(poll.poll(0))
-
-    def send(self, s: "ReadableBuffer | str") -> None:
-        """Write all of it before the deadline."""
-        rest = memoryview(s.encode(self.command_encoding) if isinstance(s, str) else s)
-        while rest:
-            rest = rest[self.timed_socket().send(rest) :]
-
-    def getreply(self) -> tuple[int, bytes]:
-        """Read one reply before the deadline."""
-        if self.file is None:
-            self.file = io.BufferedReader(_Replies(self))
-        return super().getreply()
-
-    def _get_socket(self, host: str, port: int, _timeout: object) -> socket.socket:
-        """Connect (SMTP_SSL overrides this hook too). Each of the host's addresses gets a share of the time."""
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    def _connected(self) -> socket.socket:
+        """Connect. Each of the host's addresses gets a share of the time."""
+        port = self._settings.port
+        addresses = socket.getaddrinfo(self.host, port, type=socket.SOCK_STREAM)
         failure = OSError("the host has no address")
         for shares, (*_, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
-                sock = socket.create_connection((str(address[0]), port), self.deadline.left() / shares)
+                return socket.create_connection((str(address[0]), port), self.deadline.left() / shares)
             except OSError as error:
                 failure = error
-            else:
-                return sock if not self._settings.implicit_tls else self._encrypt(sock)
         raise failure
 
-    def _prepare(self) -> None:
-        self.local_hostname = _own_name(self.timed_socket())
+    def _hear_greeting(self) -> None:
+        self.step = "greeting"
+        await_first_words(self)
+        code, text = self.getreply()
+        if code != _READY:
+            raise smtplib.SMTPConnectError(code, text)
+
+    def _introduce(self) -> None:
+        self.step = "EHLO"
         self.ehlo_or_helo_if_needed()
+
+    def _upgrade_if_asked(self) -> None:
         offered = self.has_extn("starttls")
         if self._settings.starttls == "required" and not offered:
-            raise smtplib.SMTPNotSupportedError("it has no STARTTLS; use smtps://, or ?starttls=never, unencrypted")
+            self.step = "STARTTLS"
+            raise smtplib.SMTPNotSupportedError("it offers no STARTTLS: use smtps://, or ?starttls=never in clear")
         if self._settings.starttls != "never" and offered:
             self._upgrade()
-        if self._settings.user:
-            self.login(self._settings.user, self._settings.password)
 
     def _upgrade(self) -> None:
         """Start TLS. What the server said in clear, its features included, is forgotten (RFC 3207)."""
+        self.step = "STARTTLS"
         code, text = self.docmd("STARTTLS")
         if code != _READY:
             raise smtplib.SMTPResponseException(code, text)
-        self.sock, self.file = self._encrypt(self.timed_socket()), None
-        self.helo_resp = self.ehlo_resp = None
+        self._encrypt()
+        self.file = self.helo_resp = self.ehlo_resp = None
         self.does_esmtp = False
-        self.ehlo_or_helo_if_needed()
+        self._introduce()
 
-    def _encrypt(self, sock: socket.socket) -> ssl.SSLSocket:
+    def _encrypt(self) -> None:
+        self.step = "TLS handshake"
         try:
-            sock.settimeout(self.deadline.left())
-            return self._tls.wrap_socket(sock, server_hostname=self._settings.host)
-        except BaseException:
-            sock.close()
-            raise
-
-
-class _Replies(io.RawIOBase):
-    """What the server sends; each read waits for what is left of the deadline."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        """Wait for the server until the deadline, and do what falls due meanwhile."""
-        while True:
-            sock = self._connection.timed_socket(self._connection.deadline.patience())
-            try:
-                return sock.recv_into(buffer)
-            except TimeoutError:
-                continue  # an errand is due, or the deadline is over: patience() knows
+            self.sock = self._tls.wrap_socket(self.timed_socket(), server_hostname=self.host)
+        except ssl.SSLError as error:
+            if not self._settings.implicit_tls or error.reason not in _IN_CLEAR:
+                raise
+            raise NoMailServer("the server answers in clear: write smtp:// in SMTP_URL, or its port for TLS") from None
 
 
 def tls_context(settings: SmtpSettings) -> ssl.SSLContext:
@@ -142,4 +119,4 @@ def _own_name(sock: socket.socket) -> str:
     name = socket.gethostname()
     address = sock.getsockname()[0].partition("%")[0]
     literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
-    return name if "." in name and name.isascii() else literal
+    return name if "." in name and HOST_NAME.fullmatch(name) else literal

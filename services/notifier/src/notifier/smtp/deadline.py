@@ -34,6 +34,14 @@ class Deadline:
             raise TimeoutError("the mail server took too long")
         return left
 
+    def part(self, share: float) -> "Deadline":
+        """Give a deadline that is over when this share of the remaining time is.
+
+        Raises:
+            TimeoutError: none remains.
+        """
+        return Deadline(self.left() * share, self._errand)
+
     def patience(self) -> float:
         """Run the errand, if it is due, and give the seconds to wait before asking again.
 

@@ -8,15 +8,19 @@ import math
 import threading
 
 from notifier.email import Mail
-from notifier.errors import MailDeferred, MailRefused
+from notifier.errors import MailDeferred, MailRefused, SendingRefused, ServerAway
 from notifier.smtp.connection import tls_context
 from notifier.smtp.deadline import Deadline, Errand
 from notifier.smtp.session import Session, open_session
 from notifier.smtp.url import SmtpSettings
 
+IN_A_ROW = 3
+"""After so many refusals that aren't about their mails the server isn't asked for the rest: a quota isn't hammered."""
+
 
 class _Kept(threading.local):
     session: Session | None = None
+    refusals = 0
 
 
 class Mailer:
@@ -46,6 +50,7 @@ class Mailer:
         Raises:
             MailRefused: the server refuses this mail for good.
             MailDeferred: certainly not accepted; try again later. ServerAway: nor would any other mail be.
+                SendingRefused: that wasn't about this mail; the third in a row is a ServerAway.
             MailUncertain: sent, but nobody can know whether it was accepted.
         """
         deadline = Deadline(min(self._timeout, within), errand)
@@ -53,7 +58,9 @@ class Mailer:
             self._begin(mail, deadline).finish(mail, following)
         except BaseException as error:  # a worker's time limit interrupts with a BaseException
             self._recover(error)
+            self._count(error)
             raise
+        self._kept.refusals = 0
 
     def announce(self, mail: Mail) -> None:
         """Write the envelope of what this thread is to send next, if that takes no time. If it isn't, `withdraw`."""
@@ -108,6 +115,13 @@ class Mailer:
         session = self._kept.session
         if not (isinstance(error, MailRefused) and session is not None and session.reset()):
             self._drop()
+
+    def _count(self, error: BaseException) -> None:
+        """Turn the last of several refusals in a row into the word that no other mail need try."""
+        self._kept.refusals = self._kept.refusals + 1 if isinstance(error, SendingRefused) else 0
+        if self._kept.refusals == IN_A_ROW:
+            self._kept.refusals = 0
+            raise ServerAway(f"{error}; so were the {IN_A_ROW - 1} mails before, and the rest wait") from error
 
     def _drop(self) -> None:
         session, self._kept.session = self._kept.session, None

@@ -14,9 +14,11 @@ import time
 
 from notifier.email import Mail
 from notifier.errors import MailDeferred, MailRefused, MailUncertain, ServerAway
+from notifier.privacy import Hidden
 from notifier.smtp.commands import DATA, dot_stuffed, envelope, is_plain, recipient, sender
 from notifier.smtp.connection import Connection
 from notifier.smtp.deadline import Deadline
+from notifier.smtp.login import Login, LoginCutShort
 from notifier.smtp.replies import ACCEPTED, GO_AHEAD, PERMANENT, TRANSIENT, describe, readable, refusal
 from notifier.smtp.url import SmtpSettings
 
@@ -33,6 +35,7 @@ class Session(Connection):
     """
 
     announced: Mail | None = None
+    _hidden = Hidden()
     _heard = 0.0
     _at_once = False
 
@@ -59,6 +62,7 @@ class Session(Connection):
         Raises:
             MailRefused, MailDeferred: see `notifier.errors`.
         """
+        self._hidden = Hidden(mail.recipient, mail.name, (self._settings.password,))
         announced, self.announced = self.announced, None
         if announced is None:
             plain = is_plain(mail)
@@ -91,12 +95,12 @@ class Session(Connection):
             self.send(content + announcement.encode("ascii"))
             code, text = self.getreply()
         except OSError as error:
-            raise MailUncertain(f"content sent, no reply: {describe(error)}") from error
+            raise MailUncertain(f"content sent, no reply: {describe(error, self._hidden)}") from error
         self._heard = time.monotonic()
         if code in TRANSIENT or code in PERMANENT:
-            raise refusal("content", code, text)
+            raise refusal("content", code, text, self._hidden)
         if code not in ACCEPTED:
-            raise MailUncertain(f"content sent, no clear reply: {readable(text)}")
+            raise MailUncertain(f"content sent, no clear reply: {readable(text, self._hidden)}")
 
     def reset(self) -> bool:
         """Forget a refused mail, so that the connection can serve the next; False if it can't."""
@@ -127,17 +131,17 @@ class Session(Connection):
         try:
             self.send(commands)
         except OSError as error:
-            raise MailDeferred(f"{verb}: {describe(error)}") from error
+            raise MailDeferred(f"{verb}: {describe(error, self._hidden)}") from error
 
     def _want(self, verb: str, hoped: range, unread: int = 0) -> None:
         """Want a good reply. After another, `unread` more are to come where the envelope was sent at once."""
         try:
             code, text = self.getreply()
         except OSError as error:
-            raise MailDeferred(f"{verb}: {describe(error)}") from error
+            raise MailDeferred(f"{verb}: {describe(error, self._hidden)}") from error
         if code in hoped:
             return
-        answer = refusal(verb, code, text)
+        answer = refusal(verb, code, text, self._hidden)
         if self._at_once and isinstance(answer, MailRefused):  # otherwise this connection has seen its last mail
             self._take_back(unread)
         raise answer
@@ -155,12 +159,20 @@ class Session(Connection):
 
 
 def open_session(settings: SmtpSettings, tls: ssl.SSLContext, deadline: Deadline) -> Session:
-    """Connect, encrypt and log in.
+    """Connect, encrypt and log in; on another connection, where the server hung up on a login and there are others.
 
     Raises:
         ServerAway: whatever goes wrong here is a matter of the server or the settings, never of one mail.
     """
-    try:
-        return Session(settings, tls, deadline)
-    except (OSError, ValueError) as error:
-        raise ServerAway(f"no connection to the mail server: {describe(error)}") from error
+    hidden = Hidden(secrets=(settings.password, settings.user))
+    login = Login(settings, hidden)
+    while True:
+        session = Session(settings, tls, deadline)
+        try:
+            session.open(login)
+        except LoginCutShort:
+            continue
+        except (OSError, ValueError) as error:
+            steps = login.failures | {session.step: describe(error, hidden)}
+            raise ServerAway("; ".join(f"{step}: {fault}" for step, fault in steps.items())) from None
+        return session

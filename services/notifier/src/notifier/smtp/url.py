@@ -9,21 +9,42 @@
 `?starttls=never|if-offered|required` and `?verify=no` say otherwise. Certificates are verified by default; for
 a private authority set OpenSSL's own `SSL_CERT_FILE` rather than `verify=no`. The password is in no message and
 no repr.
+
+`?auth=plain`, `login`, `cram-md5` or some of them (`?auth=login,plain`) says which mechanisms may be tried, and in
+which order; without it all of them that the server offers. `?ehlo=mail.example.org` is the name given to the server;
+without it this machine's, if that has a domain, else its address.
 """
 
+import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Literal, Self, cast, get_args
+from typing import Literal, Self, cast
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from notifier.errors import SmtpUrlInvalid
 
 StartTls = Literal["never", "if-offered", "required"]
 
+MECHANISMS = ("cram-md5", "plain", "login")
+"""Of SMTP's AUTH, in the order in which they are tried."""
+
+HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.ASCII | re.IGNORECASE)
+
+_MECHANISM = f"({'|'.join(MECHANISMS)})"
+_OPTIONS = {
+    "starttls": re.compile("never|if-offered|required"),
+    "verify": re.compile("yes|no"),
+    "auth": re.compile(f"{_MECHANISM}(,{_MECHANISM})*", re.IGNORECASE),
+    "ehlo": re.compile(rf"{HOST_NAME.pattern}|\[(IPv6:)?[0-9a-f.:]+\]", re.ASCII | re.IGNORECASE),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class SmtpSettings:
-    """A mail server. `implicit_tls` (smtps) excludes STARTTLS; an empty `user` means no login."""
+    """A mail server. `implicit_tls` (smtps) excludes STARTTLS; an empty `user` means no login.
+
+    `auth`: the mechanisms to log in with, in order; empty, for all. `ehlo`: our name; empty, for this machine's.
+    """
 
     host: str
     port: int
@@ -32,6 +53,8 @@ class SmtpSettings:
     verify: bool = True
     user: str = ""
     password: str = field(default="", repr=False)
+    auth: tuple[str, ...] = ()
+    ehlo: str = ""
 
     @classmethod
     def parse(cls, url: str) -> Self:
@@ -48,7 +71,9 @@ class SmtpSettings:
         default_port = 465 if implicit else 587 if user else 25
         starttls = _starttls(options.get("starttls"), implicit, bool(user), host)
         verify = options.get("verify", "yes") == "yes"
-        return cls(host, port or default_port, implicit, starttls, verify, user, password)
+        auth = _mechanisms(options.get("auth"), bool(user))
+        ehlo = options.get("ehlo", "")
+        return cls(host, port or default_port, implicit, starttls, verify, user, password, auth, ehlo)
 
 
 def _split(url: str) -> tuple[SplitResult, int | None]:
@@ -76,12 +101,21 @@ def _credentials(parts: SplitResult) -> tuple[str, str]:
 
 
 def _options(parts: SplitResult) -> dict[str, str]:
-    known = {"starttls": get_args(StartTls), "verify": ("yes", "no")}
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    for name, value in options.items():
-        if value not in known.get(name, ()):
-            raise _invalid("after the ? it takes starttls=never|if-offered|required and verify=yes|no alone")
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    options = dict(pairs)
+    known = all(name in _OPTIONS and _OPTIONS[name].fullmatch(value) for name, value in pairs)
+    if not known or len(options) < len(pairs):
+        raise _invalid(
+            "after the ? it takes starttls=never|if-offered|required, verify=yes|no, ehlo=NAME (ours, in ASCII) and"
+            f" auth={'|'.join(MECHANISMS)} (or some of them, with commas) alone, each once"
+        )
     return options
+
+
+def _mechanisms(asked: str | None, login: bool) -> tuple[str, ...]:
+    if asked and not login:
+        raise _invalid("auth= says how to log in, and it gives no user and password")
+    return tuple(dict.fromkeys(asked.lower().split(","))) if asked else ()
 
 
 def _starttls(asked: str | None, implicit: bool, login: bool, host: str) -> StartTls:
