@@ -169,6 +169,11 @@ def test_a_compressed_body_is_told_to_come_uncompressed(api: LiveApi, header: st
     assert api.counts()[0] == 0
 
 
+def test_a_compressed_body_in_chunks_is_told_the_same(api: LiveApi) -> None:
+    content = iter([gzip.compress(json.dumps(MAYA).encode())])
+    assert is_problem(api.http.post("/users", content=content, headers={"Content-Encoding": "gzip"}), 415)
+
+
 def test_a_compressed_body_that_does_not_say_so_is_told_the_same(api: LiveApi) -> None:
     content = gzip.compress(json.dumps(MAYA).encode())
     answer = api.http.post("/users", content=content, headers={"Content-Type": "application/json"})

@@ -1,5 +1,7 @@
 """How large a request's body may be, and that it comes as it is."""
 
+from collections.abc import Mapping
+
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -7,7 +9,9 @@ from users_api.problems import Problem, problem_response
 
 MAX_BODY = 65_536
 
-_CODINGS = {b"content-encoding", b"transfer-encoding"}
+Headers = Mapping[bytes, bytes]
+
+_CODINGS = (b"content-encoding", b"transfer-encoding")
 _PLAIN = {"", "identity", "chunked"}
 _TOO_LARGE = f"The body is larger than {MAX_BODY} bytes."
 
@@ -33,24 +37,22 @@ class LimitBody:
                 raise HTTPException(413, _TOO_LARGE)  # FastAPI would make a 400 of any other exception here
             return message
 
-        if coding := _coding(scope):
+        headers = dict(scope.get("headers", ()))
+        if coding := _coding(headers):
             body = Problem(415, f"The body is encoded as {coding}. Send it as it is, without compression.").body
             await problem_response(415, body, {"Accept-Encoding": "identity"})(scope, receive, send)
-        elif _announced(scope) > MAX_BODY:
+        elif _announced(headers) > MAX_BODY:
             await problem_response(413, Problem(413, _TOO_LARGE).body)(scope, receive, send)
         else:
             await self._app(scope, limited, send)
 
 
-def _announced(scope: Scope) -> int:
-    length = dict(scope.get("headers", ())).get(b"content-length", b"0")
+def _announced(headers: Headers) -> int:
+    length = headers.get(b"content-length", b"0")
     return int(length) if length.isdigit() else 0
 
 
-def _coding(scope: Scope) -> str | None:
+def _coding(headers: Headers) -> str | None:
     """Return how the body is compressed, if it is."""
-    for name, value in scope.get("headers", ()):
-        if name in _CODINGS:
-            codings = [each.strip() for each in value.decode("latin-1").lower().split(",")]
-            return next((each[:20] for each in codings if each not in _PLAIN), None)
-    return None
+    sent = b",".join(headers[name] for name in _CODINGS if name in headers).decode("latin-1").lower()
+    return next((each.strip()[:20] for each in sent.split(",") if each.strip() not in _PLAIN), None) if sent else None
