@@ -153,6 +153,31 @@ def test_while_postgresql_hangs_the_answer_is_503_and_later_it_works_again(
     assert deliveries(server) == 2 * len(registered), "and then with all that belongs to it"
 
 
+@pytest.mark.parametrize("pause", [0.9, 1.2])
+def test_a_pause_of_postgresql_that_is_shorter_than_the_wait_costs_no_registration(
+    server: Postgres, log: list[EventDict], pause: float
+) -> None:
+    """Users come all the time. None of them waits for longer than the pause, so none has waited for too long."""
+    with serving(server.url()) as http, ThreadPoolExecutor(40) as people:
+        assert register(http, "before").status_code == 201
+        replies = []
+        for number in range(60):
+            if number == 10:
+                freeze(server)
+                frozen = time.monotonic()
+            if number >= 10 and time.monotonic() - frozen > pause:
+                thaw(server)
+            replies.append(people.submit(timed, partial(register, http, f"user{number}")))
+            time.sleep(0.04)
+        thaw(server)
+        answers = [each.result() for each in replies]
+
+    too_long = [seconds for answer, seconds in answers if answer.status_code != 201 and seconds < 1.3]
+    assert not too_long, "each 503 has waited for its own 1.5 s"
+    if max(seconds for _, seconds in answers) < 1.3:  # on a machine that doesn't pause by itself as well
+        assert {answer.status_code for answer, _ in answers} == {201}
+
+
 def test_it_starts_without_postgresql_and_serves_as_soon_as_that_is_there(server: Postgres) -> None:
     server.stop()
     with serving(server.url()) as http:
