@@ -35,7 +35,7 @@ def run(
 
 @app.command()
 def mailbox(
-    port: Annotated[int, typer.Option(help="The port to listen on, of this machine alone.")] = 1025,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on, of this machine alone.")] = 1025,
     directory: Annotated[Path, typer.Option("--dir", help="Where each mail is kept as a file.")] = Path("var/mail"),
 ) -> None:
     """Take every mail, show how it begins, keep it as a file, and deliver none."""

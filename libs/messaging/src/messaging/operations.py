@@ -1,7 +1,6 @@
 """What people ask of deliveries, over HTTP or on the command line: look, retry one, replay many."""
 
-from typing import Any, LiteralString
-from uuid import UUID
+from typing import LiteralString
 
 from contracts import SUBSCRIPTIONS
 
@@ -28,8 +27,8 @@ LIMIT %(limit)s
 """
 
 RETRY_BY_OPERATOR: LiteralString = """
--- A dead letter lives again: all its attempts anew, in a new generation. Only what is failed or uncertain moves, and
--- only while its subscription exists: no relay would take it, and it would be pending for ever.
+-- A dead letter lives again: all its attempts anew, in a new generation. Only what is failed or uncertain moves.
+-- Not for a subscription that isn't EXISTING: no relay takes its deliveries, and they would be pending for ever.
 WITH known AS (
     SELECT event_id, subscription, state FROM deliveries
     WHERE event_id = %(event_id)s AND subscription = %(subscription)s
@@ -39,7 +38,7 @@ WITH known AS (
     SET state = 'pending', due_at = now(), finished_at = NULL, generation = generation + 1, attempts = 0, crashes = 0
     FROM known
     WHERE deliveries.event_id = known.event_id AND deliveries.subscription = known.subscription
-        AND known.state IN ('failed', 'uncertain') AND known.subscription = ANY (%(existing)s)
+        AND known.state IN ('failed', 'uncertain')
     RETURNING pg_notify('herald_due', '')
 )
 SELECT known.state, EXISTS (SELECT FROM retried) AS retried FROM known
@@ -67,14 +66,14 @@ WITH replayed AS (
 SELECT count(*) AS replayed, pg_notify('herald_due', '') FROM replayed
 """
 
-
-def retry_parameters(event_id: UUID, subscription: str) -> dict[str, Any]:
-    """Return the parameters of RETRY_BY_OPERATOR."""
-    return {"event_id": event_id, "subscription": subscription, "existing": EXISTING}
+STATE: LiteralString = """
+-- The state of one delivery, which is left alone.
+SELECT state, false AS retried FROM deliveries WHERE event_id = %(event_id)s AND subscription = %(subscription)s
+"""
 
 
 def not_retried(subscription: str, state: str) -> str:
-    """Say why RETRY_BY_OPERATOR didn't move a delivery that is in this state."""
+    """Say why a retry didn't move a delivery that is in this state."""
     if subscription not in EXISTING:
         return f"The subscription {subscription} no longer exists. Subscriptions: {', '.join(EXISTING)}."
     return f"The delivery is {state}. Only one that is failed or uncertain can be retried."

@@ -104,7 +104,7 @@ def list_deliveries(
 def retry_delivery(event_id: UUID, subscription: str) -> None:
     """Make a failed or uncertain delivery due again, with all its attempts."""
     _refuse_unknown(subscription)
-    rows = _execute(operations.RETRY_BY_OPERATOR, operations.retry_parameters(event_id, subscription))
+    rows = _execute(operations.RETRY_BY_OPERATOR, {"event_id": event_id, "subscription": subscription})
     if not rows:
         sys.exit(f"There is no delivery of event {event_id} to {subscription}. See: users-api deliveries list")
     if not rows[0]["retried"]:

@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg import sql
 
 from contracts import SUBSCRIPTIONS
+from messaging import operations
 from messaging.revisions import version_table
 from users_api import metrics, queries
 from users_api.database import Database, DatabaseUnavailable, Pool, in_time, query, using
@@ -83,7 +84,7 @@ async def _rehearse(pool: Pool) -> None:
     await queries.user(pool, 0)
     await queries.page(pool, 2**63 - 1, 1)
     await queries.deliveries_about(pool, "")
-    await queries.retry(pool, UUID(int=0), "")
+    await query(pool, operations.RETRY_BY_OPERATOR, {"event_id": UUID(int=0), "subscription": ""})
 
 
 async def _unfinished(pool: Pool) -> list[metrics.Unfinished]:

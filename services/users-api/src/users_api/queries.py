@@ -37,7 +37,8 @@ async def deliveries_about(pool: Pool, subject: str) -> Deliveries:
 
 async def retry(pool: Pool, event_id: UUID, subscription: str) -> tuple[str | None, bool]:
     """Make a dead letter due again. Return the state it was in, None if there is none, and whether it moved."""
-    rows = await query(pool, operations.RETRY_BY_OPERATOR, operations.retry_parameters(event_id, subscription))
+    statement = operations.RETRY_BY_OPERATOR if subscription in operations.EXISTING else operations.STATE
+    rows = await query(pool, statement, {"event_id": event_id, "subscription": subscription})
     return (rows[0]["state"], rows[0]["retried"]) if rows else (None, False)
 
 
