@@ -8,7 +8,7 @@ about one request (classes 22, 23, 44, P0) stays what it is: trying again would 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Annotated, Any, LiteralString, TypeVar
 
 import psycopg
@@ -32,7 +32,8 @@ RENEW_SECONDS = 1.0
 """A connection that is younger is kept after an error: it is as new as the next one would be."""
 
 LOCK_SECONDS = 0.5
-"""A statement waits for another's lock no longer than this."""
+"""A statement waits for another's lock no longer than this: a group would hold up those behind it. Then each member is
+tried alone, for as long as it may wait."""
 
 
 Connection = AsyncConnection[DictRow]
@@ -119,12 +120,19 @@ async def using(pool: Pool, work: Callable[[Connection], Awaitable[T]]) -> T:
 
 
 async def query(pool: Pool, statement: LiteralString | Composed, parameters: dict[str, object]) -> list[DictRow]:
-    """Execute one statement and return its rows."""
+    """Execute one statement and return its rows, for as long as its caller waits."""
 
     async def work(connection: Connection) -> list[DictRow]:
         return await (await connection.execute(statement, parameters)).fetchall()
 
-    return await using(pool, work)
+    return await despite_locks(lambda: using(pool, work))
+
+
+async def despite_locks(work: Callable[[], Awaitable[T]]) -> T:
+    """Do work of one statement again each time it gives up waiting for a lock, until it is cancelled."""
+    while True:
+        with suppress(psycopg.errors.LockNotAvailable):
+            return await work()
 
 
 @asynccontextmanager

@@ -34,8 +34,12 @@ PATIENCE = 0.02
 SETTING_OFF = 0.1
 """Seconds. A request with less time left isn't started: it might commit after its client was answered 503."""
 
+STOPPING = 0.3
+"""Seconds to wait until PostgreSQL has stopped what took one request too long: then its client's 503 is certain."""
+
 Asked = TypeVar("Asked")
 Told = TypeVar("Told")
+Execute = Callable[[Sequence[Asked]], Coroutine[Any, Any, Sequence[Told]]]
 
 
 @dataclass(slots=True)
@@ -48,11 +52,13 @@ class _Member(Generic[Asked, Told]):
 class GroupCommit(Generic[Asked, Told]):
     """Executes requests in groups, one group at a time.
 
-    `execute` does what all of a group's requests ask for, or nothing, and returns their answers in the same order.
+    `execute` does what all of a group's requests ask for, or nothing, and returns their answers in the same order. It
+    doesn't wait long for another's lock; `patient`, which a member that is tried alone is given to, does.
     """
 
-    def __init__(self, execute: Callable[[Sequence[Asked]], Coroutine[Any, Any, Sequence[Told]]]) -> None:
+    def __init__(self, execute: Execute[Asked, Told], patient: Execute[Asked, Told] | None = None) -> None:
         self._execute = execute
+        self._patient = patient or execute
         self._waiting: list[_Member[Asked, Told]] = []
         self._sender: asyncio.Task[None] | None = None
         self._alone: set[asyncio.Task[None]] = set()
@@ -81,7 +87,7 @@ class GroupCommit(Generic[Asked, Told]):
         try:
             while self._waiting:
                 if group := self._take():
-                    work = self._set_off(group)
+                    work = _set_off(self._execute, group)
                     tell()  # the group before: its answers are written while PostgreSQL works for this one
                     tell = await self._outcome(group, work)
         finally:
@@ -102,9 +108,6 @@ class GroupCommit(Generic[Asked, Told]):
             return LIMIT
         return min(LIMIT, max(AT_ONCE, len(self._waiting) // 2))
 
-    def _set_off(self, group: Sequence[_Member[Asked, Told]]) -> asyncio.Task[Sequence[Told]]:
-        return asyncio.get_running_loop().create_task(self._execute([each.request for each in group]))
-
     async def _outcome(
         self, group: Sequence[_Member[Asked, Told]], work: asyncio.Task[Sequence[Told]]
     ) -> Callable[[], None]:
@@ -117,15 +120,19 @@ class GroupCommit(Generic[Asked, Told]):
             with unavailable():
                 answers = work.result()
         except Exception as error:  # each member's request raises it
-            if len(group) == 1 or _may_be_done(error):
-                return partial(_fail, group, error)
-            return partial(self._send_each_alone, group)
+            return partial(_fail if _is_final(error, group) else self._send_each_alone, group, error)
         return partial(_answer, group, answers)
 
     async def _send_alone(self, member: _Member[Asked, Told]) -> None:
-        (await self._outcome([member], self._set_off([member])))()
+        work = _set_off(self._patient, [member])
+        try:
+            await _done_or_stopped(member, work)
+            with unavailable():
+                _answer([member], work.result())
+        except Exception as error:  # this request raises it
+            _fail([member], error)
 
-    def _send_each_alone(self, group: Sequence[_Member[Asked, Told]]) -> None:
+    def _send_each_alone(self, group: Sequence[_Member[Asked, Told]], _: Exception) -> None:
         for member in group:
             task = asyncio.get_running_loop().create_task(self._send_alone(member))
             self._alone.add(task)
@@ -141,13 +148,33 @@ async def _done_or_late(group: Sequence[_Member[Asked, Told]], work: asyncio.Tas
         _fail([member], too_late())
 
 
+async def _done_or_stopped(member: _Member[Asked, Told], work: asyncio.Task[Sequence[Told]]) -> None:
+    """Wait until a member's work is done, or has been stopped because it took too long.
+
+    Raises:
+        DatabaseUnavailable: it took too long.
+    """
+    await asyncio.wait({work}, timeout=_left(member))
+    if not work.done():
+        work.cancel()
+        await asyncio.wait({work}, timeout=STOPPING)
+        raise too_late()
+
+
 def _left(member: _Member[Asked, Told]) -> float:
     """Return for how many seconds a request can still wait for its answer."""
     return member.deadline - asyncio.get_running_loop().time()
 
 
-def _may_be_done(error: Exception) -> bool:
-    return isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseBusy)
+def _set_off(execute: Execute[Asked, Told], group: Sequence[_Member[Asked, Told]]) -> asyncio.Task[Sequence[Told]]:
+    return asyncio.get_running_loop().create_task(execute([each.request for each in group]))
+
+
+def _is_final(error: Exception, group: Sequence[_Member[Asked, Told]]) -> bool:
+    """Tell whether it's no use to try each alone: it may be done, can't be done, or was alone already."""
+    if isinstance(error, DatabaseBusy):
+        return False
+    return len(group) == 1 or isinstance(error, DatabaseUnavailable)
 
 
 def _nothing() -> None: ...

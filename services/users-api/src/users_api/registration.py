@@ -19,7 +19,7 @@ from psycopg.errors import UniqueViolation
 
 from contracts import Event, UserRegistered
 from messaging import outbox
-from users_api.database import Connection, Pool, using
+from users_api.database import Connection, Pool, despite_locks, using
 from users_api.group_commit import GroupCommit
 from users_api.idempotency import fingerprint
 from users_api.problems import Problem
@@ -135,7 +135,10 @@ def registrar(pool: Pool) -> Registrar:
         _log(group, answers)
         return answers
 
-    return GroupCommit(execute)
+    async def patient(group: Sequence[Registration]) -> list[Answer]:
+        return await despite_locks(lambda: execute(group))
+
+    return GroupCommit(execute, patient)
 
 
 def subject(user_id: int) -> str:
