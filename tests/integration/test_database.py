@@ -1,8 +1,17 @@
 """Connections of workers and the relay, through restarts of PostgreSQL."""
 
-from messaging.database import has_ended, open_pool
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import psycopg
+import pytest
+
+from messaging.database import Connections, has_ended, open_pool
+from messaging.relay.listener import Listener
 
 from .workers import until
+
+Opened = Callable[[str], AbstractContextManager[Connections]]
 
 
 def test_a_connection_that_the_server_closed_costs_nobody_an_error(users_database: str) -> None:
@@ -40,3 +49,50 @@ def test_a_connection_that_was_closed_here_has_ended(users_database: str) -> Non
         connection.close()
         assert has_ended(connection)
         pool.putconn(connection)
+
+
+def by_pool(url: str) -> AbstractContextManager[Connections]:
+    return open_pool(url, size=1, name="test")
+
+
+@contextmanager
+def by_listener(url: str) -> Iterator[Connections]:
+    listener = Listener(url)
+    yield listener
+    listener.close()
+
+
+@pytest.mark.parametrize("opened", [by_pool, by_listener])
+def test_a_column_of_another_type_costs_one_error_and_not_all_that_follow(users_database: str, opened: Opened) -> None:
+    with opened(users_database) as connections, psycopg.connect(users_database, autocommit=True) as owner:
+        for _ in range(10):  # so that it is prepared
+            names(connections)
+        owner.execute("ALTER TABLE users ALTER full_name TYPE varchar(300)")
+
+        with pytest.raises(psycopg.errors.FeatureNotSupported):
+            names(connections)
+
+        until(lambda: names(connections) == [])
+
+
+@pytest.mark.parametrize("opened", [by_pool, by_listener])
+def test_an_error_that_is_one_statements_own_keeps_the_connection(users_database: str, opened: Opened) -> None:
+    with opened(users_database) as connections:
+        before = backend(connections)
+        with pytest.raises(psycopg.errors.DivisionByZero), connections.connection() as connection:
+            connection.execute("SELECT 1 / 0")
+        assert backend(connections) == before
+
+        with pytest.raises(psycopg.errors.UndefinedTable), connections.connection() as connection:
+            connection.execute("SELECT FROM nowhere")
+        assert backend(connections) != before
+
+
+def names(connections: Connections) -> list[tuple[object, ...]]:
+    with connections.connection() as connection:
+        return connection.execute("SELECT full_name FROM users").fetchall()
+
+
+def backend(connections: Connections) -> int:
+    with connections.connection() as connection:
+        return connection.info.backend_pid

@@ -400,6 +400,20 @@ def test_a_delivery_that_does_not_exist_cannot_be_retried(api: LiveApi) -> None:
     assert is_problem(retry(api, "webhook"), 404)
 
 
+def test_a_delivery_to_a_subscription_that_is_gone_cannot_be_retried(api: LiveApi) -> None:
+    api.register()
+    set_state(api, "welcome_email", "failed")
+    api.execute("UPDATE deliveries SET subscription = 'renamed' WHERE subscription = 'welcome_email'")
+
+    answer = retry(api, "renamed")
+
+    assert is_problem(answer, 409)
+    assert "The subscription renamed no longer exists" in answer.json()["detail"]
+    assert api.rows("SELECT state, generation FROM deliveries WHERE subscription = 'renamed'") == [
+        {"state": "failed", "generation": 0}
+    ], "nobody would ever take it"
+
+
 def set_state(api: LiveApi, subscription: str, state: str, **columns: object) -> None:
     finished = state in {"succeeded", "failed", "uncertain"}
     columns |= {"state": state}

@@ -1,14 +1,16 @@
 """PostgreSQL goes away under a running users-api, and comes back. Each test has a server of its own to abuse."""
 
 import gc
+import itertools
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -151,6 +153,56 @@ def test_while_postgresql_hangs_the_answer_is_503_and_later_it_works_again(
     assert registered[-1] == "recovered@example.com"
     assert len(registered) <= 2 + 3, "of those who were told no, only whose group was on its way may be registered"
     assert deliveries(server) == 2 * len(registered), "and then with all that belongs to it"
+
+
+@contextmanager
+def frozen(postgres: Postgres) -> Iterator[None]:
+    freeze(postgres)
+    try:
+        yield
+    finally:
+        thaw(postgres)
+
+
+@contextmanager
+def locked(postgres: Postgres) -> Iterator[None]:
+    """As an operator's ALTER TABLE that takes its time."""
+    with psycopg.connect(postgres.url()) as connection:
+        connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+@pytest.mark.parametrize("pause", [0.9, 1.2])
+@pytest.mark.parametrize("paused", [frozen, locked])
+def test_a_pause_of_postgresql_that_is_shorter_than_the_wait_costs_no_request(
+    server: Postgres, paused: Callable[[Postgres], AbstractContextManager[None]], pause: float
+) -> None:
+    """Requests come all the time. None of them waits for longer than the pause, so none has waited for too long."""
+    answers: list[tuple[httpx.Response, float]] = []
+    over = threading.Event()
+    numbers = itertools.count()
+
+    def come(http: httpx.Client) -> None:
+        while not over.is_set():
+            number = next(numbers)
+            ask = partial(register, http, f"user{number}") if number % 3 else partial(http.get, "/users/1")
+            answers.append(timed(ask))
+            time.sleep(0.1)
+
+    with serving(server.url()) as http, ThreadPoolExecutor(20) as people:
+        assert register(http, "before").status_code == 201
+        coming = [people.submit(come, http) for _ in range(20)]
+        with paused(server):
+            time.sleep(pause)
+        over.set()
+        for each in coming:
+            each.result()
+
+    hasty = [(answer.text, seconds) for answer, seconds in answers if answer.status_code >= 500 and seconds < 1.3]
+    assert not hasty, "who is answered 503 has waited for 1.5 s"
+    assert max(seconds for _, seconds in answers) > pause / 2, "it was paused, or this proves nothing"
+    if max(seconds for _, seconds in answers) < 1.4:  # on a machine that doesn't pause by itself as well
+        assert {answer.status_code for answer, _ in answers} == {200, 201}
 
 
 def test_it_starts_without_postgresql_and_serves_as_soon_as_that_is_there(server: Postgres) -> None:

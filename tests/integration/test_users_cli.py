@@ -117,6 +117,28 @@ def test_without_postgresql_an_operators_command_says_so_in_one_line(url: str, s
     assert "secret" not in line
 
 
+@pytest.mark.parametrize(
+    ("change", "command", "says"),
+    [
+        ("RENAME COLUMN last_error TO error", ["deliveries", "list"], '42703: column "last_error" does not exist'),
+        (
+            "ADD CHECK (state <> 'pending')",
+            ["replay", "--subscription=audit_log", "--since=2026-01-01"],
+            '23514: new row for relation "deliveries" violates check constraint',
+        ),
+    ],
+)
+def test_what_postgresql_refuses_is_said_in_one_line(
+    users_database: str, publish_users: Publish, change: str, command: list[str], says: str
+) -> None:
+    [event] = publish_users(1)
+    kill(users_database, event, "audit_log")
+    execute(users_database, "DELETE FROM deliveries WHERE subscription <> 'audit_log'")
+    execute(users_database, f"ALTER TABLE deliveries {change}")
+
+    assert says in refused(users_api(*command, DATABASE_URL=users_database))
+
+
 def test_before_the_migrations_an_operators_command_says_what_to_run(new_database: Callable[[str], str]) -> None:
     line = refused(users_api("deliveries", "list", DATABASE_URL=new_database("auditor")))
     assert "Run: users-api migrate" in line
@@ -170,6 +192,18 @@ def test_a_state_that_does_not_exist_is_a_usage_error(users_database: str) -> No
     assert "uncertain" in run.stderr, "it lists those that do"
 
 
+@pytest.mark.parametrize("limit", [str(2**63), "9" * 5000, "0", "-1", "1e3", "many"])
+def test_a_limit_that_makes_no_sense_is_a_usage_error(users_database: str, limit: str) -> None:
+    run = users_api("deliveries", "list", "--limit", limit, DATABASE_URL=users_database)
+    assert run.returncode == 2
+    assert "--limit" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_the_largest_limit_works(users_database: str) -> None:
+    printed(users_api("deliveries", "list", "--json", f"--limit={2**63 - 1}", DATABASE_URL=users_database))
+
+
 # deliveries retry
 
 
@@ -200,7 +234,35 @@ def test_what_does_not_exist_is_not_retried(users_database: str) -> None:
     assert users_api("deliveries", "retry", "abc", "audit_log", DATABASE_URL=users_database).returncode == 2
 
 
+def test_a_delivery_to_a_subscription_that_is_gone_stays_as_it_is(users_database: str, publish_users: Publish) -> None:
+    [event] = publish_users(1)
+    kill(users_database, event, "audit_log")
+    execute(users_database, "UPDATE deliveries SET subscription = 'renamed' WHERE subscription = 'audit_log'")
+
+    line = refused(users_api("deliveries", "retry", str(event.id), "renamed", DATABASE_URL=users_database))
+
+    assert line == "There is no subscription renamed. Known subscriptions: welcome_email, audit_log"
+    assert states(users_database, "renamed") == [("failed", 0, 3, 1)]
+
+
 # replay
+
+
+@pytest.mark.parametrize("form", ["{0}", "{0:%Y-%m-%dT%H:%M:%SZ}", "{0:%Y-%m-%dT%H:%M:%S}+00:00", "{0:%Y-%m-%d}"])
+def test_replay_takes_the_times_that_herald_prints(users_database: str, publish_users: Publish, form: str) -> None:
+    publish_users(1)
+    execute(users_database, "DELETE FROM deliveries")
+    since = form.format(datetime.now(UTC) - timedelta(seconds=5))
+
+    replayed = users_api("replay", "--subscription=audit_log", "--since", since, DATABASE_URL=users_database)
+
+    assert printed(replayed) == "1 deliveries to audit_log are due\n"
+
+
+def test_replay_of_the_future_says_that_nothing_can_match(users_database: str) -> None:
+    run = users_api("replay", "--subscription=audit_log", "--since=2999-01-01", DATABASE_URL=users_database)
+    assert run.returncode == 2
+    assert "is in the future" in run.stderr
 
 
 def test_replay_makes_what_is_missing_revives_what_failed_and_leaves_the_rest(

@@ -249,6 +249,70 @@ def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(scene())
 
 
+def test_each_of_a_group_is_judged_by_its_own_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who came when the first had waited for long are answered, though the first can't be."""
+    monkeypatch.setattr(group_commit, "SETTING_OFF", 0.01)
+
+    async def scene() -> None:
+        hand = Hand()
+        tasks = []
+        for number, seconds in ((1, 0.1), (2, 0.2), (3, 60.0), (4, 60.0)):
+            monkeypatch.setattr(group_commit, "WAIT_SECONDS", seconds)
+            tasks += await hand.come(number)
+
+        assert [type(each) for each in await heard(tasks[:2])] == [DatabaseUnavailable] * 2
+        assert not any(each.done() for each in tasks[2:])
+        hand.let_go.set()
+        assert await heard(tasks[2:]) == ["did 3", "did 4"]
+        assert hand.groups == [[1], [2, 3, 4]], "one group, which went on when its first was answered"
+
+    asyncio.run(scene())
+
+
+def test_who_waited_behind_for_too_long_takes_no_neighbour_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "SETTING_OFF", 10.0)
+
+    async def scene() -> None:
+        hand = Hand()
+        tasks = []
+        for number, seconds in ((1, 60.0), (2, 9.0), (3, 60.0), (4, 60.0)):
+            monkeypatch.setattr(group_commit, "WAIT_SECONDS", seconds)
+            tasks += await hand.come(number)
+        hand.let_go.set()
+
+        first, late, *others = await heard(tasks)
+        assert [first, *others] == ["did 1", "did 3", "did 4"]
+        assert type(late) is DatabaseUnavailable
+        assert hand.groups == [[1], [3, 4]], "it never left"
+
+    asyncio.run(scene())
+
+
+def test_a_group_for_which_nobody_waits_any_more_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(group_commit, "SETTING_OFF", 0.01)
+    given_up: list[int] = []
+
+    async def execute(group: Sequence[int]) -> list[str]:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            given_up.extend(group)
+            raise
+        return []
+
+    async def scene() -> None:
+        commit = GroupCommit[int, str](execute)
+        assert [type(each) for each in await heard([asyncio.create_task(commit.submit(1))])] == [DatabaseUnavailable]
+        await commit.close()
+        until_over = asyncio.all_tasks() - {asyncio.current_task()}
+        if until_over:
+            await asyncio.wait(until_over)
+        assert given_up == [1]
+
+    asyncio.run(scene())
+
+
 def test_closing_waits_for_what_is_under_way_though_nobody_else_does() -> None:
     finished: list[int] = []
 

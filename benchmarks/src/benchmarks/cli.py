@@ -21,6 +21,9 @@ from benchmarks.table import show
 from devstack.errors import DevstackError
 from devstack.redis_server import best_program
 
+MOST = 1_000_000
+"""Registrations: the load client keeps a record of each."""
+
 app = typer.Typer(help="Herald and its peers, doing the same work on this machine.", no_args_is_help=False)
 
 
@@ -29,8 +32,8 @@ def bench(  # noqa: PLR0913, PLR0917  # a command line's options
     context: typer.Context,
     only: Annotated[str, typer.Option(help="Systems, by commas: " + ", ".join(SYSTEMS))] = "",
     phase: Annotated[list[str] | None, typer.Option(help="By commas: burst, lag, idle, lost.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Every system once in each.")] = 3,
-    registrations: Annotated[int, typer.Option(min=10, help="In each burst.")] = 3000,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Every system once in each.")] = 3,
+    registrations: Annotated[int, typer.Option(min=10, max=MOST, help="In each burst.")] = 3000,
     output: Annotated[Path, typer.Option("--json", help="Where every raw figure goes.")] = places.LATEST,
 ) -> None:
     """Measure all of them, or some."""
@@ -74,7 +77,7 @@ def report(results: Annotated[Path, typer.Option("--json", help="What a run has 
 @app.command()
 def profile(
     system: Annotated[str, typer.Option(help="Which one.")] = "herald",
-    registrations: Annotated[int, typer.Option(min=10, help="In the burst.")] = 20_000,
+    registrations: Annotated[int, typer.Option(min=10, max=MOST, help="In the burst.")] = 20_000,
     output: Annotated[Path, typer.Option(help="Directory for what py-spy writes.")] = Path("var/profile"),
     flamegraph: Annotated[bool, typer.Option(help="Draw SVGs, instead of printing tables.")] = False,
 ) -> None:
@@ -95,8 +98,10 @@ def profile(
 
 @app.command()
 def history(
-    deliveries: Annotated[int, typer.Option(min=1000, help="Finished ones to fill the tables with.")] = 10_000_000,
-    registrations: Annotated[int, typer.Option(min=10, help="In each burst.")] = 3000,
+    deliveries: Annotated[
+        int, typer.Option(min=1000, max=MOST**2, help="Finished ones to fill the tables with.")
+    ] = 10_000_000,
+    registrations: Annotated[int, typer.Option(min=10, max=MOST, help="In each burst.")] = 3000,
     output: Annotated[Path | None, typer.Option("--json", help="Where the figures go.")] = None,
 ) -> None:
     """Show whether Herald's cost grows with history: a burst on empty tables, and one on full ones."""

@@ -28,7 +28,7 @@ def _sparse(running: Running) -> dict[str, object]:
 def _lags(running: Running, prefix: str, registrations: int, mean: float, spread: float) -> dict[str, object]:
     running.begin()
     answers = paced(running.place.port, prefix, registrations, mean, spread)
-    running.until_done(registrations, 60)
+    running.until_done(60)
     return {
         "post": _summary(answers.latencies),
         "mail": _summary(_after(answers, running.sink.take())),

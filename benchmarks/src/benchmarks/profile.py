@@ -43,7 +43,7 @@ def record(running: Running, registrations: int, directory: Path, form: str) -> 
     """Let a burst go with py-spy at every process, and return each one's file (`raw`, or `flamegraph` as SVG)."""
     running.begin()
     running.register(WARM_UP, "warm", concurrency=CONCURRENCY)
-    running.until_done(WARM_UP)
+    running.until_done()
     running.begin()
     files = {name: directory / f"{name}.{'svg' if form == 'flamegraph' else 'txt'}" for name in running.processes}
     with ExitStack() as spies:
@@ -51,7 +51,7 @@ def record(running: Running, registrations: int, directory: Path, form: str) -> 
             busiest = max(process.pids, key=lambda pid: usage.cpu([pid]))  # a consumer's worker, not its master
             spies.enter_context(_spying(busiest, files[name], form))
         running.register(registrations, "burst", concurrency=CONCURRENCY)
-        running.until_done(registrations)
+        running.until_done()
     return files
 
 

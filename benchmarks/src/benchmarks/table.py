@@ -95,6 +95,13 @@ def show(results: dict[str, Any], console: Console) -> None:
 
 def in_words(measured: dict[str, Any]) -> str:
     """Say the gist of what was measured just now."""
-    gist = (*BURST[:1], BURST[3], BURST[4], Column("ms mail lag", "lag.steady.mail.p50", 1000, ".1f"), *LOST)
+    gist = (
+        *BURST[:1],
+        Column("answered 503", "burst.refused"),
+        BURST[3],
+        BURST[4],
+        Column("ms mail lag", "lag.steady.mail.p50", 1000, ".1f"),
+        *LOST,
+    )
     once = {"rounds": [measured]}
     return ", ".join(f"{cell(once, column)} {column.title}" for column in gist if cell(once, column))

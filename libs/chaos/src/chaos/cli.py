@@ -19,7 +19,7 @@ from devstack.redis_server import best_program
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 Seed = Annotated[int | None, typer.Option(help="Decides every moment. Drawn and printed, if left out.", min=0)]
-Registrations = Annotated[int, typer.Option(help="For each fault; slow ones take half.", min=20)]
+Registrations = Annotated[int, typer.Option(help="For each fault; slow ones take half.", min=20, max=1_000_000)]
 
 
 @app.callback(invoke_without_command=True)
@@ -88,7 +88,7 @@ def _choose(numbers: Sequence[int] | None) -> list[Fault]:
 def guards(
     guard: Annotated[list[str] | None, typer.Option(help="Only this guard; may be given again.")] = None,
     seed: Seed = None,
-    registrations: Annotated[int, typer.Option(help="For each trial.", min=20)] = 500,
+    registrations: Annotated[int, typer.Option(help="For each trial.", min=20, max=1_000_000)] = 500,
 ) -> None:
     """Take away Herald's guards, one at a time: the ledger must be green with each, and red without it."""
     known = [each.name for each in GUARDS]
@@ -110,8 +110,8 @@ def guards(
 
 @app.command()
 def soak(
-    minutes: Annotated[float, typer.Option(help="How long.", min=0.3)] = 10.0,
-    per_second: Annotated[float, typer.Option(help="Registrations each second.", min=1)] = 30.0,
+    minutes: Annotated[float, typer.Option(help="How long.", min=0.3, max=100_000)] = 10.0,
+    per_second: Annotated[float, typer.Option(help="Registrations each second.", min=1, max=10_000)] = 30.0,
     seed: Seed = None,
     output: Annotated[
         Path | None, typer.Option(help="Directory for plot and samples; var/soak/<time> if left out.")
@@ -141,7 +141,7 @@ def soak(
 
 
 @app.command()
-def idle(seconds: Annotated[float, typer.Option(help="How long to look.", min=1)] = 60.0) -> None:
+def idle(seconds: Annotated[float, typer.Option(help="How long to look.", min=1, max=100_000)] = 60.0) -> None:
     """Measure what a Herald costs that has nothing to do."""
     from chaos import idle as idling
 

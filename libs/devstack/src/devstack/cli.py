@@ -37,8 +37,10 @@ def run(
 
 @app.command()
 def mailbox(
-    port: Annotated[int, typer.Option(help="The SMTP port, on 127.0.0.1.")] = 1025,
-    web_port: Annotated[int, typer.Option(help="The port of the page that lists the mails, on 127.0.0.1.")] = 8025,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The SMTP port, on 127.0.0.1.")] = 1025,
+    web_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="The port of the page that lists the mails, on 127.0.0.1.")
+    ] = 8025,
     directory: Annotated[Path, typer.Option("--dir", help="Where each mail is kept as a file.")] = Path("var/mail"),
     quiet: Annotated[bool, typer.Option("--quiet", help="Don't print a line for each mail.")] = False,
 ) -> None:

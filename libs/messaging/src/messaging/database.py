@@ -5,14 +5,17 @@ Connections are in autocommit: one statement is one transaction, and a longer on
 """
 
 import select
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, LiteralString, Protocol
 
+import psycopg
 from psycopg import BaseConnection, Connection, OperationalError
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
+
+from messaging.postgres_errors import TerseConnection, is_database_at_fault
 
 NEVER_SILENT: dict[str, Any] = {
     "connect_timeout": 5,
@@ -23,7 +26,29 @@ NEVER_SILENT: dict[str, Any] = {
 }
 """A server that vanished without a word is noticed within seconds, not in the kernel's two hours."""
 
-Pool = ConnectionPool[Connection[TupleRow]]
+
+class Pool(ConnectionPool[Connection[TupleRow]]):
+    """A pool that doesn't lend a connection again on which the database's state showed."""
+
+    @contextmanager
+    def connection(self, timeout: float | None = None) -> Iterator[Connection[TupleRow]]:
+        """Lend a connection."""
+        with super().connection(timeout) as connection, renewed_if_at_fault(connection):
+            yield connection
+
+
+@contextmanager
+def renewed_if_at_fault(connection: Connection[TupleRow]) -> Iterator[None]:
+    """Close a connection when an error arises on it that is the database's state, so that the next one is new.
+
+    What it has prepared or set may be why: a column has another type since, or the role another search_path.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        if is_database_at_fault(error):
+            connection.close()
+        raise
 
 
 class Connections(Protocol):
@@ -39,8 +64,9 @@ def open_pool(database_url: str, *, size: int, name: str, settings: Sequence[Lit
     A connection found dead when it is handed out is replaced, so a restart of PostgreSQL costs one error at most.
     `settings`: what each connection sets for itself, like `enable_bitmapscan = off`.
     """
-    return ConnectionPool(
+    return Pool(
         database_url,
+        connection_class=TerseConnection[TupleRow],
         min_size=1,
         max_size=size,
         timeout=10,
@@ -55,7 +81,7 @@ def open_pool(database_url: str, *, size: int, name: str, settings: Sequence[Lit
 
 def connect(database_url: str, *, name: str, prepare: Callable[[Connection[TupleRow]], None]) -> Connection[TupleRow]:
     """Open a single connection like a pool's; it is `prepare`d, or there is none."""
-    connection = Connection.connect(database_url, **_options(name))
+    connection = TerseConnection[TupleRow].connect(database_url, **_options(name))
     try:
         prepare(connection)
     except BaseException:

@@ -93,12 +93,13 @@ WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = recei
 """
 
 FINISHED: LiteralString = """
--- A worker says how it ended for good. What an older dispatch did is no attempt of the one that is queued.
+-- A worker says how it ended for good. What an older dispatch did is no attempt of the one that is queued. A delivery
+-- that has succeeded doesn't keep the error of an earlier attempt.
 UPDATE deliveries
 SET state = receipt.outcome,
     attempts = greatest(1, attempts + (state = 'queued' AND deliveries.dispatch = receipt.dispatch)::int),
-    last_error = coalesce(receipt.error, last_error), finished_at = now(),
-    started_at = CASE WHEN state = 'running' THEN started_at ELSE now() END,
+    last_error = coalesce(receipt.error, CASE WHEN receipt.outcome <> 'succeeded' THEN last_error END),
+    finished_at = now(), started_at = CASE WHEN state = 'running' THEN started_at ELSE now() END,
     due_at = NULL, lease_until = NULL, message_id = NULL
 FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[],
     %(outcomes)s::text[], %(errors)s::text[]) AS receipt (event_id, subscription, dispatch, outcome, error)

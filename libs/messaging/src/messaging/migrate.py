@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from messaging.errors import MessagingError
+from messaging.postgres_errors import TerseConnection
 from messaging.revisions import version_table
 from messaging.settings import DatabaseSettings, load_or_exit
 
@@ -45,7 +46,7 @@ def migrate(database_url: str, *, service: str, packages: Sequence[str]) -> None
 
 def _connect(database_url: str) -> psycopg.Connection[tuple[object, ...]]:
     try:
-        return psycopg.connect(database_url, connect_timeout=10)
+        return TerseConnection.connect(database_url, connect_timeout=10)
     except psycopg.Error as error:
         raise MigrationError(f"{_first_line(error)}. Check DATABASE_URL and that PostgreSQL answers.") from None
 

@@ -2,6 +2,11 @@
 
 from typing import LiteralString
 
+from contracts import SUBSCRIPTIONS
+
+EXISTING = [subscription.name for subscription in SUBSCRIPTIONS]
+"""Names of the subscriptions that there are."""
+
 OF_SUBJECT: LiteralString = """
 -- Every effect of every event about a subject, such as users/7, oldest event first.
 SELECT event_id, type AS event_type, subscription, state, attempts, crashes, last_error,
@@ -23,6 +28,7 @@ LIMIT %(limit)s
 
 RETRY_BY_OPERATOR: LiteralString = """
 -- A dead letter lives again: all its attempts anew, in a new generation. Only what is failed or uncertain moves.
+-- Not for a subscription that isn't EXISTING: no relay takes its deliveries, and they would be pending for ever.
 WITH known AS (
     SELECT event_id, subscription, state FROM deliveries
     WHERE event_id = %(event_id)s AND subscription = %(subscription)s
@@ -59,3 +65,15 @@ WITH replayed AS (
 )
 SELECT count(*) AS replayed, pg_notify('herald_due', '') FROM replayed
 """
+
+STATE: LiteralString = """
+-- The state of one delivery, which is left alone.
+SELECT state, false AS retried FROM deliveries WHERE event_id = %(event_id)s AND subscription = %(subscription)s
+"""
+
+
+def not_retried(subscription: str, state: str) -> str:
+    """Say why a retry didn't move a delivery that is in this state."""
+    if subscription not in EXISTING:
+        return f"The subscription {subscription} no longer exists. Subscriptions: {', '.join(EXISTING)}."
+    return f"The delivery is {state}. Only one that is failed or uncertain can be retried."

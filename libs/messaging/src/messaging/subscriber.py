@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 import dramatiq
-import psycopg
 import redis
 import structlog
 
@@ -25,6 +24,7 @@ from messaging.broker import HeraldBroker
 from messaging.errors import HandedBack, TransientError, Unsettled
 from messaging.message import Delivery
 from messaging.outcomes import Settled
+from messaging.postgres_errors import is_database_at_fault
 from messaging.receipts import Receipt, describe
 
 Handler = Callable[[Delivery], None]
@@ -35,9 +35,6 @@ Actor = dramatiq.Actor[[Batch], None]
 
 REPORT_EVERY = 0.25
 """Seconds after which outcomes of a long batch are reported before it ends."""
-
-AWAY = {"08", "53", "57"}
-"""SQLSTATE classes that are PostgreSQL's state and no statement's fault: connection, resources, operator."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("subscriber")
 
@@ -147,9 +144,7 @@ def _settling(handler: SettlingHandler, deliveries: Sequence[Delivery]) -> Itera
 
 def _is_outage(error: BaseException) -> bool:
     """Tell whether an error is no single event's fault, so that trying each alone would only wait as many times."""
-    if isinstance(error, psycopg.OperationalError):
-        return error.sqlstate is None or error.sqlstate[:2] in AWAY
-    return isinstance(error, TransientError | redis.RedisError | OSError | psycopg.errors.ReadOnlySqlTransaction)
+    return is_database_at_fault(error) or isinstance(error, TransientError | redis.RedisError | OSError)
 
 
 def _attempt(call: Callable[[], None]) -> BaseException | None:

@@ -41,7 +41,7 @@ def log(
         raise SystemExit(
             "auditor log: this database has no table audit_log. If DATABASE_URL is the auditor's, run: auditor migrate"
         ) from None
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:
         raise SystemExit(f"auditor log: {str(error).strip()}. Check DATABASE_URL.") from None
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from enum import StrEnum
 from typing import Annotated, Any, LiteralString
 from uuid import UUID
@@ -16,10 +16,12 @@ from rich.text import Text
 
 from contracts import SUBSCRIPTIONS
 from messaging import operations
+from messaging.postgres_errors import TerseConnection
 from messaging.settings import DatabaseSettings, load_or_exit
 from users_api import processes
 
-TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
+LARGEST = 2**63 - 1
+"""PostgreSQL's bigint."""
 
 
 class State(StrEnum):
@@ -32,6 +34,37 @@ class State(StrEnum):
     succeeded = "succeeded"
     failed = "failed"
     uncertain = "uncertain"
+
+
+_SINCE = (
+    "Events recorded from then on, in ISO 8601: 2026-11-23, 2026-11-23T16:27:01Z, 2026-11-23T16:27:01+01:00, or 16:27"
+    " for today. UTC, unless it names another offset."
+)
+
+
+def _read_time(text: str) -> datetime:
+    """Read a moment in the past.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    now = datetime.now(UTC)
+    try:
+        read = _parse_time(text.strip().upper(), now)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a time. Write it as {now.isoformat(timespec='seconds')}.") from None
+    if read > now:
+        raise typer.BadParameter(f"{read.isoformat()} is in the future: no event can match. It is {now.isoformat()}.")
+    return read
+
+
+def _parse_time(text: str, now: datetime) -> datetime:
+    if text[2:3] == ":":
+        hour = time.fromisoformat(text)
+        zone = hour.tzinfo or UTC
+        return datetime.combine(now.astimezone(zone).date(), hour, zone)
+    read = datetime.fromisoformat(text)
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 app = typer.Typer(help="Registers users over HTTP and publishes user_registered.", no_args_is_help=True)
@@ -55,7 +88,7 @@ def migrate() -> None:
 @deliveries.command("list")
 def list_deliveries(
     state: Annotated[State, typer.Option(help="Only deliveries in this state.")] = State.failed,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=LARGEST, help="Show at most this many, newest first.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, with every field.")] = False,
 ) -> None:
     """List deliveries in one state."""
@@ -70,18 +103,19 @@ def list_deliveries(
 @deliveries.command("retry")
 def retry_delivery(event_id: UUID, subscription: str) -> None:
     """Make a failed or uncertain delivery due again, with all its attempts."""
+    _refuse_unknown(subscription)
     rows = _execute(operations.RETRY_BY_OPERATOR, {"event_id": event_id, "subscription": subscription})
     if not rows:
         sys.exit(f"There is no delivery of event {event_id} to {subscription}. See: users-api deliveries list")
     if not rows[0]["retried"]:
-        sys.exit(f"The delivery is {rows[0]['state']}. Only one that is failed or uncertain can be retried.")
+        sys.exit(operations.not_retried(subscription, rows[0]["state"]))
     typer.echo(f"{event_id} {subscription}: was {rows[0]['state']}, now pending")
 
 
 @app.command()
 def replay(
     subscription: Annotated[str, typer.Option(help="Its name, as in contracts/subscriptions.py.")],
-    since: Annotated[datetime, typer.Option(help="Events recorded from then on (UTC).", formats=TIMES)],
+    since: Annotated[datetime, typer.Option(parser=_read_time, metavar="TIME", help=_SINCE)],
     succeeded: Annotated[bool, typer.Option("--succeeded", help="Also those that succeeded: see above.")] = False,
 ) -> None:
     """Deliver past events to a subscription: those that it never had, and those that failed for it.
@@ -89,32 +123,36 @@ def replay(
     With --succeeded everything again, for a consumer whose database was lost and restored from a backup. Wait until
     nothing is queued or running before you use it.
     """
+    _refuse_unknown(subscription)
     known = {each.name: each for each in SUBSCRIPTIONS}
-    if subscription not in known:
-        sys.exit(f"There is no subscription {subscription}. There are: {', '.join(known)}")
     if succeeded and not known[subscription].repeatable:
         sys.exit(f"What succeeded for {subscription} can't be replayed: it might happen twice. (See `repeatable`.)")
     given = {
         "subscription": subscription,
         "event_type": known[subscription].event_type,
-        "since": since.replace(tzinfo=UTC),
+        "since": since,
         "succeeded": succeeded,
     }
     count = _execute(operations.REPLAY, given)[0]["replayed"]
     typer.echo(f"{count} {'delivery' if count == 1 else 'deliveries'} queued for {subscription}")
 
 
+def _refuse_unknown(subscription: str) -> None:
+    if subscription not in operations.EXISTING:
+        sys.exit(f"There is no subscription {subscription}. Known subscriptions: {', '.join(operations.EXISTING)}")
+
+
 def _execute(statement: LiteralString, given: dict[str, Any]) -> list[dict[str, Any]]:
     url = load_or_exit(DatabaseSettings).database_url
     try:
-        with psycopg.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=10) as connection:
+        with TerseConnection.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=10) as connection:
             return connection.execute(statement, given).fetchall()
     except psycopg.errors.UndefinedTable:
         sys.exit("This database has no deliveries table. Run: users-api migrate")
     except psycopg.errors.DeadlockDetected:
-        sys.exit("A relay was at the same deliveries, and nothing was changed. Run it again.")
-    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
-        sys.exit(f"{str(error).splitlines()[0]}. Check DATABASE_URL and that PostgreSQL answers.")
+        sys.exit("A relay was working on the same deliveries, so nothing was changed. Run the command again.")
+    except psycopg.Error as error:
+        sys.exit(f"{str(error).strip().splitlines()[0]}. Check DATABASE_URL and that PostgreSQL answers.")
 
 
 def _as_text(value: object) -> str:

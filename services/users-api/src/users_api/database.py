@@ -1,34 +1,64 @@
-"""PostgreSQL, as the web process uses it: an async pool, and an answer within two seconds whatever happens there."""
+"""PostgreSQL, as the web process uses it: an async pool, and an answer within two seconds whatever happens there.
+
+An error is a 503 if it is the database's state: away, full, read-only, without a column, a unique key or a right that
+Herald needs. The client may try again, and the operator is told. What a constraint or trigger of somebody else's says
+about one request (classes 22, 23, 44, P0) stays what it is: trying again would not help.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
-from typing import Annotated, TypeVar
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Annotated, Any, LiteralString, TypeVar
 
 import psycopg
 from fastapi import Depends, Request
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg.sql import Composed
+from psycopg_pool import AsyncConnectionPool
 
 from messaging.database import NEVER_SILENT, has_ended
+from messaging.postgres_errors import STALE_PLAN, AsyncTerseConnection, is_database_at_fault
 
-Connection = AsyncConnection[DictRow]
-Pool = AsyncConnectionPool[Connection]
 T = TypeVar("T")
 
 WAIT_SECONDS = 1.5
 """A request waits for PostgreSQL no longer than this, connection and commit included."""
 
-_AWAY = (psycopg.OperationalError, psycopg.errors.UndefinedTable, psycopg.errors.ReadOnlySqlTransaction)
-"""What says that PostgreSQL isn't ready for anybody: a standby that isn't promoted yet is read-only."""
+_BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+
+RENEW_SECONDS = 1.0
+"""A connection that is younger is kept after an error: it is as new as the next one would be."""
 
 LOCK_SECONDS = 0.5
-"""A statement waits for another's lock no longer than this."""
+"""A statement waits for another's lock no longer than this: a group would hold up those behind it. Then each member is
+tried alone, for as long as it may wait."""
+
+
+Connection = AsyncConnection[DictRow]
+
+
+class PooledConnection(AsyncTerseConnection[DictRow]):
+    """A connection that knows since when it has been there."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.since = time.monotonic()
+
+
+Pool = AsyncConnectionPool[PooledConnection]
 
 
 class DatabaseUnavailable(Exception):
-    """PostgreSQL didn't answer in time. The request may be sent again, with its Idempotency-Key."""
+    """PostgreSQL can't do this now, or didn't answer in time. The request may be sent again, with its Idempotency-Key.
+
+    `sqlstate`: what PostgreSQL said, if it said something.
+    """
+
+    def __init__(self, message: str, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
 
 
 class DatabaseBusy(DatabaseUnavailable):
@@ -39,7 +69,7 @@ def make_pool(database_url: str) -> Pool:
     """Make the pool, closed; opening it doesn't wait for PostgreSQL to be there."""
     return AsyncConnectionPool(
         database_url,
-        connection_class=Connection,
+        connection_class=PooledConnection,
         min_size=2,
         max_size=10,
         timeout=WAIT_SECONDS,
@@ -76,17 +106,50 @@ Database = Annotated[Pool, Depends(_pool_of)]
 """The application's pool, as routes ask for it."""
 
 
+async def using(pool: Pool, work: Callable[[Connection], Awaitable[T]]) -> T:
+    """Do work of one statement on a connection of the pool: a transaction, committed when it returns.
+
+    If the connection's prepared statements no longer fit, nothing was done: it forgets them, and the work is repeated.
+    """
+    async with _connected(pool) as connection:
+        try:
+            return await work(connection)
+        except STALE_PLAN:
+            await connection.execute("DEALLOCATE ALL")
+            return await work(connection)
+
+
+async def query(pool: Pool, statement: LiteralString | Composed, parameters: dict[str, object]) -> list[DictRow]:
+    """Execute one statement and return its rows, for as long as its caller waits."""
+
+    async def work(connection: Connection) -> list[DictRow]:
+        return await (await connection.execute(statement, parameters)).fetchall()
+
+    return await despite_locks(lambda: using(pool, work))
+
+
+async def despite_locks(work: Callable[[], Awaitable[T]]) -> T:
+    """Do work of one statement again each time it gives up waiting for a lock, until it is cancelled."""
+    while True:
+        with suppress(psycopg.errors.LockNotAvailable):
+            return await work()
+
+
 @asynccontextmanager
-async def connected(pool: Pool) -> AsyncIterator[Connection]:
-    """Lend a connection. Each statement is a transaction, committed when it returns: one round trip."""
+async def _connected(pool: Pool) -> AsyncIterator[PooledConnection]:
+    """Lend a connection. One on which the database's state showed is replaced: what it has set may be why."""
     connection = await _get_alive(pool)
     try:
         yield connection
+    except psycopg.Error as error:
+        if is_database_at_fault(error) and time.monotonic() - connection.since > RENEW_SECONDS:
+            await connection.close()
+        raise
     finally:
         await pool.putconn(connection)
 
 
-async def _get_alive(pool: Pool) -> Connection:
+async def _get_alive(pool: Pool) -> PooledConnection:
     """Take a connection that the server hasn't closed, so that its restart costs no request."""
     while has_ended(connection := await pool.getconn()):
         await connection.close()
@@ -94,24 +157,42 @@ async def _get_alive(pool: Pool) -> Connection:
     return connection
 
 
-async def in_time(work: Awaitable[T], seconds: float = WAIT_SECONDS) -> T:
+async def in_time(work: Awaitable[T]) -> T:
     """Await work on the database, but not for long.
 
     The work goes on in a task of its own, so that not even cancelling it (psycopg asks the server to) can delay
     the answer.
 
     Raises:
-        DatabaseUnavailable: PostgreSQL is away or too slow; whether the work was committed is unknown.
+        DatabaseUnavailable: PostgreSQL can't do it or is too slow; whether the work was committed is unknown.
     """
     task = asyncio.ensure_future(work)
     try:
-        done, _ = await asyncio.wait({task}, timeout=seconds)
-        if done:
+        done, _ = await asyncio.wait({task}, timeout=WAIT_SECONDS)
+        if not done:
+            raise too_late()
+        with unavailable():
             return task.result()
-    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
-        raise DatabaseBusy(str(error).strip()) from error
-    except (*_AWAY, PoolTimeout) as error:
-        raise DatabaseUnavailable(str(error).strip()) from error
     finally:
         task.cancel()
-    raise DatabaseUnavailable(f"no answer within {seconds:.1f} s")
+
+
+def too_late() -> DatabaseUnavailable:
+    """Make the error of a request that has waited for as long as one may."""
+    return DatabaseUnavailable(f"no answer within {WAIT_SECONDS:.1f} s")
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Turn an error that is the database's state into DatabaseUnavailable.
+
+    A missing value is one too: our statements leave none out, so somebody has added a column that must have one.
+    """
+    try:
+        yield
+    except _BUSY as error:
+        raise DatabaseBusy(str(error), error.sqlstate) from error
+    except psycopg.Error as error:
+        if is_database_at_fault(error) or isinstance(error, psycopg.errors.NotNullViolation):
+            raise DatabaseUnavailable(str(error).strip(), error.sqlstate) from error
+        raise

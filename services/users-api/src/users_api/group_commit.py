@@ -7,8 +7,10 @@ A group stands and falls together, so one bad member must not be the others' rui
 done none of it, and each member is tried alone, beside the groups that follow. If PostgreSQL doesn't answer, nobody can
 know what it did, and nobody tries again but the client.
 
-Nobody needs a clock of his own. A group is waited for until its first member's deadline, who came first; those who wait
-behind it then set off with time enough, or are told that they can't.
+Each request is judged by its own wait. It is answered 503 when it has waited for WAIT_SECONDS, whatever it shares a
+group with; the group's statement goes on for as long as any member still waits. So a request that was answered 503
+while its statement ran may be committed after all: its client asks again, with its Idempotency-Key. Requests have no
+timers of their own: a group is awaited until the deadline of its oldest member, then of the next.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from users_api.database import WAIT_SECONDS, DatabaseBusy, DatabaseUnavailable, in_time
+from users_api.database import WAIT_SECONDS, DatabaseBusy, DatabaseUnavailable, too_late, unavailable
 
 LIMIT = 100
 """Members of one group at most: a few milliseconds of PostgreSQL's time."""
@@ -29,11 +31,15 @@ writes the others' answers and reads what comes next; if all went together, each
 PATIENCE = 0.02
 """Seconds. Who has waited longer waits for PostgreSQL and not for this process: then all go, lest some wait twice."""
 
-SETTING_OFF = WAIT_SECONDS / 2
-"""With fewer seconds left nobody sets off: it might be done when its client has been told that it isn't."""
+SETTING_OFF = 0.1
+"""Seconds. A request with less time left isn't started: it might commit after its client was answered 503."""
+
+STOPPING = 0.3
+"""Seconds to wait until PostgreSQL has stopped what took one request too long: then its client's 503 is certain."""
 
 Asked = TypeVar("Asked")
 Told = TypeVar("Told")
+Execute = Callable[[Sequence[Asked]], Coroutine[Any, Any, Sequence[Told]]]
 
 
 @dataclass(slots=True)
@@ -46,11 +52,13 @@ class _Member(Generic[Asked, Told]):
 class GroupCommit(Generic[Asked, Told]):
     """Executes requests in groups, one group at a time.
 
-    `execute` does what all of a group's requests ask for, or nothing, and returns their answers in the same order.
+    `execute` does what all of a group's requests ask for, or nothing, and returns their answers in the same order. It
+    doesn't wait long for another's lock; `patient`, which a member that is tried alone is given to, does.
     """
 
-    def __init__(self, execute: Callable[[Sequence[Asked]], Coroutine[Any, Any, Sequence[Told]]]) -> None:
+    def __init__(self, execute: Execute[Asked, Told], patient: Execute[Asked, Told] | None = None) -> None:
         self._execute = execute
+        self._patient = patient or execute
         self._waiting: list[_Member[Asked, Told]] = []
         self._sender: asyncio.Task[None] | None = None
         self._alone: set[asyncio.Task[None]] = set()
@@ -78,56 +86,95 @@ class GroupCommit(Generic[Asked, Told]):
         tell = _nothing
         try:
             while self._waiting:
-                size = self._size()
-                group = [each for each in self._waiting[:size] if not each.answer.done()]
-                del self._waiting[:size]
-                if group and _left(group) < SETTING_OFF:
-                    _fail(group, DatabaseUnavailable("it didn't answer those who came before"))
-                elif group:
-                    work = self._set_off(group)
+                if group := self._take():
+                    work = _set_off(self._execute, group)
                     tell()  # the group before: its answers are written while PostgreSQL works for this one
                     tell = await self._outcome(group, work)
         finally:
             self._sender = None
             tell()
 
+    def _take(self) -> list[_Member[Asked, Told]]:
+        """Take the next group, and answer those who can't be in it: they have waited for too long already."""
+        size = self._size()
+        group = [member for member in self._waiting[:size] if not member.answer.done()]
+        del self._waiting[:size]
+        late = [member for member in group if _left(member) < SETTING_OFF]
+        _fail(late, DatabaseUnavailable("it didn't answer those who came before"))
+        return group[len(late) :]
+
     def _size(self) -> int:
-        if WAIT_SECONDS - _left(self._waiting) > PATIENCE:
+        if WAIT_SECONDS - _left(self._waiting[0]) > PATIENCE:
             return LIMIT
         return min(LIMIT, max(AT_ONCE, len(self._waiting) // 2))
-
-    def _set_off(self, group: Sequence[_Member[Asked, Told]]) -> asyncio.Task[Sequence[Told]]:
-        return asyncio.get_running_loop().create_task(self._execute([each.request for each in group]))
 
     async def _outcome(
         self, group: Sequence[_Member[Asked, Told]], work: asyncio.Task[Sequence[Told]]
     ) -> Callable[[], None]:
         """Wait until a group is done, and return what is to be done about it."""
+        await _done_or_late(group, work)
+        if not work.done():
+            work.cancel()
+            return _nothing
         try:
-            answers = await in_time(work, _left(group))
+            with unavailable():
+                answers = work.result()
         except Exception as error:  # each member's request raises it
-            if len(group) == 1 or _may_be_done(error):
-                return partial(_fail, group, error)
-            return partial(self._send_each_alone, group)
+            return partial(_fail if _is_final(error, group) else self._send_each_alone, group, error)
         return partial(_answer, group, answers)
 
     async def _send_alone(self, member: _Member[Asked, Told]) -> None:
-        (await self._outcome([member], self._set_off([member])))()
+        work = _set_off(self._patient, [member])
+        try:
+            await _done_or_stopped(member, work)
+            with unavailable():
+                _answer([member], work.result())
+        except Exception as error:  # this request raises it
+            _fail([member], error)
 
-    def _send_each_alone(self, group: Sequence[_Member[Asked, Told]]) -> None:
+    def _send_each_alone(self, group: Sequence[_Member[Asked, Told]], _: Exception) -> None:
         for member in group:
             task = asyncio.get_running_loop().create_task(self._send_alone(member))
             self._alone.add(task)
             task.add_done_callback(self._alone.discard)
 
 
-def _left(group: Sequence[_Member[Asked, Told]]) -> float:
-    """Return for how many seconds the first of a group, who has waited longest, can wait for its answer."""
-    return group[0].deadline - asyncio.get_running_loop().time()
+async def _done_or_late(group: Sequence[_Member[Asked, Told]], work: asyncio.Task[Sequence[Told]]) -> None:
+    """Wait until a group's work is done, or all of the group, oldest first, have waited for as long as one may."""
+    for member in group:
+        done, _ = await asyncio.wait({work}, timeout=_left(member))
+        if done:
+            return
+        _fail([member], too_late())
 
 
-def _may_be_done(error: Exception) -> bool:
-    return isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseBusy)
+async def _done_or_stopped(member: _Member[Asked, Told], work: asyncio.Task[Sequence[Told]]) -> None:
+    """Wait until a member's work is done, or has been stopped because it took too long.
+
+    Raises:
+        DatabaseUnavailable: it took too long.
+    """
+    await asyncio.wait({work}, timeout=_left(member))
+    if not work.done():
+        work.cancel()
+        await asyncio.wait({work}, timeout=STOPPING)
+        raise too_late()
+
+
+def _left(member: _Member[Asked, Told]) -> float:
+    """Return for how many seconds a request can still wait for its answer."""
+    return member.deadline - asyncio.get_running_loop().time()
+
+
+def _set_off(execute: Execute[Asked, Told], group: Sequence[_Member[Asked, Told]]) -> asyncio.Task[Sequence[Told]]:
+    return asyncio.get_running_loop().create_task(execute([each.request for each in group]))
+
+
+def _is_final(error: Exception, group: Sequence[_Member[Asked, Told]]) -> bool:
+    """Tell whether it's no use to try each alone: it may be done, can't be done, or was alone already."""
+    if isinstance(error, DatabaseBusy):
+        return False
+    return len(group) == 1 or isinstance(error, DatabaseUnavailable)
 
 
 def _nothing() -> None: ...

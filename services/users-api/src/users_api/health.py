@@ -1,6 +1,7 @@
 """Is the process alive, can it serve, and how are deliveries doing?"""
 
 from typing import LiteralString
+from uuid import UUID
 
 import psycopg
 from fastapi import APIRouter, Request
@@ -8,23 +9,31 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg import sql
 
+from contracts import SUBSCRIPTIONS
+from messaging import operations
 from messaging.revisions import version_table
-from users_api import metrics
-from users_api.database import Database, DatabaseUnavailable, Pool, connected, in_time
+from users_api import metrics, queries
+from users_api.database import Database, DatabaseUnavailable, Pool, in_time, query, using
 from users_api.problems import Problem, problem_response
+from users_api.registration import rehearse
 from users_api.strict_route import StrictRoute
 
 router = APIRouter(tags=["health"], route_class=StrictRoute)
 
 _UNFINISHED: LiteralString = """
--- How many deliveries wait in each unfinished state, and for how many seconds the oldest due one has.
+-- How many deliveries are in each unfinished state, and for how many seconds the oldest of them has been overdue: since
+-- it was due, since it was queued, or since its handler should have been interrupted.
 SELECT state, count(*) AS count, max(extract(epoch FROM now() - due_at))::float8 AS overdue FROM deliveries
 WHERE state IN ('pending', 'retrying') GROUP BY state
 UNION ALL
-SELECT state, count(*), NULL FROM deliveries WHERE state IN ('queued', 'running') GROUP BY state
+SELECT state, count(*), max(extract(epoch FROM now() - CASE WHEN state = 'queued' THEN queued_at
+    ELSE started_at + make_interval(secs => %(time_limit)s) END))::float8 FROM deliveries
+WHERE state IN ('queued', 'running') GROUP BY state
 UNION ALL
 SELECT state, count(*), NULL FROM deliveries WHERE state IN ('failed', 'uncertain') GROUP BY state
 """
+
+_TIME_LIMIT = max(subscription.time_limit for subscription in SUBSCRIPTIONS)
 
 
 @router.get("/livez")
@@ -35,15 +44,18 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "What is wrong, in `checks`"}})
 async def readyz(request: Request, pool: Database) -> JSONResponse:
-    """Can users be registered? That takes PostgreSQL and its tables; Redis being away changes nothing."""
-    checks = {"postgresql": "ok", "migrations": "ok"}
+    """Can users be registered and read? The very statements are executed, on no rows.
+
+    That takes PostgreSQL and its tables; Redis being away changes nothing.
+    """
+    checks = {"postgresql": "ok", "migrations": "unknown"}
     try:
         missing = request.app.state.revisions.missing(await in_time(_revisions(pool)))
+        checks["migrations"] = f"{', '.join(sorted(missing))} not applied. Run: users-api migrate" if missing else "ok"
+        if not missing:
+            await in_time(_rehearse(pool))
     except DatabaseUnavailable as error:
-        checks = {"postgresql": str(error), "migrations": "unknown"}
-    else:
-        if missing:
-            checks["migrations"] = f"{', '.join(sorted(missing))} not applied. Run: users-api migrate"
+        checks["postgresql"] = str(error)
     if set(checks.values()) == {"ok"}:
         return JSONResponse({"status": "ready", "checks": checks})
     return problem_response(503, Problem(503, "Not ready.", checks=checks).body, {"Retry-After": "2"})
@@ -60,15 +72,21 @@ async def show_metrics(pool: Database) -> Response:
 
 
 async def _revisions(pool: Pool) -> set[str]:
-    query = sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(version_table("users_api")))
+    statement = sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(version_table("users_api")))
     try:
-        async with connected(pool) as connection:
-            return {row["version_num"] for row in await (await connection.execute(query)).fetchall()}
+        return {row["version_num"] for row in await query(pool, statement, {})}
     except psycopg.errors.UndefinedTable:
         return set()
 
 
+async def _rehearse(pool: Pool) -> None:
+    """Do all that the API does, to nothing: no row is written, no number is used up."""
+    await using(pool, rehearse)
+    await queries.user(pool, 0)
+    await queries.page(pool, 2**63 - 1, 1)
+    await queries.deliveries_about(pool, "")
+    await query(pool, operations.RETRY_BY_OPERATOR, {"event_id": UUID(int=0), "subscription": ""})
+
+
 async def _unfinished(pool: Pool) -> list[metrics.Unfinished]:
-    async with connected(pool) as connection:
-        rows = await (await connection.execute(_UNFINISHED)).fetchall()
-    return [metrics.Unfinished(**row) for row in rows]
+    return [metrics.Unfinished(**row) for row in await query(pool, _UNFINISHED, {"time_limit": _TIME_LIMIT})]

@@ -21,13 +21,15 @@ _DROPPED = Counter("herald_http_connections_dropped", "Clients given up, and why
 
 _DELIVERIES = Gauge("herald_deliveries", "Deliveries that have not succeeded.", ["state"], registry=REGISTRY)
 _OVERDUE = Gauge(
-    "herald_delivery_overdue_seconds", "For how long the oldest due delivery has waited.", registry=REGISTRY
+    "herald_delivery_overdue_seconds",
+    "For how long the oldest delivery has waited since it was due or queued, or run since its time limit.",
+    registry=REGISTRY,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """How many deliveries are in a state; `overdue`: seconds since the oldest was due, negative if none is."""
+    """How many deliveries are in a state; `overdue`: for how many seconds the oldest is late, negative if none is."""
 
     state: str
     count: int

@@ -1,5 +1,6 @@
 """Every error is `application/problem+json` (RFC 9457), whoever raises it."""
 
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -12,8 +13,11 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from users_api.database import DatabaseUnavailable
+from users_api.database import DatabaseBusy, DatabaseUnavailable
 from users_api.methods import allowed
+
+REMIND_SECONDS = 60.0
+"""How often an error that every request meets is logged."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("users-api")
 
@@ -91,8 +95,29 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     return problem_response(status, body, headers)
 
 
+class _Reminder:
+    """Lets a text pass once, and again when `REMIND_SECONDS` have passed since."""
+
+    def __init__(self) -> None:
+        self._passed: dict[str, float] = {}
+
+    def is_due(self, text: str) -> bool:
+        """Tell whether the text is to be logged now."""
+        now = time.monotonic()
+        self._passed = {text: at for text, at in self._passed.items() if now - at < REMIND_SECONDS}
+        return self._passed.setdefault(text, now) == now
+
+
+_unfit = _Reminder()
+
+
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:
-    log.warning("database.unavailable", error=str(error))
+    """Answer 503. What PostgreSQL says by a SQLSTATE needs an operator, and is logged once, not for each request."""
+    assert isinstance(error, DatabaseUnavailable)  # noqa: S101  # as above
+    if error.sqlstate is None or isinstance(error, DatabaseBusy):
+        log.warning("database.unavailable", error=str(error))
+    elif _unfit.is_due(str(error)):
+        log.error("database.refused", error=str(error), sqlstate=error.sqlstate)
     body = Problem(503, "The database is not available. Try again, with the same Idempotency-Key if you sent one.").body
     return problem_response(503, body, {"Retry-After": "2"})
 

@@ -5,7 +5,7 @@ from typing import LiteralString
 from uuid import UUID
 
 from messaging import operations
-from users_api.database import Pool, connected
+from users_api.database import Pool, query
 from users_api.fields import email_key
 from users_api.schemas import Deliveries, User, UserPage
 
@@ -23,34 +23,29 @@ SELECT id, email, full_name, created_at FROM users WHERE email_key = %(key)s AND
 
 async def user(pool: Pool, user_id: int) -> User | None:
     """Return a user, or None."""
-    async with connected(pool) as connection:
-        row = await (await connection.execute(_USER, {"id": user_id})).fetchone()
-    return User.model_validate(row) if row else None
+    rows = await query(pool, _USER, {"id": user_id})
+    return User.model_validate(rows[0]) if rows else None
 
 
 async def page(pool: Pool, after: int, limit: int, email: str | None = None) -> UserPage:
     """Return up to `limit` users with an id greater than `after`; only the one with the address, if there is one."""
     statement = _PAGE if email is None else _WITH_ADDRESS
-    given = {"after": after, "limit": limit, "key": email and email_key(email)}
-    async with connected(pool) as connection:
-        rows = await (await connection.execute(statement, given)).fetchall()
+    rows = await query(pool, statement, {"after": after, "limit": limit, "key": email and email_key(email)})
     more = _cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
     return UserPage.model_validate({"users": rows[:limit], "next": more})
 
 
 async def deliveries_about(pool: Pool, subject: str) -> Deliveries:
     """Return every delivery of every event about a subject."""
-    async with connected(pool) as connection:
-        rows = await (await connection.execute(operations.OF_SUBJECT, {"subject": subject})).fetchall()
+    rows = await query(pool, operations.OF_SUBJECT, {"subject": subject})
     return Deliveries.model_validate({"deliveries": rows})
 
 
 async def retry(pool: Pool, event_id: UUID, subscription: str) -> tuple[str | None, bool]:
     """Make a dead letter due again. Return the state it was in, None if there is none, and whether it moved."""
-    given = {"event_id": event_id, "subscription": subscription}
-    async with connected(pool) as connection:
-        row = await (await connection.execute(operations.RETRY_BY_OPERATOR, given)).fetchone()
-    return (row["state"], row["retried"]) if row else (None, False)
+    statement = operations.RETRY_BY_OPERATOR if subscription in operations.EXISTING else operations.STATE
+    rows = await query(pool, statement, {"event_id": event_id, "subscription": subscription})
+    return (rows[0]["state"], rows[0]["retried"]) if rows else (None, False)
 
 
 def read_cursor(cursor: str) -> int | None:

@@ -19,7 +19,7 @@ from psycopg.errors import UniqueViolation
 
 from contracts import Event, UserRegistered
 from messaging import outbox
-from users_api.database import Connection, Pool, connected
+from users_api.database import Connection, Pool, despite_locks, using
 from users_api.fields import email_key
 from users_api.group_commit import GroupCommit
 from users_api.idempotency import fingerprint
@@ -106,19 +106,40 @@ async def register(connection: Connection, registrations: Sequence[Registration]
     return [_answer(each, row) for each, row in zip(registrations, rows, strict=True)]
 
 
+_MAY_NUMBER: LiteralString = """
+-- Fail as a registration would if this role may not use the sequence; take no number if it may.
+SELECT nextval('users_id_seq') WHERE NOT has_sequence_privilege('users_id_seq', 'USAGE, UPDATE')
+"""
+
+
+async def rehearse(connection: Connection) -> None:
+    """Register nobody, and find out whether somebody could be: tables, columns, unique keys and rights are there.
+
+    Raises:
+        psycopg.Error: what a registration would meet.
+    """
+    await register(connection, [])
+    await connection.execute(_MAY_NUMBER)
+
+
 def registrar(pool: Pool) -> Registrar:
     """Make the group commit of registrations."""
 
     async def execute(group: Sequence[Registration]) -> list[Answer]:
-        async with connected(pool) as connection:
+        async def work(connection: Connection) -> list[Answer]:
             try:
-                answers = await register(connection, group)
+                return await register(connection, group)
             except UniqueViolation:  # another process has just used one of their keys: now its answer can be read
-                answers = await register(connection, group)
+                return await register(connection, group)
+
+        answers = await using(pool, work)
         _log(group, answers)
         return answers
 
-    return GroupCommit(execute)
+    async def patient(group: Sequence[Registration]) -> list[Answer]:
+        return await despite_locks(lambda: execute(group))
+
+    return GroupCommit(execute, patient)
 
 
 def subject(user_id: int) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 
+from messaging import operations
 from users_api import queries
 from users_api.database import Database, in_time
 from users_api.fields import EmailAddress
@@ -99,7 +100,7 @@ async def retry_delivery(event_id: UUID, subscription: SubscriptionName, pool: D
     if state is None:
         raise Problem(404, f"There is no delivery of event {event_id} to {subscription}.")
     if not retried:
-        raise Problem(409, f"The delivery is {state}. Only one that is failed or uncertain can be retried.")
+        raise Problem(409, operations.not_retried(subscription, state))
     return Retried(event_id=event_id, subscription=subscription)
 
 

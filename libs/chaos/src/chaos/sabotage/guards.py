@@ -49,7 +49,7 @@ def _outbox() -> None:
     from contracts import Event, UserRegistered
     from messaging import outbox, publish
     from users_api import registration
-    from users_api.database import connected
+    from users_api.database import query
 
     _cut(registration, "_REGISTER", f", {outbox.PUBLISH}", "")
     registrar, subject = registration.registrar, registration.subject
@@ -71,8 +71,7 @@ def _outbox() -> None:
             answers = await execute(group)
             new = [event(*each) for each in zip(group, answers, strict=True) if registration._is_new(each[1])]
             if new:
-                async with connected(pool) as connection:
-                    await connection.execute(*publish(new))
+                await query(pool, *publish(new))
             return answers
 
         registrations._execute = then_publish

@@ -13,7 +13,7 @@ from typing import LiteralString
 from psycopg import Connection, Notify
 from psycopg.rows import TupleRow
 
-from messaging.database import configure, connect
+from messaging.database import configure, connect, renewed_if_at_fault
 from messaging.outbox import CHANNEL
 
 
@@ -31,7 +31,8 @@ class Listener:
         """Lend it. It listens before anything is asked on it: so what isn't heard is seen."""
         if self._connection is None or self._connection.closed:
             self._connection = connect(self._url, name="dispatch", prepare=self._listen)
-        yield self._connection
+        with renewed_if_at_fault(self._connection):
+            yield self._connection
 
     def wait(self, seconds: float, stop: threading.Event) -> bool:
         """Wait until a notification comes, and tell whether one came in time, or since the last wait.

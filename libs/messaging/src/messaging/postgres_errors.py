@@ -1,0 +1,83 @@
+"""What PostgreSQL's errors say, and whose fault they are.
+
+PostgreSQL adds DETAIL and CONTEXT to an error: whole rows and parameters, so email addresses and names. Connections
+of these classes cut every error down to its SQLSTATE and primary message where it is raised. Whatever prints the error
+afterwards (a log line, a traceback, a delivery's `last_error`, a command) prints nothing else.
+
+Primary messages name tables, columns and constraints in double quotes, which operators need. In a data exception
+(class 22) or an error that a trigger raises (P0) the quoted part can be a value instead, so it is left out there; and
+whatever looks like an email address is left out of every message.
+"""
+
+import re
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.rows import Row
+
+T = TypeVar("T")
+
+_ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")
+_QUOTED = re.compile(r'".*"', re.DOTALL)
+_QUOTES_VALUES = ("22", "P0")
+
+_OF_ONE_STATEMENT = ("09", "21", "22", "23", "27", "2F", "38", "39", "40", "44", "54", "P0")
+"""SQLSTATE classes of what one statement's data or timing can cause: others may well succeed meanwhile."""
+
+
+class TerseConnection(psycopg.Connection[Row]):
+    """A connection whose errors are a SQLSTATE and a primary message."""
+
+    def wait(self, gen: PQGen[T], *args: Any, **kwargs: Any) -> T:
+        """Do as psycopg does."""
+        try:
+            return super().wait(gen, *args, **kwargs)
+        except psycopg.Error as error:
+            make_terse(error)
+            raise
+
+
+class AsyncTerseConnection(psycopg.AsyncConnection[Row]):
+    """The same for asyncio."""
+
+    async def wait(self, gen: PQGen[T], *args: Any, **kwargs: Any) -> T:
+        """Do as psycopg does."""
+        try:
+            return await super().wait(gen, *args, **kwargs)
+        except psycopg.Error as error:
+            make_terse(error)
+            raise
+
+
+def make_terse(error: psycopg.Error) -> None:
+    """Cut an error of the server down to `SQLSTATE: primary message`. What the client library says stays."""
+    if error.diag.message_primary is not None:
+        error.args = (f"{error.sqlstate}: {_without_values(error.diag.message_primary, str(error.sqlstate))}",)
+
+
+def _without_values(message: str, sqlstate: str) -> str:
+    if sqlstate.startswith(_QUOTES_VALUES):
+        message = _QUOTED.sub('"…"', message)
+    return _ADDRESS.sub("[address]", message)
+
+
+def is_database_at_fault(error: BaseException) -> bool:
+    """Tell whether an error is the database's state (away, schema, rights, resources) and not one statement's data.
+
+    Then the same statement fails with other data too, and nothing was done, unless the connection broke.
+    """
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.OperationalError)
+    return not error.sqlstate.startswith(_OF_ONE_STATEMENT) and not isinstance(error, psycopg.errors.LockNotAvailable)
+
+
+STALE_PLAN = (
+    psycopg.errors.FeatureNotSupported,
+    psycopg.errors.InvalidSqlStatementName,
+    psycopg.errors.DuplicatePreparedStatement,
+)
+"""A prepared statement no longer fits: a column has another type, or the session isn't what the client believes. The
+statement did nothing, and works again once the connection has forgotten all that it has prepared."""

@@ -1,0 +1,76 @@
+"""`herald_delivery_overdue_seconds`: for how long the oldest delivery has been late, whatever keeps it."""
+
+import pytest
+from psycopg.rows import dict_row
+
+from devstack.postgres import Postgres
+from users_api.health import _UNFINISHED
+
+from .live_api import LiveApi
+
+LEASED = "due_at = NULL, lease_until = now() + interval '1 min'"
+QUEUED, RUNNING = f"{LEASED}, state = 'queued'", f"{LEASED}, state = 'running'"
+
+
+def overdue(api: LiveApi) -> float:
+    lines = api.http.get("/metrics").text.splitlines()
+    [line] = [each for each in lines if each.startswith("herald_delivery_overdue_seconds ")]
+    return float(line.split()[1])
+
+
+def change(api: LiveApi, values: str) -> None:
+    api.execute(f"UPDATE deliveries SET {values} WHERE subscription = 'audit_log'")
+
+
+@pytest.mark.parametrize(
+    ("values", "seconds"),
+    [
+        ("due_at = now() - interval '1 hour'", 3600),
+        ("state = 'retrying', due_at = now() - interval '1 hour'", 3600),
+        (f"{QUEUED}, queued_at = now() - interval '1 hour'", 3600),  # its consumer is dead
+        (f"{QUEUED}, queued_at = now()", 0),
+        (f"{RUNNING}, queued_at = now() - interval '1 hour', started_at = now()", 0),
+        (f"{RUNNING}, queued_at = now(), started_at = now() - interval '5 min'", 0),  # it may take long
+        (f"{RUNNING}, queued_at = now(), started_at = now() - interval '1 hour'", 3000),  # or hangs
+        ("state = 'retrying', due_at = now() + interval '1 hour'", 0),
+        ("state = 'failed', due_at = NULL, finished_at = now() - interval '1 hour'", 0),
+        ("state = 'succeeded', due_at = NULL, finished_at = now() - interval '1 hour'", 0),
+    ],
+)
+def test_what_waits_for_a_consumer_is_overdue_like_what_waits_for_the_relay(
+    api: LiveApi, values: str, seconds: int
+) -> None:
+    api.register()
+    change(api, values)
+    api.execute("UPDATE deliveries SET due_at = now() WHERE subscription = 'welcome_email'")
+
+    assert seconds <= overdue(api) < seconds + 60
+
+
+def test_one_state_does_not_hide_another(api: LiveApi) -> None:
+    api.register()
+    api.register(email="bob@example.com")
+    api.execute("UPDATE deliveries SET due_at = now() + interval '1 day' WHERE subscription = 'welcome_email'")
+    change(api, f"{QUEUED}, queued_at = now() - interval '1 hour'")
+
+    assert 3600 <= overdue(api) < 3660
+
+
+def test_finished_deliveries_cost_the_metrics_nothing(api: LiveApi, postgres: Postgres) -> None:
+    api.register()
+    api.execute(
+        "INSERT INTO events (id, type, subject, envelope, available_at)"
+        " SELECT gen_random_uuid(), 'user_registered', 'old/' || n, '{}', now() FROM generate_series(1, 5000) AS n"
+    )
+    api.execute(
+        "INSERT INTO deliveries (event_id, subscription, state, finished_at)"
+        " SELECT id, 'old', 'succeeded', now() FROM events WHERE subject LIKE 'old/%%'"
+    )
+    cursor = api.database.cursor(row_factory=dict_row)
+    cursor.execute("SET enable_seqscan = off")  # as each of the API's connections
+    plan = cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS OFF) {_UNFINISHED}", {"time_limit": 600.0}).fetchall()
+    cursor.execute("RESET enable_seqscan")
+
+    text = "\n".join(row["QUERY PLAN"] for row in plan)
+    assert "Seq Scan" not in text
+    assert {"deliveries_due", "deliveries_leased", "deliveries_dead"} <= set(text.replace(",", " ").split())
