@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import redis
 from redis.backoff import NoBackoff
 from redis.connection import ConnectionPool, UnixDomainSocketConnection, parse_url
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 NAMESPACE = "dramatiq"
@@ -88,8 +89,15 @@ def connect(redis_url: str, *, timeout: float | None = 5.0, **options: Any) -> r
         asked["connection_class"] = _Socket
     else:
         asked["socket_keepalive"] = True
-    needed = {"socket_timeout": timeout, "socket_connect_timeout": 5.0, "retry": Retry(NoBackoff(), 0)}
-    return redis.Redis.from_pool(ConnectionPool(**asked | needed | options, max_connections=MANY))
+    needed = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": 5.0,
+        "retry": Retry(NoBackoff(), 0),
+        "driver_info": None,  # or it says who it is by CLIENT SETINFO, two round trips for each connection
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),  # and another for this
+        "max_connections": MANY,
+    }
+    return redis.Redis.from_pool(ConnectionPool(**asked | needed | options))
 
 
 def members(client: redis.Redis, key: str) -> set[str]:
