@@ -35,7 +35,8 @@ def user(request: pytest.FixtureRequest, redis_server: RedisServer, redis_client
     """The URL of a user who may do what the test's parameter says."""
     if redis_server.note:
         pytest.skip("no redis-server on this machine, and the fake one has no users")
-    redis_client.execute_command("ACL", "SETUSER", "herald", "reset", "on", ">password", *request.param.split())
+    rules = request.param.split()
+    redis_client.execute_command("ACL", "SETUSER", "herald", "reset", "on", ">password", *rules)  # type: ignore[no-untyped-call]  # redis-py
     redis_client.acl_log_reset()
     yield redis_server.url.replace("redis://", "redis://herald:password@")
     redis_client.acl_deluser("herald")

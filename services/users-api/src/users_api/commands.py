@@ -16,6 +16,8 @@ from rich.text import Text
 
 from contracts import SUBSCRIPTIONS
 from messaging import operations
+from messaging.database import connect, refuse
+from messaging.errors import DatabaseUnsuitable
 from messaging.settings import DatabaseSettings, load_or_exit
 from users_api import processes
 
@@ -106,8 +108,10 @@ def replay(
 def _execute(statement: LiteralString, given: dict[str, Any]) -> list[dict[str, Any]]:
     url = load_or_exit(DatabaseSettings).database_url
     try:
-        with psycopg.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=10) as connection:
+        with connect(url, name="command", row_factory=dict_row) as connection:
             return connection.execute(statement, given).fetchall()
+    except DatabaseUnsuitable as fault:
+        refuse(fault)
     except psycopg.errors.UndefinedTable:
         sys.exit("The database has no deliveries yet. Run: users-api migrate")
     except psycopg.errors.DeadlockDetected:
