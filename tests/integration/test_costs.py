@@ -179,6 +179,7 @@ def test_recording_events_costs_the_auditor_one_statement_and_two_receipts(
                 record(connection, [each.event for each in deliveries])
 
         actor = subscribe_group(broker, AUDIT_LOG, audit_log, receipts=redis_client)
+        pool.wait()  # a new connection sets its parameters
         with by_workers() as sent, sent_to_redis(redis_client) as calls:
             actor.fn(batch(number))
     broker.client.close()
@@ -206,6 +207,7 @@ def test_mailing_costs_the_notifier_a_statement_for_ten_and_two_receipts(
             return send_welcome_emails(deliveries, ledger=ledger, mailer=mailer, sender="Herald <hello@example.com>")
 
         actor = subscribe_settling(broker, WELCOME_EMAIL, welcome_email, receipts=redis_client)
+        pool.wait()  # as above
         with by_workers() as sent, sent_to_redis(redis_client) as calls:
             actor.fn(batch(30))
         with pool.connection() as connection:

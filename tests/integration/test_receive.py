@@ -48,7 +48,7 @@ class Applied(Applier):
 
 @pytest.fixture
 def waits(redis_server: RedisServer, redis_client: redis.Redis) -> Iterator[Waits]:
-    made = Waits(redis_server.url, name="relay", timeout=5)
+    made = Waits(redis_server.url, timeout=5)
     ReceiptReader(redis_client, "test").read(wait=0.001)  # makes the group
     yield made
     made.close()

@@ -103,16 +103,10 @@ def test_the_database_url_may_come_from_a_file(users_database: str, tmp_path: Pa
     assert "DATABASE_URL_FILE" in refused(users_api("migrate", DATABASE_URL_FILE=str(tmp_path / "nowhere")))
 
 
-@pytest.mark.parametrize(
-    ("url", "says"),
-    [
-        (f"postgresql://me:secret@127.0.0.1:{free_port()}/users", "Connection refused"),
-        ("postgresql://me:secret@127.0.0.1/users?bogus=1", "bogus"),
-    ],
-)
-def test_without_postgresql_an_operators_command_says_so_in_one_line(url: str, says: str) -> None:
+def test_without_postgresql_an_operators_command_says_so_in_one_line() -> None:
+    url = f"postgresql://me:secret@127.0.0.1:{free_port()}/users"
     line = refused(users_api("deliveries", "list", DATABASE_URL=url))
-    assert says in line
+    assert "Connection refused" in line
     assert "Check DATABASE_URL" in line
     assert "secret" not in line
 

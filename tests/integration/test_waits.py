@@ -18,7 +18,7 @@ LONG = 60
 
 @pytest.fixture
 def waits(redis_server: RedisServer, redis_client: redis.Redis) -> Iterator[Waits]:
-    made = Waits(redis_server.url, name="waiter", timeout=LONG + 3)
+    made = Waits(redis_server.url, timeout=LONG + 3)
     yield made
     made.close()
 
@@ -87,7 +87,7 @@ def test_no_wait_begins_after_the_end(waits: Waits, redis_client: redis.Redis) -
 def test_the_waits_of_others_go_on(waits: Waits, redis_server: RedisServer, redis_client: redis.Redis) -> None:
     now = threading.Event()
     now.set()
-    other = Waits(redis_server.url, name="another", timeout=LONG + 3)
+    other = Waits(redis_server.url, timeout=LONG + 3)
     ours, theirs = wait(waits, now), wait(other, now)
     until(lambda: blocked(redis_client) == 2)
 

@@ -2,10 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import Annotated
 
 import redis
 
-from devstack.errors import DevstackError
 from devstack.herald import SERVICES, Herald
 from devstack.ports import kept_port
 from devstack.postgres import Postgres
@@ -14,6 +14,22 @@ from devstack.programs import program
 from devstack.redis_server import RedisServer
 from devstack.supervisor import Supervisor
 from devstack.terminal import Terminal
+from messaging import transport
+from messaging.settings import DatabaseUrl, Environment, RedisUrl, load_or_exit, secret
+from notifier.smtp import SmtpSettings
+
+
+def _checked(url: str) -> str:
+    SmtpSettings.parse(url)
+    return url
+
+
+class GivenServers(Environment):
+    """The servers that the environment names; empty where it names none."""
+
+    database_url: DatabaseUrl = ""
+    redis_url: RedisUrl = ""
+    smtp_url: Annotated[str, secret(_checked)] = ""
 
 
 class Stack:
@@ -28,11 +44,11 @@ class Stack:
 
     def start(self, host: str, port: int, programs: Path) -> Herald:
         """Start what the environment does not name, and return the Herald that uses it all."""
-        given = os.environ.get
-        smtp_url = given("SMTP_URL") or given("MAIL_URL") or self._mailbox()
+        given = load_or_exit(GivenServers)
+        smtp_url = given.smtp_url or self._mailbox()
         return Herald(
-            databases=self._databases(given("DATABASE_URL")),
-            redis_url=self._given_redis(given("REDIS_URL")) or self._redis(),
+            databases=self._databases(given.database_url),
+            redis_url=self._given_redis(given.redis_url) or self._redis(),
             smtp_url=smtp_url,
             mailbox_url=self.mailbox_url,
             host=host,
@@ -40,7 +56,7 @@ class Stack:
             programs=programs,
         )
 
-    def _databases(self, given: str | None) -> dict[str, str]:
+    def _databases(self, given: str) -> dict[str, str]:
         if given:  # one for all: their tables don't collide
             return dict.fromkeys(SERVICES, given)
         postgres = Postgres(self._var / "postgres", self._port("postgres"))
@@ -52,13 +68,11 @@ class Stack:
         self._terminal.progress(f"PostgreSQL answers on port {postgres.port}")
         return {name: postgres.url(name) for name in SERVICES}
 
-    def _given_redis(self, url: str | None) -> str | None:
-        """Say at once what is wrong with a Redis that the environment names; being away is no obstacle."""
+    def _given_redis(self, url: str) -> str:
+        """Say at once that a Redis that the environment names doesn't answer; that is no obstacle."""
         try:
             if url:
-                redis.Redis.from_url(url, socket_connect_timeout=2).ping()
-        except ValueError as error:
-            raise DevstackError(f"REDIS_URL can't be used: {error}") from None
+                transport.connect(url, timeout=2).ping()
         except redis.RedisError as error:
             self._terminal.progress(f"Redis is unreachable ({error}); effects wait in PostgreSQL until it answers")
         return url

@@ -1,6 +1,5 @@
 """What `make run` shows when everything runs."""
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from io import StringIO
@@ -47,7 +46,11 @@ def _commands(herald: Herald) -> str:
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r":[^:/@]*@", ":***@", url)
+    """Leave out a password, and all options: one of them may be a password too."""
+    scheme, _, rest = url.partition("://")
+    account, at, place = rest.rpartition("@")
+    user, colon, _ = account.partition(":")
+    return f"{scheme}://{user}{colon and ':***'}{at}{place.partition('?')[0]}"
 
 
 def _render(panel: Panel) -> str:

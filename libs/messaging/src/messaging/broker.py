@@ -47,7 +47,7 @@ class HeraldBroker(RedisBroker):
         )
         self.broker_id = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:12]}"
         # A connection that is silent for longer than a wait is no more.
-        self.waits = Waits(redis_url, name=self.broker_id, timeout=inbox.WAIT_SECONDS + 3)
+        self.waits = Waits(redis_url, timeout=inbox.WAIT_SECONDS + 3)
         self.stopping = threading.Event()
         self.held: set[str] = set()
         self.dropped = 0

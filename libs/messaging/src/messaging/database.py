@@ -5,16 +5,20 @@ Connections are in autocommit: one statement is one transaction, and a longer on
 """
 
 import select
-from collections.abc import Callable, Iterator, Sequence
+import sys
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Any, LiteralString, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar, overload
 
 import psycopg
 from psycopg import BaseConnection, Connection, OperationalError
-from psycopg.rows import TupleRow
+from psycopg.rows import RowFactory, TupleRow, tuple_row
 from psycopg_pool import ConnectionPool
 
+from messaging import session
+from messaging.errors import DatabaseUnsuitable
 from messaging.postgres_errors import TerseConnection, is_database_at_fault
 
 NEVER_SILENT: dict[str, Any] = {
@@ -25,6 +29,11 @@ NEVER_SILENT: dict[str, Any] = {
     "tcp_user_timeout": 15_000,
 }
 """A server that vanished without a word is noticed within seconds, not in the kernel's two hours."""
+
+LOOK_SECONDS = 6.0
+"""For which a process that starts looks at its database."""
+
+RowT = TypeVar("RowT")
 
 
 class Pool(ConnectionPool[Connection[TupleRow]]):
@@ -58,11 +67,11 @@ class Connections(Protocol):
         """Lend one."""
 
 
-def open_pool(database_url: str, *, size: int, name: str, settings: Sequence[LiteralString] = ()) -> Pool:
+def open_pool(database_url: str, *, size: int, name: str, settings: Sequence[str] = ()) -> Pool:
     """Open a pool of at most `size` connections; it doesn't wait for PostgreSQL to be there.
 
     A connection found dead when it is handed out is replaced, so a restart of PostgreSQL costs one error at most.
-    `settings`: what each connection sets for itself, like `enable_bitmapscan = off`.
+    `settings`: what each connection sets beside `session.PARAMETERS`, like `enable_bitmapscan = off`.
     """
     return Pool(
         database_url,
@@ -71,29 +80,61 @@ def open_pool(database_url: str, *, size: int, name: str, settings: Sequence[Lit
         max_size=size,
         timeout=10,
         reconnect_timeout=1,
-        kwargs=_options(name),
-        configure=partial(configure, settings=settings),
+        kwargs=options(name),
+        configure=partial(_configure, database_url, settings),
         check=_check,
         name=name,
         open=True,
     )
 
 
-def connect(database_url: str, *, name: str, prepare: Callable[[Connection[TupleRow]], None]) -> Connection[TupleRow]:
-    """Open a single connection like a pool's; it is `prepare`d, or there is none."""
-    connection = TerseConnection[TupleRow].connect(database_url, **_options(name))
+@overload
+def connect(database_url: str, *, name: str, settings: Sequence[str] = ()) -> Connection[TupleRow]: ...
+@overload
+def connect(database_url: str, *, name: str, row_factory: RowFactory[RowT]) -> Connection[RowT]: ...
+def connect(
+    database_url: str, *, name: str, row_factory: Any = tuple_row, settings: Sequence[str] = ()
+) -> Connection[Any]:
+    """Open a single connection like a pool's.
+
+    Raises:
+        DatabaseUnsuitable: Herald can't work with this database.
+    """
+    connection = TerseConnection[Any].connect(database_url, **options(name), row_factory=row_factory)
     try:
-        prepare(connection)
+        session.prepare(connection, database_url, settings)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def configure(connection: Connection[TupleRow], settings: Sequence[LiteralString]) -> None:
-    """Set what a connection sets for itself."""
-    for setting in settings:
-        connection.execute(f"SET {setting}")
+def require_suitable(database_url: str) -> None:
+    """End the process, with status 2 and one line, if Herald can't work with this database.
+
+    One that isn't to be had within some seconds is no obstacle: then each new connection looks for itself.
+    """
+    faults: list[DatabaseUnsuitable] = []
+    looking = threading.Thread(target=_look, args=(database_url, faults), name="look", daemon=True)
+    looking.start()
+    looking.join(LOOK_SECONDS)
+    if faults:
+        refuse(faults[0])
+
+
+def refuse(fault: DatabaseUnsuitable) -> NoReturn:
+    """End the process with status 2 and one line."""
+    sys.stderr.write(f"configuration: DATABASE_URL: {fault}\n")
+    sys.exit(2)
+
+
+def _look(database_url: str, faults: list[DatabaseUnsuitable]) -> None:
+    try:
+        connect(database_url, name="look").close()
+    except DatabaseUnsuitable as fault:
+        faults.append(fault)
+    except psycopg.Error:
+        pass  # it isn't there now, or not for us
 
 
 def has_ended(connection: BaseConnection[Any]) -> bool:
@@ -105,8 +146,14 @@ def has_ended(connection: BaseConnection[Any]) -> bool:
     return bool(poll.poll(0))
 
 
-def _options(name: str) -> dict[str, Any]:
-    return {"autocommit": True, "application_name": f"herald-{name}", **NEVER_SILENT}
+def options(name: str) -> dict[str, Any]:
+    """Return how to connect as `name`: what the URL says of these doesn't count."""
+    return {"autocommit": True, "application_name": f"herald-{name}", "client_encoding": "utf8", **NEVER_SILENT}
+
+
+def _configure(database_url: str, settings: Sequence[str], connection: Connection[TupleRow]) -> None:
+    with session.refusals_said():
+        session.prepare(connection, database_url, settings)
 
 
 def _check(connection: Connection[TupleRow]) -> None:

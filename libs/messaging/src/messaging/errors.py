@@ -1,5 +1,7 @@
 """What a handler raises to say how its attempt ended. Any other exception is a bug or a lapse: logged, tried again."""
 
+import psycopg
+
 MAX_AFTER = 30 * 86_400.0
 """Seconds: the longest delay that a handler may ask for."""
 
@@ -10,6 +12,10 @@ class MessagingError(Exception):
 
 class ConfigurationError(MessagingError):
     """A setting is missing or wrong. Set the environment variable that the message names."""
+
+
+class DatabaseUnsuitable(MessagingError, psycopg.OperationalError):
+    """Herald can't work with this database, or with what stands before it. Mend what the message names."""
 
 
 class PermanentError(MessagingError):

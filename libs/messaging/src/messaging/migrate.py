@@ -11,12 +11,13 @@ from importlib import resources
 import psycopg
 from alembic import command
 from alembic.config import Config
+from psycopg.rows import TupleRow
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from messaging.errors import MessagingError
-from messaging.postgres_errors import TerseConnection
+from messaging.database import connect, refuse
+from messaging.errors import DatabaseUnsuitable, MessagingError
 from messaging.revisions import version_table
 from messaging.settings import DatabaseSettings, load_or_exit
 
@@ -32,8 +33,10 @@ def migrate(database_url: str, *, service: str, packages: Sequence[str]) -> None
 
     Raises:
         MigrationError: PostgreSQL is not to be had, or refuses; nothing was changed.
+        DatabaseUnsuitable: Herald can't work with this database; nothing was changed.
     """
-    engine = create_engine("postgresql+psycopg://", creator=lambda: _connect(database_url), poolclass=NullPool)
+    ours = _connect(database_url)
+    engine = create_engine("postgresql+psycopg://", creator=lambda: ours, poolclass=NullPool)
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -44,11 +47,15 @@ def migrate(database_url: str, *, service: str, packages: Sequence[str]) -> None
         raise MigrationError(f"{_first_line(error.orig)}. Nothing was changed.") from None
 
 
-def _connect(database_url: str) -> psycopg.Connection[tuple[object, ...]]:
+def _connect(database_url: str) -> psycopg.Connection[TupleRow]:
     try:
-        return TerseConnection.connect(database_url, connect_timeout=10)
+        connection = connect(database_url, name="migrate")
+    except DatabaseUnsuitable:
+        raise
     except psycopg.Error as error:
         raise MigrationError(f"{_first_line(error)}. Check DATABASE_URL and that PostgreSQL answers.") from None
+    connection.autocommit = False
+    return connection
 
 
 def _first_line(error: BaseException | None) -> str:
@@ -64,10 +71,15 @@ def _config(packages: Sequence[str]) -> Config:
 
 
 def migrate_command(service: str, packages: Sequence[str]) -> None:
-    """Run `<service> migrate` on DATABASE_URL: a service's command line calls this. Ends with status 1 on failure."""
+    """Run `<service> migrate` on DATABASE_URL: a service's command line calls this.
+
+    Ends with status 1 on failure, and with 2 where the database is none for Herald.
+    """
     settings = load_or_exit(DatabaseSettings)
     try:
         migrate(settings.database_url, service=service, packages=packages)
+    except DatabaseUnsuitable as fault:
+        refuse(fault)
     except MigrationError as error:
         sys.exit(f"{service.replace('_', '-')} migrate: {error}")
     sys.stdout.write(f"{service}: the database is up to date\n")

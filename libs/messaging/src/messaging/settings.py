@@ -1,15 +1,20 @@
-"""Settings come from the environment. `NAME_FILE` names a file that holds the value: for secrets."""
+"""Settings come from the environment. `NAME_FILE` names a file that holds the value: for secrets.
+
+The value of a secret setting is shown nowhere, whatever is wrong with it: `secret`.
+"""
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, ValidationError
+from pydantic import Field, PlainValidator, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from messaging import urls
 from messaging.errors import ConfigurationError
 
 
@@ -23,30 +28,42 @@ class _FileSource(PydanticBaseSettingsSource):
         try:
             return Path(path).read_text().strip(), field_name, False
         except OSError as error:
-            raise ConfigurationError(f"{field_name.upper()}_FILE: can't read {path}: {error.strerror}") from None
+            fault = f"can't read {path}: {error.strerror}"
+        except UnicodeDecodeError:
+            fault = f"{path} isn't text in UTF-8"
+        raise ConfigurationError(f"{field_name.upper()}_FILE: {fault}")
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
         return {name: value for name, value in found.items() if value is not None}
 
 
-def _begins_with(*schemes: str) -> AfterValidator:
-    def check(url: str) -> str:
-        if not url.startswith(schemes):
-            raise PydanticCustomError("url", "must begin with {schemes}", {"schemes": " or ".join(schemes)})
-        return url
+def secret(check: Callable[[str], Any]) -> PlainValidator:
+    """Read a setting that holds a password by `check`, whose ConfigurationError repeats nothing of it.
 
-    return AfterValidator(check)
+    Of any other error only the kind is told: its words, or those of an error that it came from, could quote the value.
+    """
+
+    def read(value: Any) -> Any:
+        try:
+            return check(str(value).strip())
+        except ConfigurationError as error:
+            fault = str(error)
+        except Exception as error:
+            fault = f"can't be read ({type(error).__name__})"
+        raise PydanticCustomError("secret", "{fault}", {"fault": fault})
+
+    return PlainValidator(read)
 
 
-class DatabaseSettings(BaseSettings):
-    """What a command needs that only speaks to the service's database."""
+DatabaseUrl = Annotated[str, secret(urls.postgresql), Field(repr=False)]
+RedisUrl = Annotated[str, secret(urls.redis), Field(repr=False)]
+
+
+class Environment(BaseSettings):
+    """Settings as Herald reads them: from the environment, or from the files that it names."""
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
-
-    database_url: Annotated[str, _begins_with("postgresql://", "postgres://")]
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["json", "console"] = "console"
 
     @classmethod
     def settings_customise_sources(
@@ -61,10 +78,18 @@ class DatabaseSettings(BaseSettings):
         return init_settings, env_settings, _FileSource(settings_cls)
 
 
+class DatabaseSettings(Environment):
+    """What a command needs that only speaks to the service's database."""
+
+    database_url: DatabaseUrl
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "console"
+
+
 class Settings(DatabaseSettings):
     """What every process needs that speaks to Redis too. Services subclass it for their own."""
 
-    redis_url: Annotated[str, _begins_with("redis://", "rediss://", "unix://")]
+    redis_url: RedisUrl
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
@@ -79,7 +104,7 @@ def load(settings: type[SettingsT]) -> SettingsT:
     try:
         return settings()
     except ValidationError as error:
-        faults = [f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors(include_input=False)]
+        faults = [_named(str(fault["loc"][0]).upper(), fault["msg"]) for fault in error.errors(include_input=False)]
         raise ConfigurationError("; ".join(faults) + ". See .env.example.") from None
 
 
@@ -90,3 +115,7 @@ def load_or_exit(settings: type[SettingsT]) -> SettingsT:
     except ConfigurationError as error:
         sys.stderr.write(f"configuration: {error}\n")
         sys.exit(2)
+
+
+def _named(variable: str, fault: str) -> str:
+    return fault if fault.startswith(variable) else f"{variable}: {fault}"

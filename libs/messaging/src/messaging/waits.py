@@ -2,6 +2,8 @@
 
 A thread that waits for Redis' answer hears nothing else. So whoever ends the wait has Redis answer at once (CLIENT
 UNBLOCK), and repeats it until the thread is out: the first time may come before Redis has the command that waits.
+
+A Redis that refuses CLIENT refuses this alone: then a wait ends by itself, some seconds later.
 """
 
 import time
@@ -9,23 +11,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import redis
+from redis.connection import Connection
 
 from messaging import transport
 
 PATIENCE = 2.0
-"""Seconds for which a wait is told to end. One that doesn't hear it, because Redis refuses CLIENT, ends by itself."""
+"""Seconds for which the end of a wait is asked for, if Redis takes it and nothing happens."""
 
 
 class Waits:
     """The waits of one process.
 
-    `client`: for the commands that wait, and for nothing else; `timeout`: more seconds than any of them may take. Redis
-    knows its connections by `name`.
+    `client`: for the commands that wait, and for nothing else; `timeout`: more seconds than any of them may take.
     """
 
-    def __init__(self, redis_url: str, *, name: str, timeout: float) -> None:
-        self.client = transport.connect(redis_url, timeout=timeout, name=name)
-        self._name = name
+    def __init__(self, redis_url: str, *, timeout: float) -> None:
+        self._ids: dict[Connection, int] = {}
+        self.client = transport.connect(redis_url, timeout=timeout, redis_connect_func=self._meet)
         self._inside: set[object] = set()
         self._over = False
 
@@ -49,9 +51,17 @@ class Waits:
                 time.sleep(0.01)
 
     def _unblock(self, client: redis.Redis) -> None:
-        for each in client.client_list():
-            if each["name"] == self._name:
-                client.client_unblock(int(each["id"]))
+        for connection, number in list(self._ids.items()):
+            if connection.is_connected:  # else its number may be another's by now
+                client.client_unblock(number)
+
+    def _meet(self, connection: Connection) -> None:
+        """Ask Redis for its number of a new connection."""
+        self._ids.pop(connection, None)
+        connection.on_connect()  # type: ignore[no-untyped-call]  # redis-py has no types here
+        connection.send_command("CLIENT", "ID")  # type: ignore[no-untyped-call]  # as above
+        with suppress(redis.ResponseError):  # CLIENT is refused
+            self._ids[connection] = connection.read_response()
 
     def close(self) -> None:
         """Close the connections."""

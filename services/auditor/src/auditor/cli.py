@@ -11,6 +11,8 @@ import typer
 
 from auditor import log as audit_log
 from messaging import settings
+from messaging.database import refuse
+from messaging.errors import DatabaseUnsuitable
 from messaging.migrate import migrate_command
 
 app = typer.Typer(
@@ -37,6 +39,8 @@ def log(
         _print(audit_log.follow(url) if follow else audit_log.entries(url), as_json)
     except KeyboardInterrupt:
         raise typer.Exit from None
+    except DatabaseUnsuitable as fault:
+        refuse(fault)
     except psycopg.errors.UndefinedTable:
         raise SystemExit(
             "auditor log: this database has no table audit_log. If DATABASE_URL is the auditor's, run: auditor migrate"

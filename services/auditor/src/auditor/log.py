@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
-from messaging.postgres_errors import TerseConnection
+from messaging.database import connect
 
 _AFTER: LiteralString = """
 -- A page of entries after one, oldest first.
@@ -37,7 +37,7 @@ class Entry:
 
 def entries(database_url: str) -> Iterator[Entry]:
     """Yield every entry, in the order in which they were written."""
-    with TerseConnection.connect(database_url, autocommit=True, row_factory=class_row(Entry)) as connection:
+    with connect(database_url, name="log", row_factory=class_row(Entry)) as connection:
         yield from _after(connection, 0)
 
 
@@ -45,7 +45,7 @@ def follow(database_url: str, *, every: float = 0.5) -> Iterator[Entry]:
     """Yield every entry, then new ones as they are committed, for ever; each once, even when ids commit late."""
     seen: set[int] = set()
     settled = 0
-    with TerseConnection.connect(database_url, autocommit=True, row_factory=class_row(Entry)) as connection:
+    with connect(database_url, name="log", row_factory=class_row(Entry)) as connection:
         while True:
             for entry in _after(connection, settled):
                 if entry.id not in seen:

@@ -7,10 +7,11 @@ import dramatiq
 from auditor import handlers
 from contracts import AUDIT_LOG
 from messaging import Delivery, HeraldBroker, logs, settings, subscribe_group, transport
-from messaging.database import open_pool
+from messaging.database import open_pool, require_suitable
 
 config = settings.load_or_exit(settings.Settings)
 logs.configure(config.log_level, config.log_format)
+require_suitable(config.database_url)
 broker = HeraldBroker(config.redis_url)
 dramatiq.set_broker(broker)
 pool = open_pool(config.database_url, size=8, name="auditor")

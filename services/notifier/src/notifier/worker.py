@@ -6,7 +6,7 @@ import dramatiq
 
 from contracts import WELCOME_EMAIL
 from messaging import Delivery, HeraldBroker, Settled, logs, settings, subscribe_settling, transport
-from messaging.database import open_pool
+from messaging.database import open_pool, require_suitable
 from notifier import handlers
 from notifier.ledger import SETTINGS, Ledger
 from notifier.settings import NotifierSettings
@@ -14,6 +14,7 @@ from notifier.smtp import Mailer
 
 config = settings.load_or_exit(NotifierSettings)
 logs.configure(config.log_level, config.log_format)
+require_suitable(config.database_url)
 broker = HeraldBroker(config.redis_url)
 dramatiq.set_broker(broker)
 mailer = Mailer(config.smtp_url, timeout=config.smtp_timeout)

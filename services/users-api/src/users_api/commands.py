@@ -16,7 +16,8 @@ from rich.text import Text
 
 from contracts import SUBSCRIPTIONS
 from messaging import operations
-from messaging.postgres_errors import TerseConnection
+from messaging.database import connect, refuse
+from messaging.errors import DatabaseUnsuitable
 from messaging.settings import DatabaseSettings, load_or_exit
 from users_api import processes
 
@@ -145,8 +146,10 @@ def _refuse_unknown(subscription: str) -> None:
 def _execute(statement: LiteralString, given: dict[str, Any]) -> list[dict[str, Any]]:
     url = load_or_exit(DatabaseSettings).database_url
     try:
-        with TerseConnection.connect(url, autocommit=True, row_factory=dict_row, connect_timeout=10) as connection:
+        with connect(url, name="command", row_factory=dict_row) as connection:
             return connection.execute(statement, given).fetchall()
+    except DatabaseUnsuitable as fault:
+        refuse(fault)
     except psycopg.errors.UndefinedTable:
         sys.exit("This database has no deliveries table. Run: users-api migrate")
     except psycopg.errors.DeadlockDetected:

@@ -9,17 +9,20 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Annotated, Any, LiteralString, TypeVar
 
 import psycopg
 from fastapi import Depends, Request
 from psycopg import AsyncConnection
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, class_row, dict_row
 from psycopg.sql import Composed
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from messaging.database import NEVER_SILENT, has_ended
+from messaging.database import has_ended, options
+from messaging.errors import DatabaseUnsuitable
 from messaging.postgres_errors import STALE_PLAN, AsyncTerseConnection, is_database_at_fault
+from messaging.session import SET, Session, parameters, refusals_said
 
 T = TypeVar("T")
 
@@ -35,6 +38,13 @@ LOCK_SECONDS = 0.5
 """A statement waits for another's lock no longer than this: a group would hold up those behind it. Then each member is
 tried alone, for as long as it may wait."""
 
+UNSUITABLE_SECONDS = 0.5
+"""A request waits no longer for a connection where the newest was refused for good."""
+
+SETTINGS: tuple[str, ...] = (f"lock_timeout = {LOCK_SECONDS}s", "enable_seqscan = off")
+"""Of each connection. Everything is found by an index; else a plan made while the tables were small, also that of a
+foreign key's check, reads all of them until they are analysed."""
+
 
 Connection = AsyncConnection[DictRow]
 
@@ -45,9 +55,6 @@ class PooledConnection(AsyncTerseConnection[DictRow]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.since = time.monotonic()
-
-
-Pool = AsyncConnectionPool[PooledConnection]
 
 
 class DatabaseUnavailable(Exception):
@@ -65,36 +72,45 @@ class DatabaseBusy(DatabaseUnavailable):
     """Somebody else has what this needs, and PostgreSQL gave up waiting: nothing was done. Try again."""
 
 
+class Pool(AsyncConnectionPool[PooledConnection]):
+    """Connections whose session is Herald's. `fault`: why the newest wasn't taken; None if it was."""
+
+    def __init__(self, database_url: str) -> None:
+        super().__init__(
+            database_url,
+            connection_class=PooledConnection,
+            min_size=2,
+            max_size=10,
+            timeout=WAIT_SECONDS,
+            reconnect_timeout=1,
+            kwargs={**options("api"), "row_factory": dict_row, "connect_timeout": 2},
+            configure=self._prepare,
+            open=False,
+        )
+        self.fault: DatabaseUnsuitable | None = None
+        self._url = database_url
+
+    async def _prepare(self, connection: Connection) -> None:
+        """Do what `messaging.session.prepare` does."""
+        cursor = await connection.cursor(row_factory=class_row(Session)).execute(SET, parameters(SETTINGS))
+        session = await cursor.fetchone()
+        assert session is not None  # noqa: S101  # a count is one row
+        look = partial(session.require_suitable, connection.info.backend_pid, self._url)
+        try:
+            with refusals_said():
+                if session.is_pooled(connection.info.backend_pid):
+                    await asyncio.to_thread(look)  # it connects, and waits
+                else:
+                    look()
+        except DatabaseUnsuitable as fault:
+            self.fault = fault
+            raise
+        self.fault = None
+
+
 def make_pool(database_url: str) -> Pool:
     """Make the pool, closed; opening it doesn't wait for PostgreSQL to be there."""
-    return AsyncConnectionPool(
-        database_url,
-        connection_class=PooledConnection,
-        min_size=2,
-        max_size=10,
-        timeout=WAIT_SECONDS,
-        reconnect_timeout=1,
-        kwargs={
-            "autocommit": True,
-            "row_factory": dict_row,
-            "application_name": "herald-api",
-            **NEVER_SILENT,
-            "connect_timeout": 2,
-        },
-        configure=_configure,
-        open=False,
-    )
-
-
-async def _configure(connection: Connection) -> None:
-    """Set what a connection sets for itself.
-
-    No statement waits long for somebody else's lock: all of a group would wait with the one that must. And everything
-    is found by an index. Else a plan made while the tables were small, also that of a foreign key's check, reads all of
-    them until they are analysed.
-    """
-    await connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'".encode())
-    await connection.execute("SET enable_seqscan = off")
+    return Pool(database_url)
 
 
 async def _pool_of(request: Request) -> Pool:
@@ -151,9 +167,12 @@ async def _connected(pool: Pool) -> AsyncIterator[PooledConnection]:
 
 async def _get_alive(pool: Pool) -> PooledConnection:
     """Take a connection that the server hasn't closed, so that its restart costs no request."""
-    while has_ended(connection := await pool.getconn()):
-        await connection.close()
-        await pool.putconn(connection)
+    try:
+        while has_ended(connection := await pool.getconn(UNSUITABLE_SECONDS if pool.fault else None)):
+            await connection.close()
+            await pool.putconn(connection)
+    except PoolTimeout as error:
+        raise pool.fault or error from None
     return connection
 
 

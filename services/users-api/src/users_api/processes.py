@@ -5,6 +5,7 @@ import threading
 from datetime import timedelta
 
 from messaging import collector, logs
+from messaging.database import require_suitable
 from messaging.settings import load_or_exit
 
 
@@ -17,6 +18,7 @@ def serve() -> None:
 
     settings = load_or_exit(ApiSettings)
     logs.configure(settings.log_level, settings.log_format)
+    require_suitable(settings.database_url)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn shuts down in order, then raises the signal again
     spare = settings.probe_connections
@@ -37,6 +39,7 @@ def relay() -> None:
 
     settings = load_or_exit(RelaySettings)
     logs.configure(settings.log_level, settings.log_format)
+    require_suitable(settings.database_url)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

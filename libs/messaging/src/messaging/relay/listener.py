@@ -13,7 +13,7 @@ from typing import LiteralString
 from psycopg import Connection, Notify
 from psycopg.rows import TupleRow
 
-from messaging.database import configure, connect, renewed_if_at_fault
+from messaging.database import connect, renewed_if_at_fault
 from messaging.outbox import CHANNEL
 
 
@@ -30,7 +30,7 @@ class Listener:
     def connection(self) -> Iterator[Connection[TupleRow]]:
         """Lend it. It listens before anything is asked on it: so what isn't heard is seen."""
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._url, name="dispatch", prepare=self._listen)
+            self._connection = self._listen()
         with renewed_if_at_fault(self._connection):
             yield self._connection
 
@@ -57,10 +57,15 @@ class Listener:
         if self._connection is not None:
             self._connection.close()
 
-    def _listen(self, connection: Connection[TupleRow]) -> None:
-        configure(connection, self._settings)
+    def _listen(self) -> Connection[TupleRow]:
+        connection = connect(self._url, name="dispatch", settings=self._settings)
         connection.add_notify_handler(self._hear)
-        connection.execute(f"LISTEN {CHANNEL}")
+        try:
+            connection.execute(f"LISTEN {CHANNEL}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _has_heard(self, connection: Connection[TupleRow]) -> bool:
         """Tell once. What came with an answer is in libpq's hands already, where nobody can wait for it."""

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import LiteralString
-from uuid import uuid4
 
 import psycopg
 import redis
@@ -69,7 +68,7 @@ def run(
     pool = open_pool(database_url, size=5, name="relay", settings=SETTINGS)
     client = transport.connect(redis_url)
     name = f"{socket.gethostname()}.{os.getpid()}"
-    waits = Waits(redis_url, name=f"herald-relay.{name}.{uuid4().hex}", timeout=IDLE_SECONDS + 3)
+    waits = Waits(redis_url, timeout=IDLE_SECONDS + 3)
     listener = Listener(database_url, SETTINGS)
     dispatcher = Dispatcher(listener, client, subscriptions)
     receiver = Receiver(waits, client, name, Applier(pool, subscriptions), stop)
