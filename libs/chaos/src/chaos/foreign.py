@@ -32,7 +32,7 @@ _FIELDS: dict[str, tuple[Any, ...]] = {
     "actor_name": (ABSENT, "", "unknown", *SCALARS, [], ["x"], {}, *UNSTORABLE),
     "message_id": (ABSENT, "", "another", *SCALARS, [], {}, *UNSTORABLE),
     "kwargs": (ABSENT, *SCALARS, [], {"batch": []}, {"x": 1}),
-    "options": (ABSENT, {}, *SCALARS, []),
+    "options": (ABSENT, *SCALARS, []),
     "args": (ABSENT, *SCALARS, {}, [], [{}], *([each] for each in SCALARS), [[], []]),
     "more": (1,),
 }

@@ -57,9 +57,9 @@ class Keys(Fault):
     def strike(self, trial: Trial) -> None:
         trial.wait_for_share(trial.dice.uniform(0.005, 0.01))
         struck: set[str] = set()
-        while untried := sorted(self._look(trial).keys() - struck):
+        while untried := sorted((found := self._look(trial)).keys() - struck):
             struck.add(kind := trial.dice.choice(untried))
-            self._strike_at(trial, kind)
+            self._strike_at(trial, kind, found[kind])
         self._struck = len(struck)
         trial.load.stop()
 
@@ -72,9 +72,8 @@ class Keys(Fault):
                 self._types.setdefault(kind, found)
         return now
 
-    def _strike_at(self, trial: Trial, kind: str) -> None:
-        since, key = trial.strikes[-1] if trial.strikes else 0.0, self._look(trial)[kind]
-        said = len(self._logs(trial))
+    def _strike_at(self, trial: Trial, kind: str, key: str) -> None:
+        since, said = trial.strikes[-1] if trial.strikes else 0.0, _logs(trial)
         self._signal(trial, signal.SIGSTOP)
         time.sleep(trial.dice.uniform(0.3, 1))
         trial.strike_now()
@@ -107,14 +106,14 @@ class Keys(Fault):
             for pid in trial.system.processes[service].pids:
                 os.kill(pid, number)
 
-    def _operate(self, trial: Trial, kind: str, key: str, wrong: str, said: int) -> None:
-        """Give Herald time to mend the key; delete what it hasn't mended, if the log names it or not."""
+    def _operate(self, trial: Trial, kind: str, key: str, wrong: str, said: list[str]) -> None:
+        """Give Herald time to mend the key; delete what it hasn't mended, whether the log names it or not."""
         deadline = time.monotonic() + OPERATOR_SECONDS
         while (still := self._type(trial, key) == wrong) and time.monotonic() < deadline:
             time.sleep(0.02)
         if still:
             self._by_operator.append(kind)
-            if not re.search(re.escape(key) + r"(?![.:]?\w)", self._logs(trial)[said:]):
+            if not _is_named(key, said, _logs(trial)):
                 self._unnamed.append(kind)
             trial.system.redis.delete(key)
             trial.strikes[-1] = trial.now()  # the fault lasted until now
@@ -122,9 +121,6 @@ class Keys(Fault):
     def _type(self, trial: Trial, key: str) -> str:
         answer: Any = trial.system.redis.type(key)
         return str(answer, "ascii")
-
-    def _logs(self, trial: Trial) -> str:
-        return "".join(trial.system.log(name) for name in ("relay", *WORKERS))
 
     def _wait_until_done(self, trial: Trial, kind: str, since: float) -> None:
         """Wait until nothing is left of what was registered before; what doesn't come in time is late."""
@@ -149,3 +145,13 @@ class Keys(Fault):
         operator = f", {len(self._by_operator)} deleted by the operator" if self._by_operator else ""
         slowest = f"the slowest {self._slowest[1]} with {self._slowest[0]:.1f} s"
         ledger.figure = f"{self._struck} keys{operator}; {slowest}; K = {k}, D = {d}"
+
+
+def _logs(trial: Trial) -> list[str]:
+    return [trial.system.log(name) for name in ("relay", *WORKERS)]
+
+
+def _is_named(key: str, before: list[str], now: list[str]) -> bool:
+    """Tell whether any log has named the key, and not only a longer one, since."""
+    since = (log[len(old) :] for old, log in zip(before, now, strict=True))
+    return any(re.search(re.escape(key) + r"(?![.:]?\w)", each) for each in since)
