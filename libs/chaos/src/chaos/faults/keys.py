@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -28,7 +29,7 @@ OPERATOR_SECONDS, KILLED_SECONDS = 6.0, 20.0
 does who has read of it in the log. Herald looks every two seconds, and waits up to two after an error."""
 
 HARMLESS_SECONDS, FRESH_SECONDS = 3.0, 1.5
-"""A wrong key that has held up nothing but what is fresh for so long is met by no command. It needs no name in the log."""
+"""A wrong key that for so long has held up nothing but what is fresh is met by no command, and need not be named."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,8 @@ class Keys(Fault):
 def _signal(trial: Trial, number: int) -> None:
     for service in WORKERS:
         for pid in trial.system.processes[service].pids:
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 def _type(trial: Trial, key: str) -> str:
