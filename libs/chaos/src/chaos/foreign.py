@@ -21,6 +21,7 @@ ID = "foreign.id"
 DEEP = 100_000
 NAN, INFINITY, HUGE = float("nan"), float("inf"), 10**30
 SCALARS: tuple[Any, ...] = (None, True, 7, "x", NAN)
+NO_TEXT: tuple[Any, ...] = (None, True, 7, NAN, [], {})
 UNSTORABLE = ("nul\x00", "surrogate\ud800")
 """Text that PostgreSQL refuses."""
 
@@ -29,7 +30,7 @@ NOBODY = "01900000-0000-7000-8000-000000000000"
 
 _FIELDS: dict[str, tuple[Any, ...]] = {
     "queue_name": (ABSENT, "", "elsewhere", "elsewhere.DQ", *SCALARS, [], {}, *UNSTORABLE),
-    "actor_name": (ABSENT, "", "unknown", *SCALARS, [], ["x"], {}, *UNSTORABLE),
+    "actor_name": (ABSENT, *NO_TEXT, ["x"], *UNSTORABLE),
     "message_id": (ABSENT, "", "another", *SCALARS, [], {}, *UNSTORABLE),
     "kwargs": (ABSENT, *SCALARS, [], {"batch": []}, {"x": 1}),
     "options": (ABSENT, *SCALARS, []),
@@ -53,7 +54,7 @@ _ITEMS: dict[str, tuple[Any, ...]] = {
     "event": (ABSENT, *SCALARS, [], {}, *({"id": each} for each in (*SCALARS, "", HUGE, [], {}, NOBODY[:-1]))),
 }
 
-_NOT_TEXT: tuple[Any, ...] = (ABSENT, *SCALARS[:3], NAN, [], {}, *UNSTORABLE)
+_NOT_TEXT = (ABSENT, *NO_TEXT, *UNSTORABLE)
 _NO_NUMBER: tuple[Any, ...] = (None, True, "1", 1.5, NAN, INFINITY, -1, 2**31, 2**40, HUGE, [], {})
 
 _ALONE: dict[str, tuple[Any, ...]] = {
@@ -96,6 +97,13 @@ def messages(subscription: Subscription) -> Iterator[bytes]:
         whole.replace(b'"args": [[', b'"args": [[' + b"[" * DEEP),
         whole + b" " + whole,
     )
+
+
+def idle_messages(subscription: Subscription) -> Iterator[bytes]:
+    """Make messages that are ours, for an actor that no worker has: another version of Herald may have written them."""
+    ours = encode(ID, subscription, [_item()])
+    for name in ("", "x", "unknown"):
+        yield ours.replace(f'"actor_name": "{subscription.name}"'.encode(), f'"actor_name": "{name}"'.encode())
 
 
 def receipts(subscription: str) -> Iterator[dict[bytes, bytes]]:

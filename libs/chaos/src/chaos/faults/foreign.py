@@ -33,6 +33,9 @@ DROP_SECONDS = 10.0
 DROPPED = r"\b{}s?\.(?:dropped|not_ours)\b(?:.*?\bcount=(\d+))?"
 """A log line on one thing that was dropped, or on `count` of them."""
 
+CRASH = re.compile(r"unexpected error|[Uu]nhandled (?:error|exception)|step_crashed|Exception in thread")
+"""What Dramatiq, the relay and Python say of an error that nothing was prepared for."""
+
 Piece = Callable[[], object]
 
 
@@ -61,12 +64,11 @@ class Foreign(Fault):
         trial.strike_now()
 
     def _messages(self, trial: Trial) -> list[Piece]:
-        return [
-            partial(self._enqueue, trial, each.queue, data)
-            for each in SUBSCRIPTIONS
-            for data in foreign.messages(each)
-            for _ in range(_copies(data))
-        ]
+        dropped = [(each.queue, data) for each in SUBSCRIPTIONS for data in foreign.messages(each)]
+        idle = [(each.queue, data) for each in SUBSCRIPTIONS for data in foreign.idle_messages(each)]
+        copies = [each for each in dropped for _ in range(_copies(each[1]))]
+        self._written["message"] = len(copies)
+        return [partial(self._enqueue, trial, queue, data) for queue, data in copies + idle]
 
     def _receipts(self, trial: Trial) -> list[Piece]:
         told = [entry for each in SUBSCRIPTIONS for entry in foreign.receipts(each.name)]
@@ -93,7 +95,6 @@ class Foreign(Fault):
         pipeline.hset(transport.messages_key(queue), message_id, data.replace(foreign.ID.encode(), message_id.encode()))
         pipeline.rpush(transport.queue_key(queue), message_id)
         pipeline.execute()
-        self._written["message"] += 1
 
     def afterwards(self, trial: Trial) -> None:
         """See what is left, and remove it, so that the trial comes to its end."""
@@ -111,8 +112,8 @@ class Foreign(Fault):
             ledger.expect(left >= threads, f"{threads - left} threads of {name} ended")
         logs = {name: trial.system.log(name) for name in READERS}
         for name, log in logs.items():
-            crashes = log.count("Traceback (most recent call last)")
-            ledger.expect(not crashes, f"{crashes} tracebacks of {name}")
+            crashes = len(CRASH.findall(log))
+            ledger.expect(not crashes, f"{crashes} unexpected errors of {name}")
         counted = {each: _counted(each, logs.values()) for each in self._written}
         for each, written in self._written.items():
             ledger.expect(counted[each] >= written, f"{counted[each]} of {written} foreign {each}s counted in the log")
@@ -125,10 +126,11 @@ def _copies(*data: bytes) -> int:
 
 
 def _double(trial: Trial, queue: str) -> None:
-    """Enqueue once more some of what waits or is held."""
+    """Enqueue once more some of ours that wait or are held."""
     redis: Any = trial.system.redis  # its answers are typed as awaitable too
-    if ids := redis.hkeys(transport.messages_key(queue))[:DOUBLED]:
-        redis.rpush(transport.queue_key(queue), *ids)
+    ours = [each for each in redis.hkeys(transport.messages_key(queue)) if not each.startswith(b"foreign.")]
+    if ours:
+        redis.rpush(transport.queue_key(queue), *ours[:DOUBLED])
 
 
 def _alive(trial: Trial) -> dict[str, tuple[set[int], int]]:
