@@ -31,7 +31,7 @@ run: $(STAMP) ## Start everything: PostgreSQL, Redis, a mailbox, the API, relay 
 test: check ## Run every check and test
 	@$(BIN)/pytest
 
-chaos: $(STAMP) ## Break a running Herald in twenty ways; count what is lost (FAULT="7 13" SEED= REGISTRATIONS=)
+chaos: $(STAMP) ## Break a running Herald in every way of the ledger; count what is lost (FAULT="7 13" SEED= REGISTRATIONS=)
 	@$(BIN)/herald-chaos $(FAULT:%=--fault %) $(SEED:%=--seed %) $(REGISTRATIONS:%=--registrations %)
 
 chaos-guards: $(STAMP) ## Take away each guard in turn: the ledger must turn red (GUARD= SEED= REGISTRATIONS=)

@@ -31,7 +31,7 @@ def ledger(  # noqa: PLR0913, PLR0917  # each is an option
     show: Annotated[bool, typer.Option("--list", help="List the faults, and try none.")] = False,
     table: Annotated[Path | None, typer.Option("--markdown", help="Write the ledger to this file too.")] = None,
 ) -> None:
-    """Break a real Herald in twenty ways, and count what was lost.
+    """Break a real Herald in every way of the ledger, and count what was lost.
 
     Starts its own servers in a temporary folder, which stays if anything is red. Ends with status 1 then.
     """

@@ -1,7 +1,7 @@
-"""The twenty rows of the ledger."""
+"""The rows of the ledger."""
 
 from chaos.fault import Fault
-from chaos.faults import events, mail, postgres, redis, relay, scale, workers
+from chaos.faults import events, foreign, keys, mail, postgres, redis, relay, scale, workers
 
 FAULTS: tuple[Fault, ...] = (
     postgres.KillApi(),
@@ -25,4 +25,9 @@ FAULTS: tuple[Fault, ...] = (
     scale.Scale(),
     scale.Clocks(),
     events.UnknownVersion(),
+    keys.Keys("deleted"),
+    keys.Keys("deleted", kill=True),
+    keys.Keys("mistyped"),
+    keys.Keys("mistyped", kill=True),
+    foreign.Foreign(),
 )
