@@ -40,7 +40,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("messaging.relay.relay.IDLE_SECONDS", 0.5)
     monkeypatch.setattr("messaging.relay.relay.RECONCILE_SECONDS", 0.2)
     monkeypatch.setattr("messaging.relay.relay.SWEEP_SECONDS", 0.5, raising=False)
-    monkeypatch.setattr("messaging.relay.sweep.LOOK_SECONDS", 0.2, raising=False)
+    monkeypatch.setattr("messaging.relay.lost.LOOK_SECONDS", 0.2, raising=False)
     for module in ("dispatch", "apply", "reconcile"):
         monkeypatch.setattr(f"messaging.relay.{module}.LEASE", 2.0)
     monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", 0.2)
@@ -187,6 +187,38 @@ def test_a_queue_that_is_empty_has_its_leases_looked_at(relay: RelayParts, queue
 
     assert relay.row(queued)["lease_in"] < 1
     assert relay.row(queued, "welcome_email")["lease_in"] > 60, "its queue has lost nothing"
+
+
+def dead_worker(relay: RelayParts, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let a worker die that has a message in hand."""
+    monkeypatch.setattr("messaging.relay.reconcile.SILENCE", 0.0)
+    broker = HeraldBroker(redis_url)
+    assert next(broker.consume("auditor", prefetch=10))
+    broker.close()
+    relay.redis.delete(transport.heartbeat_key(broker.broker_id))
+    return broker.broker_id
+
+
+def test_a_dead_workers_messages_whose_data_vanished_are_looked_for(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead_worker(relay, redis_server.url, monkeypatch)
+    relay.redis.delete(MESSAGES)
+    relay.execute("UPDATE deliveries SET queued_at = now() - interval '1 hour', lease_until = now() + interval '2 min'")
+
+    relay.reconciler.reconcile()
+
+    assert relay.row(queued)["lease_in"] < 1
+
+
+def test_a_dead_worker_whose_heartbeat_is_of_a_wrong_type_is_found(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace(relay.redis, transport.heartbeat_key(dead_worker(relay, redis_server.url, monkeypatch)))
+
+    relay.reconciler.reconcile()
+
+    assert relay.row(queued)["state"] == "pending"
 
 
 def test_a_backlog_that_only_waits_is_left_alone(relay: RelayParts, publish_users: Publish) -> None:

@@ -4,7 +4,7 @@ A message is there if its data is in the hash and its id in the queue's list, or
 keys may vanish alone: another program deletes it, or a Redis that isn't set to `noeviction` does.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import redis
@@ -12,6 +12,9 @@ import structlog
 
 from messaging import deliveries, transport
 from messaging.database import Pool
+
+LOOK_SECONDS = 2.0
+"""Receipts that are under way come first."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
@@ -80,6 +83,12 @@ def look(client: redis.Redis, queue: str, asked: Collection[str] = (), suspects:
     keys = [transport.WORKERS, transport.queue_key(queue), transport.messages_key(queue)]
     missing, hollow, left, swept = _LOOK.run(client, keys, transport.UNACKED, queue, len(asked), *asked, *suspects)
     return Look({each.decode() for each in missing}, hollow, left, swept)
+
+
+def look_soon(pool: Pool, names: Sequence[str]) -> None:
+    """Have the leases of these subscriptions looked at in LOOK_SECONDS: their queue has lost messages."""
+    with pool.connection() as connection:
+        connection.execute(deliveries.EXPIRE_OLD, {"names": list(names), "soon": LOOK_SECONDS})
 
 
 def lose(pool: Pool, references: Iterable[deliveries.Fenced]) -> None:

@@ -25,7 +25,7 @@ from messaging import deliveries, message, transport
 from messaging.database import Pool
 from messaging.relay.apply import log_dead, policies
 from messaging.relay.dispatch import LEASE
-from messaging.relay.lost import look, lose
+from messaging.relay.lost import look, look_soon, lose
 
 LIMIT = 500
 SILENCE = 4.0
@@ -38,7 +38,8 @@ _TAKE_BACK = transport.Script("""
 -- Take a dead worker's messages of a queue, and forget them and the worker: PostgreSQL decides what becomes of each.
 -- KEYS: its heartbeat, its unacknowledged ids, the queue's messages, the workers, Dramatiq's heartbeats.
 -- Asking for the heartbeat again, here, makes it impossible to rob a worker that has just woken up: then it is false.
-if redis.call('EXISTS', KEYS[1]) == 1 then return false end
+-- Otherwise it returns the messages, and how many ids had none: their data has vanished.
+if redis.call('GET', KEYS[1]) then return false end
 local ids = redis.call('SMEMBERS', KEYS[2])
 redis.call('HLEN', KEYS[3])
 redis.call('SREM', KEYS[4], ARGV[1])
@@ -50,7 +51,7 @@ for _, id in ipairs(ids) do
     redis.call('HDEL', KEYS[3], id)
 end
 redis.call('DEL', KEYS[2])
-return found
+return {found, #ids - #found}
 """)
 
 Holder = tuple[str, str]
@@ -115,16 +116,19 @@ class Reconciler:
 
     def _take_back(self, worker: str, queue: str) -> None:
         """Make due what a dead worker held of a queue. Dying in here loses nothing: the leases still run out."""
-        held = self._taken(worker, queue)
-        if held is None:
+        taken = self._take(worker, queue)
+        if taken is None:
             return
+        held = [reference for data in taken[0] for reference in message.references(data)]
+        if taken[1]:
+            look_soon(self._pool, [name for name, its_queue in self._queues.items() if its_queue == queue])
         with self._pool.connection() as connection:
             log_dead(connection.execute(deliveries.CRASHED, deliveries.triples(held) | self._policies).fetchall())
             connection.execute(deliveries.WAKE)
         log.warning("worker.found_dead", worker=worker, queue=queue, deliveries_taken_back=len(held))
 
-    def _taken(self, worker: str, queue: str) -> list[message.Reference] | None:
-        """Take what a dead worker held; None, if it is alive."""
+    def _take(self, worker: str, queue: str) -> tuple[list[bytes], int] | None:
+        """Take a dead worker's messages, and count those whose data has vanished; None, if it is alive."""
         keys = [
             transport.heartbeat_key(worker),
             transport.unacked_key(worker, queue),
@@ -133,7 +137,7 @@ class Reconciler:
             transport.DRAMATIQ_HEARTBEATS,
         ]
         taken = _TAKE_BACK.run(self._redis, keys, transport.holder(worker, queue), worker)
-        return None if taken is None else [reference for data in taken for reference in message.references(data)]
+        return None if taken is None else (taken[0], taken[1])
 
     def _check_leases(self) -> int:
         with self._pool.connection() as connection:

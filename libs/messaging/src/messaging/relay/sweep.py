@@ -12,16 +12,13 @@ import redis
 import structlog
 
 from contracts import Subscription
-from messaging import deliveries, message, transport
+from messaging import message, transport
 from messaging.database import Pool
-from messaging.relay.lost import look, lose
+from messaging.relay.lost import look, look_soon, lose
 
 SWEEP_SECONDS = 5.0
 """Between two looks. Longer than between two heartbeats, which register a worker that Redis has forgotten: what nobody
 has in two looks is lost."""
-
-LOOK_SECONDS = 2.0
-"""After so long the leases of a queue that has lost messages are looked at: receipts that are under way come first."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
@@ -46,8 +43,7 @@ class Sweeper:
         stored = pipeline.execute()
         affected = [queue for queue, count in zip(self._queues, stored, strict=True) if not count or self._sweep(queue)]
         names = [name for queue in affected for name in self._queues[queue]]
-        with self._pool.connection() as connection:
-            connection.execute(deliveries.EXPIRE_OLD, {"names": names, "soon": LOOK_SECONDS})
+        look_soon(self._pool, names)
         self._report_eviction()
 
     def _sweep(self, queue: str) -> bool:
