@@ -44,19 +44,27 @@ class Connection(HttpToolsProtocol):
 
     guard: ClassVar[Guard]
 
-    _phase = Phase.NOTHING
-    _received = 0
-    """Bytes of this phase."""
-    _owed_since: float | None = None
-    """When the client began what it hasn't finished: a head, a body, or to say anything at all."""
-    _unread_since: float | None = None
-    """When the client should have begun to read, or to close."""
-    _refused = False
+    # In slots: with more attributes than 30 in its dictionary, all of uvicorn's would be slower to read.
+    __slots__ = (
+        "_chunk",
+        "_chunk_before",
+        "_is_spare",
+        "_owed_since",
+        "_phase",
+        "_received",
+        "_refused",
+        "_unread_since",
+    )
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Wait for a request; on a spare connection, for a probe."""
         super().connection_made(transport)
-        self._owed_since = self.loop.time()
+        self._phase = Phase.NOTHING
+        self._received = 0  # bytes of this phase, without those that came together with the end of the one before
+        self._chunk = self._chunk_before = 0  # bytes that came at once; and with the end of the message before
+        self._owed_since: float | None = self.loop.time()  # when the client began what it hasn't finished
+        self._unread_since: float | None = None  # when it should have begun to read, or to close
+        self._refused = False
         self._is_spare = not self.guard.admit(self)
         if self._is_spare:
             self.app = ProbesOnly(self.app)
@@ -72,7 +80,8 @@ class Connection(HttpToolsProtocol):
             return
         if self._owed_since is None:
             self._owed_since = self.loop.time()
-        self._received += len(data)
+        self._chunk = len(data)
+        self._received += self._chunk
         super().data_received(data)
         if self._received > (MAX_FRAMED if self._phase is Phase.BODY else MAX_HEAD):
             self._refuse_size()
@@ -84,7 +93,8 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin to answer, and wait for the body."""
-        self._check_head()
+        if self._received + self._chunk_before > MAX_HEAD or self.pipeline:  # as hardly ever
+            self._check_head()
         self._phase, self._received, self._owed_since = Phase.BODY, 0, self.loop.time()
         super().on_headers_complete()
         self.headers = _NO_TRAILERS
@@ -94,6 +104,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Wait for nothing more."""
         self._phase, self._received, self._owed_since = Phase.NOTHING, 0, None
+        self._chunk_before = self._chunk
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -181,7 +192,7 @@ class Connection(HttpToolsProtocol):
 
 def protocol(guard: Guard) -> type[asyncio.Protocol]:
     """Return the class of connections that a guard watches, as uvicorn's `http`."""
-    return type("GuardedConnection", (Connection,), {"guard": guard})
+    return type("GuardedConnection", (Connection,), {"guard": guard, "__slots__": ()})
 
 
 def _problem(status: int, detail: str) -> bytes:
