@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import redis
+from pydantic_settings import SettingsConfigDict
 
 from devstack.herald import SERVICES, Herald
 from devstack.ports import kept_port
@@ -26,6 +27,8 @@ def _checked(url: str) -> str:
 
 class GivenServers(Environment):
     """The servers that the environment names; empty where it names none."""
+
+    model_config = SettingsConfigDict(validate_default=False)
 
     database_url: DatabaseUrl = ""
     redis_url: RedisUrl = ""
