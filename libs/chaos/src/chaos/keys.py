@@ -13,6 +13,7 @@ from chaos.system import WORKERS, System
 from messaging import transport
 
 _HOST = socket.gethostname()
+_KEY = re.compile(r"\w+:[\w:]+")
 _WORKER_ID = re.compile(re.escape(_HOST) + r"\.\d+\.[0-9a-f]{12}")
 
 
@@ -42,7 +43,7 @@ def _kind(key: str, workers: Mapping[str, str]) -> str:
 
 def _constants(others: Iterable[str]) -> list[str]:
     """List the keys that are constants of the transport, and not what other keys begin with."""
-    constants = [value for name, value in vars(transport).items() if name.isupper() and ":" in str(value)]
+    constants = [value for name, value in vars(transport).items() if name.isupper() and _KEY.fullmatch(str(value))]
     return [each for each in constants if not any(key.startswith((f"{each}.", f"{each}:")) for key in others)]
 
 

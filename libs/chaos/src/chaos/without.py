@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from chaos.fault import Fault
 from chaos.faults import FAULTS
+from chaos.system import WORKERS
 from chaos.trial import Plan
 
 
@@ -40,5 +41,6 @@ GUARDS = (
     Guard("leases", "a claim that runs out", "leases", ("relay",), 2, "stuck"),
     Guard("reconciliation", "the relay's look for what got lost", "reconciliation", ("relay",), 7, "stuck"),
     Guard("outbox", "event and user in one transaction", "outbox", ("users-api",), 1, "lost"),
+    Guard("strictness", "only what is exactly ours is a message", "strictness", WORKERS, 24, "left in Redis"),
     Guard("fencing", "news of an older attempt moves nothing", "fencing", ("relay", "notifier"), 13, "backwards"),
 )

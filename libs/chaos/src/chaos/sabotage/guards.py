@@ -93,6 +93,14 @@ def _fencing() -> None:
         _cut(ledger, statement, "AND claim = %(token)s", "")
 
 
+def _strictness() -> None:
+    """Whatever Dramatiq can decode is taken for a message of ours."""
+    from messaging import consumer
+    from messaging.message import QuietMessage
+
+    _set(consumer, "read", lambda queue, message_id, data: QuietMessage.decode(data))
+
+
 def _set(owner: Any, name: str, value: Any) -> None:
     if not hasattr(owner, name):
         raise OrderUnknown(f"{owner.__name__} has no {name} any more")
@@ -112,4 +120,5 @@ GUARDS = {
     "reconciliation": _reconciliation,
     "outbox": _outbox,
     "fencing": _fencing,
+    "strictness": _strictness,
 }
