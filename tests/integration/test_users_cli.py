@@ -250,7 +250,7 @@ def test_replay_takes_the_times_that_herald_prints(users_database: str, publish_
 
     replayed = users_api("replay", "--subscription=audit_log", "--since", since, DATABASE_URL=users_database)
 
-    assert printed(replayed) == "1 deliveries to audit_log are due\n"
+    assert printed(replayed) == "1 delivery queued for audit_log\n"
 
 
 def test_replay_of_the_future_says_that_nothing_can_match(users_database: str) -> None:

@@ -116,7 +116,7 @@ class Reconciler:
 
     def _take_back(self, worker: str, queue: str) -> None:
         """Make due what a dead worker held of a queue. Dying in here loses nothing: the leases still run out."""
-        taken = self._take(worker, queue)
+        taken = self._taken(worker, queue)
         if taken is None:
             return
         held = [reference for data in taken[0] for reference in message.references(data)]
@@ -127,7 +127,7 @@ class Reconciler:
             connection.execute(deliveries.WAKE)
         log.warning("worker.found_dead", worker=worker, queue=queue, deliveries_taken_back=len(held))
 
-    def _take(self, worker: str, queue: str) -> tuple[list[bytes], int] | None:
+    def _taken(self, worker: str, queue: str) -> tuple[list[bytes], int] | None:
         """Take a dead worker's messages, and count those whose data has vanished; None, if it is alive."""
         keys = [
             transport.heartbeat_key(worker),
