@@ -499,9 +499,11 @@ def test_metrics_show_how_many_deliveries_are_in_each_state_and_for_how_long_one
     lines = metrics(api)
 
     for state, number in {"pending": 1, "queued": 0, "running": 0, "retrying": 0, "failed": 1, "uncertain": 0}.items():
-        assert f'herald_deliveries{{state="{state}"}} {number}.0' in lines
-    [overdue] = [line.split()[1] for line in lines if line.startswith("herald_delivery_overdue_seconds ")]
-    assert 3600 <= float(overdue) < 3700
+        found = sum(float(line.split()[1]) for line in lines if f'state="{state}"' in line)
+        assert found == number
+    overdue = {line.split()[0]: float(line.split()[1]) for line in lines if "overdue_seconds{" in line}
+    assert 3600 <= overdue.pop('herald_delivery_overdue_seconds{subscription="welcome_email"}') < 3700
+    assert overdue == {'herald_delivery_overdue_seconds{subscription="audit_log"}': 0}
 
 
 @pytest.mark.parametrize(("path", "says"), [("/docs", "swagger"), ("/openapi.json", '"/users/{user_id}/deliveries"')])

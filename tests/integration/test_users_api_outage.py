@@ -123,7 +123,7 @@ def test_while_postgresql_is_down_the_answer_is_503_within_two_seconds_and_later
 ) -> None:
     with serving(server.url()) as http:
         assert register(http, "before").status_code == 201
-        assert 'herald_deliveries{state="pending"} 2.0' in http.get("/metrics").text
+        assert 'herald_deliveries{state="pending",subscription="audit_log"} 1.0' in http.get("/metrics").text
 
         server.stop()
         assert_unavailable(http, within=2)

@@ -21,16 +21,18 @@ from users_api.strict_route import StrictRoute
 router = APIRouter(tags=["health"], route_class=StrictRoute)
 
 _UNFINISHED: LiteralString = """
--- How many deliveries are in each unfinished state, and for how many seconds the oldest of them has been overdue: since
--- it was due, since it was queued, or since its handler should have been interrupted.
-SELECT state, count(*) AS count, max(extract(epoch FROM now() - due_at))::float8 AS overdue FROM deliveries
-WHERE state IN ('pending', 'retrying') GROUP BY state
+-- How many deliveries of each subscription are in each unfinished state, and for how many seconds the oldest of them
+-- has been overdue: since it was due, since it was queued, or since its handler should have been interrupted.
+SELECT subscription, state, count(*) AS count, max(extract(epoch FROM now() - due_at))::float8 AS overdue
+FROM deliveries
+WHERE state IN ('pending', 'retrying') GROUP BY subscription, state
 UNION ALL
-SELECT state, count(*), max(extract(epoch FROM now() - CASE WHEN state = 'queued' THEN queued_at
+SELECT subscription, state, count(*), max(extract(epoch FROM now() - CASE WHEN state = 'queued' THEN queued_at
     ELSE started_at + make_interval(secs => %(time_limit)s) END))::float8 FROM deliveries
-WHERE state IN ('queued', 'running') GROUP BY state
+WHERE state IN ('queued', 'running') GROUP BY subscription, state
 UNION ALL
-SELECT state, count(*), NULL FROM deliveries WHERE state IN ('failed', 'uncertain') GROUP BY state
+SELECT subscription, state, count(*), NULL FROM deliveries WHERE state IN ('failed', 'uncertain')
+GROUP BY subscription, state
 """
 
 _TIME_LIMIT = max(subscription.time_limit for subscription in SUBSCRIPTIONS)

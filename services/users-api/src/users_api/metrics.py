@@ -1,6 +1,5 @@
 """What Prometheus gets to see of users-api. One web process is one registry: scrape each."""
 
-import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,6 +7,8 @@ from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from contracts import SUBSCRIPTIONS
 
 REGISTRY = CollectorRegistry()
 STATES = ("pending", "queued", "running", "retrying", "failed", "uncertain")
@@ -19,35 +20,48 @@ _requests, _seconds = cache(_REQUESTS.labels), cache(_SECONDS.labels)
 _CONNECTIONS = Gauge("herald_http_connections", "Open connections.", registry=REGISTRY)
 _DROPPED = Counter("herald_http_connections_dropped", "Clients given up, and why.", ["reason"], registry=REGISTRY)
 
-_DELIVERIES = Gauge("herald_deliveries", "Deliveries that have not succeeded.", ["state"], registry=REGISTRY)
+_DELIVERIES = Gauge(
+    "herald_deliveries", "Deliveries that have not succeeded.", ["subscription", "state"], registry=REGISTRY
+)
 _OVERDUE = Gauge(
     "herald_delivery_overdue_seconds",
-    "For how long the oldest delivery has waited since it was due or queued, or run since its time limit.",
+    "How long the oldest delivery has waited since it was due or queued, or run since its time limit.",
+    ["subscription"],
     registry=REGISTRY,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """How many deliveries are in a state; `overdue`: for how many seconds the oldest is late, negative if none is."""
+    """How many deliveries of a subscription are in a state.
 
+    `overdue`: for how many seconds the oldest is late, negative if none is.
+    """
+
+    subscription: str
     state: str
     count: int
     overdue: float | None
 
 
 def show_deliveries(unfinished: Iterable[Unfinished]) -> None:
-    """Set the gauges."""
-    by_state = {each.state: each for each in unfinished}
-    for state in STATES:
-        _DELIVERIES.labels(state).set(by_state[state].count if state in by_state else 0)
-    _OVERDUE.set(max(0.0, *(each.overdue or 0.0 for each in by_state.values()), 0.0))
+    """Set the gauges, those of known subscriptions to 0 where nothing is unfinished."""
+    hide_deliveries()
+    counts = {(each.name, state): 0 for each in SUBSCRIPTIONS for state in STATES}
+    overdue = {each.name: 0.0 for each in SUBSCRIPTIONS}
+    for found in unfinished:
+        counts[found.subscription, found.state] = found.count
+        overdue[found.subscription] = max(overdue.get(found.subscription, 0.0), found.overdue or 0.0)
+    for (subscription, state), count in counts.items():
+        _DELIVERIES.labels(subscription, state).set(count)
+    for subscription, seconds in overdue.items():
+        _OVERDUE.labels(subscription).set(seconds)
 
 
 def hide_deliveries() -> None:
     """Unset the gauges: PostgreSQL isn't there to ask, and the last numbers would be lies."""
     _DELIVERIES.clear()
-    _OVERDUE.set(math.nan)
+    _OVERDUE.clear()
 
 
 def show_connections(number: int) -> None:
