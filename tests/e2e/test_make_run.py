@@ -86,3 +86,22 @@ def test_a_registration_is_one_line_and_each_effect_one_and_the_mail_is_on_its_p
     assert not any("ada" in line.lower() for line in said), "no address and no name at INFO"
     assert "Welcome, Ada Lovelace" in mails
     assert "ada@example.com" in mails
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "by"),
+    [
+        ("MAX_CONNECTIONS", "abc", "users-api"),
+        ("NOTIFIER_UNCERTAIN", "maybe", "notifier"),
+        ("LOG_LEVEL", "loud", "users-api"),
+    ],
+)
+def test_a_setting_that_lets_a_program_not_run_ends_it_with_status_2(
+    tmp_path: Path, name: str, value: str, by: str
+) -> None:
+    environment = {key: text for key, text in os.environ.items() if key not in SERVERS} | {name: value}
+    argv = [program("devstack"), "run", "--port", str(free_port()), "--dir", str(tmp_path / "var")]
+    ended = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith(f"error: {by}: {name}: ")

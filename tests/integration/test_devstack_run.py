@@ -172,7 +172,7 @@ def test_herald_is_not_called_ready_while_a_process_keeps_crashing(tmp_path: Pat
     with started(Run(tmp_path, dramatiq=BROKEN)) as run:
         said = run.output.read_text()
 
-    error = "Last error: ModuleNotFoundError: No module named 'nothing_of_this_name'"
+    error = "Last error: ModuleNotFoundError: No module named 'nothing_of_this_name' (dramatiq, line 4)"
     alerts = [line.partition(" | ")[2] for line in said.splitlines() if line.startswith("!! ")]
     assert f"notifier exited with status 1; restarting in 1 s. {error}" in alerts
     loop = "notifier keeps crashing: it exited with status 1, 3 times in a row; trying again in 4 s"

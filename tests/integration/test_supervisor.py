@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from devstack.errors import Misconfigured
 from devstack.exits import ending, last_error
 from devstack.processes import Process
 from devstack.supervisor import Supervisor
@@ -80,7 +81,7 @@ def test_what_keeps_crashing_is_said_with_its_last_error_until_it_runs_again(wor
         said.append(world.notice_end())
         world.pass_time(pause)
 
-    error = "Last error: ZeroDivisionError: division by zero"
+    error = "Last error: ZeroDivisionError: division by zero (<string>, line 1)"
     loop = "notifier keeps crashing: it exited with status 1, {} times in a row; trying again in {} s. " + error
     assert said == [
         f"notifier exited with status 1; restarting in 1 s. {error}",
@@ -106,6 +107,15 @@ def test_crashes_that_are_a_minute_apart_are_no_loop(world: World) -> None:
         world.process.send(signal.SIGTERM)
         assert world.notice_end() == "notifier was killed by SIGTERM; restarting in 1 s"
         world.pass_time(1)
+
+
+def test_what_its_settings_do_not_let_run_is_not_started_again(world: World) -> None:
+    said = "configuration: MAIL_FROM: not an address"
+    world.start(f"import sys; print({said!r}); print('CRITICAL: a worker has exited'); sys.exit(2)")
+    world.process.wait(20)
+
+    with pytest.raises(Misconfigured, match="notifier: MAIL_FROM: not an address"):
+        world.supervisor.look()
 
 
 def test_what_can_not_be_started_again_is_tried_again(world: World, tmp_path: Path) -> None:
@@ -161,11 +171,14 @@ Traceback (most recent call last):
 @pytest.mark.parametrize(
     ("output", "error"),
     [
-        (TRACEBACK.format("ModuleNotFoundError: no", "app.errors.Broken: yes"), "app.errors.Broken: yes"),
-        (TRACEBACK.format("KeyError: 'a'", "Broken"), "Broken"),
+        (
+            TRACEBACK.format("ModuleNotFoundError: no", "app.errors.Broken: yes (b.py, line 2)"),
+            "app.errors.Broken: yes (PLACE)",
+        ),
+        (TRACEBACK.format("KeyError: 'a'", "Broken"), "Broken (b.py, line 2)"),
         (
             '  File "a.py", line 1\n    def f(:\n          ^\nSyntaxError: invalid syntax\n',
-            "SyntaxError: invalid syntax",
+            "SyntaxError: invalid syntax (a.py, line 1)",
         ),
         ("configuration: SMTP_URL: no host.\ngood bye\n", "configuration: SMTP_URL: no host."),
         ("LOG: starting\nFATAL: no disk\nLOG: stopping\n", "FATAL: no disk"),

@@ -32,7 +32,8 @@ def run(
     try:
         run_everything(host, port, var)
     except DevstackError as error:
-        sys.exit(f"error: {error}")
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.status)
 
 
 @app.command()

@@ -5,7 +5,8 @@ import urllib.request
 from pathlib import Path
 from urllib.error import URLError
 
-from devstack.errors import DevstackError, PortTaken
+from devstack.errors import DevstackError, Misconfigured, PortTaken
+from devstack.exits import wrong_setting
 from devstack.herald import Command, Herald
 from devstack.lock import Lock
 from devstack.ports import port_is_taken
@@ -61,7 +62,7 @@ def require_port(host: str, port: int) -> None:
 
 
 def migrate(commands: list[Command], terminal: Terminal, shutdown: Shutdown) -> None:
-    """Run migrations, all at the same time; DevstackError when one fails."""
+    """Run migrations, all at the same time; DevstackError when one fails, Misconfigured when its settings are wrong."""
     processes = [_process(command, terminal) for command in commands]
     try:
         for process in processes:
@@ -71,6 +72,9 @@ def migrate(commands: list[Command], terminal: Terminal, shutdown: Shutdown) -> 
     finally:
         for process in processes:
             process.kill()
+    for process in processes:
+        if fault := wrong_setting(process.returncode, process.last_lines):
+            raise Misconfigured(f"{process.name}: {fault}")
     failed = [" ".join(process.argv[:2]) for process in processes if process.returncode != 0]
     if failed:
         raise DevstackError(f"Migrating the databases failed (see above): {', '.join(failed)}")

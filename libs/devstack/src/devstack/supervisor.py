@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
-from devstack.errors import DevstackError
-from devstack.exits import ending, last_error
+from devstack.errors import DevstackError, Misconfigured
+from devstack.exits import ending, last_error, wrong_setting
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
@@ -76,9 +76,14 @@ class Supervisor:
             watched.start()
 
     def look(self) -> None:
-        """Start again what has died and whose pause is over. Call this often."""
+        """Start again what has died and whose pause is over. Call this often.
+
+        Raises:
+            Misconfigured: a program's settings don't let it run.
+        """
         for watched in self._all():
             if watched.due is None and not watched.runnable.running:
+                watched.require_settings()
                 self._alert(watched.bury())
             elif watched.due is not None and time.monotonic() >= watched.due:
                 self._revive(watched)
@@ -131,6 +136,15 @@ class _Watched:
         lived = time.monotonic() - self.started
         settled = lived >= RECOVERED if self.missed else self.runnable.ready or lived >= SETTLED
         return settled and self.due is None and self.runnable.running
+
+    def require_settings(self) -> None:
+        """Refuse to start again what its settings don't let run: they stay as they are.
+
+        Raises:
+            Misconfigured: repeats what it said.
+        """
+        if fault := wrong_setting(self.runnable.returncode, self.runnable.last_lines):
+            raise Misconfigured(f"{self.runnable.name}: {fault}")
 
     @property
     def keeps_crashing(self) -> bool:

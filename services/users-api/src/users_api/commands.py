@@ -151,7 +151,7 @@ def _execute(statement: LiteralString, given: dict[str, Any]) -> list[dict[str, 
     except DatabaseUnsuitable as fault:
         refuse(fault)
     except psycopg.errors.UndefinedTable:
-        sys.exit("This database has no deliveries table. Run: users-api migrate")
+        sys.exit("This database has no deliveries table. If DATABASE_URL is that of users-api, run: users-api migrate")
     except psycopg.errors.DeadlockDetected:
         sys.exit("A relay was working on the same deliveries, so nothing was changed. Run the command again.")
     except psycopg.Error as error:
