@@ -172,8 +172,8 @@ Traceback (most recent call last):
     ("output", "error"),
     [
         (
-            TRACEBACK.format("ModuleNotFoundError: no", "app.errors.Broken: yes (b.py, line 2)"),
-            "app.errors.Broken: yes (PLACE)",
+            TRACEBACK.format("ModuleNotFoundError: no", "app.errors.Broken: yes"),
+            "app.errors.Broken: yes (b.py, line 2)",
         ),
         (TRACEBACK.format("KeyError: 'a'", "Broken"), "Broken (b.py, line 2)"),
         (

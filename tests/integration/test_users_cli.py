@@ -135,7 +135,7 @@ def test_what_postgresql_refuses_is_said_in_one_line(
 
 def test_before_the_migrations_an_operators_command_says_what_to_run(new_database: Callable[[str], str]) -> None:
     line = refused(users_api("deliveries", "list", DATABASE_URL=new_database("auditor")))
-    assert "Run: users-api migrate" in line
+    assert "run: users-api migrate" in line
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "40000", "inf", "nan", "a month"])
