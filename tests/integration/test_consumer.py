@@ -124,7 +124,11 @@ def test_a_message_that_cannot_be_read_holds_up_no_other(
 
 
 def test_a_message_for_an_actor_this_worker_lacks_is_told_to_the_relay(
-    relay: RelayParts, publish_users: Publish, consume: Consume, redis_client: redis.Redis
+    relay: RelayParts,
+    publish_users: Publish,
+    consume: Consume,
+    redis_client: redis.Redis,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     consume(WELCOME_EMAIL.model_copy(update={"queue": "auditor"}), lambda delivery: None)  # not audit_log's actor
 
@@ -134,6 +138,7 @@ def test_a_message_for_an_actor_this_worker_lacks_is_told_to_the_relay(
     until(lambda: error in str(relay.row(event.id)["last_error"]))
     until(lambda: not redis_client.exists("dramatiq:auditor.msgs", "dramatiq:auditor"))
     assert redis_client.keys("dramatiq:auditor.XQ*") == []
+    assert caplog.text == "", "Dramatiq would log a traceback, and a dead-letter queue that there isn't"
 
 
 def test_a_worker_recovers_when_redis_refused_everything_for_a_while(

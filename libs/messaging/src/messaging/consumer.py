@@ -58,6 +58,9 @@ class Consumer(_RedisConsumer):
         except NotOursError as error:
             self._drop(message_id, error)
             return None
+        if self.broker.actors and taken.actor_name not in self.broker.actors:
+            self.nack(MessageProxy(taken))  # Dramatiq would do so too, after a traceback
+            return None
         self.queued_message_ids.add(taken.message_id)
         self.broker.held.add(taken.message_id)
         return MessageProxy(taken)
@@ -75,6 +78,7 @@ class Consumer(_RedisConsumer):
 
     def nack(self, message: MessageProxy) -> None:
         """Tell the relay of a message that no actor here is for. Redis keeps no dead letters: PostgreSQL does."""
+        log.error("actor.missing", actor=message.actor_name, queue=self.queue_name)
         error = clean(f"this worker has no actor `{message.actor_name}`; deploy a version that does")
         carried = contents(message._message)
         with suppress(redis.RedisError):
