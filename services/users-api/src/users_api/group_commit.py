@@ -100,7 +100,7 @@ class GroupCommit(Generic[Asked, Told]):
         group = [member for member in self._waiting[:size] if not member.answer.done()]
         del self._waiting[:size]
         late = [member for member in group if _left(member) < SETTING_OFF]
-        _fail(late, DatabaseUnavailable("it didn't answer those who came before"))
+        _fail(late, DatabaseUnavailable("it did not answer earlier requests in time"))
         return group[len(late) :]
 
     def _size(self) -> int:
