@@ -4,20 +4,25 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 import redis
 from structlog.testing import capture_logs
 
 from contracts import AUDIT_LOG, Event, EventData
 from devstack.redis_server import RedisServer
-from messaging import HeraldBroker, transport
+from messaging import HeraldBroker, RetryLater, transport
 from messaging.message import NotOursError, read
 from messaging.receipt_format import decode
+from messaging.receipts import Receipt, report
+from messaging.relay.receive import Receiver
+from messaging.waits import Waits
 
 from .conftest import RelayParts
 from .workers import Consume, states, until
@@ -157,6 +162,7 @@ NO_RECEIPTS: list[bytes] = [
             {"error": "\x00"},
             {"after": float("nan")},
             {"after": "soon"},
+            {"after": True},
             {"more": 1},
             {"event_ids": [str(UUID(int=7))], "dispatches": []},
             {"event_ids": [[], {}], "dispatches": [1, 1]},
@@ -190,6 +196,64 @@ def test_foreign_receipts_are_dropped_counted_and_never_met_again(relay: RelayPa
     assert relay.redis.xlen(transport.RECEIPTS) == 0
     [said] = [each for each in logged if each["event"] == "receipts.dropped"]
     assert said["count"] >= len(NO_RECEIPTS)
+
+
+def test_delays_in_whole_and_broken_seconds_are_applied_together(relay: RelayParts, publish_users: Publish) -> None:
+    events = publish_users(2)
+    relay.dispatcher.dispatch()
+    report(relay.redis, [_retry(events[0], RetryLater("busy", after=60).after), _retry(events[1], 2.5)])
+
+    relay.reader.read(wait=0)
+    _, receipts = relay.reader.read(wait=0)
+    relay.applier.apply([*receipts, *decode(json.dumps([RECEIPT | {"outcome": "retry", "after": 5}]).encode())])  # type: ignore[list-item]  # it is one
+
+    assert [relay.row(event.id)["state"] for event in events] == ["retrying", "retrying"]
+
+
+def _retry(event: Event[EventData], after: float) -> Receipt:
+    return Receipt(event.id, "audit_log", 1, "retry", "busy", after)
+
+
+def test_a_receipt_that_postgresql_refuses_takes_no_other_along(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = publish_users(2)
+    relay.dispatcher.dispatch()
+    apply = relay.applier.apply
+
+    def refuse(receipts: Iterable[Receipt]) -> None:
+        if any(each.event_id == bad.id for each in receipts):
+            raise psycopg.DataError("cannot dump this")
+        apply(receipts)
+
+    monkeypatch.setattr(relay.applier, "apply", refuse)
+    waits = Waits(redis_server.url, timeout=5)
+    receiver = Receiver(waits, relay.redis, "test", relay.applier, threading.Event())
+    receiver.receive(wait=0.1)
+    report(relay.redis, [Receipt(each.id, "audit_log", 1, "succeeded") for each in (bad, good)])
+
+    receiver.receive(wait=5)
+
+    assert (relay.row(good.id)["state"], relay.row(bad.id)["state"]) == ("succeeded", "queued")
+    assert relay.redis.xlen(transport.RECEIPTS) == 0
+    waits.close()
+
+
+@pytest.mark.parametrize("spoiled", ["place", "stream"])
+def test_a_stream_that_was_moved_into_the_future_is_read_again(relay: RelayParts, queued: UUID, spoiled: str) -> None:
+    relay.reader.read(wait=0)
+    if spoiled == "place":
+        relay.redis.xgroup_setid(transport.RECEIPTS, "relay", "99999999999999-0")
+    else:
+        relay.redis.xadd(transport.RECEIPTS, {"receipts": "[]"}, id=f"{2**64 - 1}-{2**64 - 1}")
+        with pytest.raises(redis.ResponseError):
+            report(relay.redis, [Receipt(queued, "audit_log", 1, "succeeded")])
+
+    relay.sweeper.sweep()
+    report(relay.redis, [Receipt(queued, "audit_log", 1, "succeeded")])
+
+    relay.applier.apply([receipt for _ in range(3) for receipt in relay.reader.read(wait=0)[1]])
+    assert relay.row(queued)["state"] == "succeeded"
 
 
 WORKER = """

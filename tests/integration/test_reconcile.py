@@ -157,7 +157,7 @@ def test_a_worker_that_woke_up_in_time_is_not_robbed(
 ) -> None:
     worker = fetch(redis_server.url)
     die(relay.redis, worker)
-    relay.redis.set(transport.heartbeat_key(worker), "auditor", ex=8)
+    relay.redis.set(transport.heartbeat_key(worker), "auditor", ex=6)
 
     relay.reconciler._take_back(worker, "auditor")
 
@@ -174,7 +174,7 @@ def test_a_worker_is_not_dead_before_it_was_watched_to_be_silent(
     monkeypatch.setattr("messaging.relay.reconcile.SILENCE", 60.0)
 
     relay.reconciler.reconcile()
-    relay.redis.set(transport.heartbeat_key(worker), "auditor", ex=8)
+    relay.redis.set(transport.heartbeat_key(worker), "auditor", ex=6)
     monkeypatch.setattr("messaging.relay.reconcile.SILENCE", 0.0)
     relay.reconciler.reconcile()
 
@@ -381,7 +381,7 @@ def test_a_worker_that_woke_up_is_watched_anew_when_it_falls_silent_again(
 
     for seconds, silent in ((0, True), (3, False), (6, True)):
         monkeypatch.setattr("messaging.relay.reconcile.time", SimpleNamespace(monotonic=lambda now=seconds: now))
-        relay.redis.set(transport.heartbeat_key(worker), "1")
+        relay.redis.set(transport.heartbeat_key(worker), "1", ex=6)
         if silent:
             die(relay.redis, worker)
         relay.reconciler.reconcile()

@@ -39,6 +39,7 @@ HOSTILE = {
     "transform_null_equals": "on",
     "default_transaction_isolation": "serializable",
     "synchronous_commit": "off",
+    "idle_session_timeout": "1min",
     "client_encoding": "LATIN1",
 }
 NEEDED = session.PARAMETERS | {"client_encoding": "UTF8"}

@@ -221,6 +221,39 @@ def test_a_dead_worker_whose_heartbeat_is_of_a_wrong_type_is_found(
     assert relay.row(queued)["state"] == "pending"
 
 
+@pytest.mark.parametrize("seconds", [None, 3_600])
+def test_a_dead_worker_whose_heartbeat_would_last_is_found(
+    relay: RelayParts,
+    queued: UUID,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: int | None,
+) -> None:
+    key = transport.heartbeat_key(dead_worker(relay, redis_server.url, monkeypatch))
+    relay.redis.set(key, "1", ex=seconds)
+
+    relay.reconciler.reconcile()
+
+    assert relay.row(queued)["state"] == "pending"
+    assert not relay.redis.exists(key)
+
+
+def test_members_that_are_no_workers_are_removed_and_reported_once(
+    relay: RelayParts, queued: UUID, redis_server: RedisServer
+) -> None:
+    broker = HeraldBroker(redis_server.url)
+    assert next(broker.consume("auditor", prefetch=10))
+    relay.redis.sadd(transport.WORKERS, "notifier", b"\xff/auditor", "/auditor", "worker/", "")
+
+    with capture_logs() as logged:
+        relay.reconciler.reconcile()
+        relay.reconciler.reconcile()
+
+    assert [(each["event"], each["count"]) for each in logged] == [("redis.members_removed", 5)]
+    assert transport.members(relay.redis, transport.WORKERS) == {transport.holder(broker.broker_id, "auditor")}
+    broker.close()
+
+
 def test_a_backlog_that_only_waits_is_left_alone(relay: RelayParts, publish_users: Publish) -> None:
     publish_users(100)
     relay.dispatcher.dispatch()

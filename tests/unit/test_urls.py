@@ -132,6 +132,30 @@ def test_a_broken_url_is_refused_in_one_line_that_repeats_nothing_of_it(
     assert not [part for part in SECRET if part in said.replace(__file__, "")]
 
 
+@pytest.mark.parametrize("name", GOOD)
+def test_a_secret_where_the_name_of_its_file_belongs_is_not_repeated(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other, value in GOOD.items():
+        monkeypatch.setenv(other.upper(), value)
+    monkeypatch.delenv(name.upper())
+    monkeypatch.setenv(f"{name.upper()}_FILE", GOOD[name])
+
+    with pytest.raises(ConfigurationError, match=f"{name.upper()}_FILE: can't read the file that it names") as refused:
+        load(NotifierSettings)
+
+    assert GOOD[name] not in str(refused.value)
+
+
+@pytest.mark.parametrize("query", ["gssencmode=require", "sslmode=require", "options=-csearch_path%3Da"])
+def test_what_libpq_takes_is_taken(query: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other, value in GOOD.items():
+        monkeypatch.setenv(other.upper(), value)
+    monkeypatch.setenv("DATABASE_URL", url := f"postgresql://me@db/users?{query}")
+
+    assert load(NotifierSettings).database_url == url
+
+
 def test_settings_do_not_show_their_secrets_when_they_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:s3cret5@db/users")
     monkeypatch.setenv("REDIS_URL", "redis://:s3cret5@cache")

@@ -35,7 +35,7 @@ class RetryLater(TransientError):
 
     def __init__(self, message: str, after: float) -> None:
         super().__init__(message)
-        self.after = min(after, MAX_AFTER) if after > 0 else 0.0
+        self.after = float(min(after, MAX_AFTER)) if after > 0 else 0.0
 
 
 class HandedBack(MessagingError):

@@ -40,8 +40,10 @@ class Receipt:
         """Refuse what PostgreSQL would refuse."""
         if self.outcome not in OUTCOMES or type(self.dispatch) is not int or not 0 <= self.dispatch <= MAX_DISPATCH:
             raise ValueError(f"not a receipt: outcome {self.outcome!r}, dispatch {self.dispatch!r}")
-        if self.after is not None and not 0 <= self.after <= MAX_AFTER:
-            raise ValueError(f"not a receipt: after {self.after!r}")
+        if self.after is not None:
+            if type(self.after) not in (int, float) or not 0 <= self.after <= MAX_AFTER:
+                raise ValueError(f"not a receipt: after {self.after!r}")
+            object.__setattr__(self, "after", float(self.after))  # psycopg takes no list of both
         if not storable(self.subscription) or not (self.error is None or storable(self.error)):
             raise ValueError("not a receipt: text that PostgreSQL can't store")
 

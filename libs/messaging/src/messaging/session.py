@@ -30,6 +30,7 @@ PARAMETERS = {
     "array_nulls": "on",
     "transform_null_equals": "off",
     "default_transaction_isolation": "read committed",
+    "idle_session_timeout": "0",
     "synchronous_commit": "on",
 }
 """Of every connection. `synchronous_commit`: what was answered is on the disk; a stricter setting stays as it is."""

@@ -28,9 +28,9 @@ class _FileSource(PydanticBaseSettingsSource):
         try:
             return Path(path).read_text().strip(), field_name, False
         except OSError as error:
-            fault = f"can't read {path}: {error.strerror}"
+            fault = f"can't read the file that it names: {error.strerror}"  # its name may be the secret, by a slip
         except UnicodeDecodeError:
-            fault = f"{path} isn't text in UTF-8"
+            fault = "the file that it names isn't text in UTF-8"
         raise ConfigurationError(f"{field_name.upper()}_FILE: {fault}")
 
     def __call__(self) -> dict[str, Any]:

@@ -87,6 +87,7 @@ def _libpq_objects(url: str) -> str | None:
     except ProgrammingError as error:
         return _unquoted(str(error))
     host = str(parameters.pop("hostaddr", None) or parameters.get("host", ""))
+    parameters.pop("gssencmode", None)  # a socket, as here, has none
     parameters["host"] = ",".join(NOWHERE for _ in host.split(","))
     connection = pq.PGconn.connect_start(conninfo.make_conninfo("", **parameters).encode())
     message = connection.error_message.decode(errors="replace")

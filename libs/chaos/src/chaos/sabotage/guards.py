@@ -31,17 +31,20 @@ def _idempotency() -> None:
 
 def _leases() -> None:
     """A lease lasts for ever."""
-    from messaging.relay import apply, dispatch, reconcile
+    from messaging.relay import apply, dispatch, lost, reconcile
 
     for module in (apply, dispatch, reconcile):
         _set(module, "LEASE", 1e8)
+    _set(lost, "LOOK_SECONDS", 1e8)
 
 
 def _reconciliation() -> None:
     """Nobody looks for what got lost; the relay only shows that it lives."""
     from messaging.relay.reconcile import Reconciler
+    from messaging.relay.sweep import Sweeper
 
     _set(Reconciler, "reconcile", lambda self: self._beat_and_see_empty())
+    _set(Sweeper, "sweep", lambda self: None)
 
 
 def _outbox() -> None:

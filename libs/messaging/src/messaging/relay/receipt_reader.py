@@ -12,6 +12,8 @@ from messaging import transport
 from messaging.receipt_format import Receipt, decode
 
 GROUP = "relay"
+LAST_MILLISECOND = 2**53
+"""No clock will be there. After an id of the last possible one the stream takes no more."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
@@ -45,6 +47,26 @@ def forget_readers(client: redis.Redis, *, idle: float) -> int:
     """Remove the names of relays that have read nothing for `idle` seconds and owe nothing; return how many."""
     removed: int = client.eval(_FORGET_READERS, 1, transport.RECEIPTS, GROUP, int(idle * 1000))
     return removed
+
+
+def make_sound(client: redis.Redis) -> None:
+    """Let receipts be read again if another program has moved the stream, or our place in it, into the future."""
+    try:
+        newest = _number(client.xinfo_stream(transport.RECEIPTS)["last-generated-id"])
+        places = [_number(each["last-delivered-id"]) for each in client.xinfo_groups(transport.RECEIPTS)]
+    except redis.ResponseError:  # there is none, or it is of a wrong type: `read` makes it
+        return
+    if newest[0] > LAST_MILLISECOND:
+        client.delete(transport.RECEIPTS)
+        log.error("redis.key_deleted", key=transport.RECEIPTS, reason="it has no more ids", hint=transport.FOREIGN)
+    elif any(place > newest for place in places):
+        client.xgroup_setid(transport.RECEIPTS, GROUP, "0")
+        log.error("receipts.place_lost", key=transport.RECEIPTS, hint=transport.FOREIGN)
+
+
+def _number(entry_id: bytes | str) -> tuple[int, ...]:
+    text = entry_id.decode() if isinstance(entry_id, bytes) else entry_id
+    return tuple(map(int, text.split("-")))
 
 
 class ReceiptReader:

@@ -2,9 +2,11 @@
 
 import threading
 
+import psycopg
 import redis
+import structlog
 
-from messaging.receipts import Receipt
+from messaging.receipts import Receipt, describe
 from messaging.relay.apply import Applier
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.waits import Waits
@@ -13,6 +15,8 @@ GATHER_SECONDS = 0.05
 """After the first receipts it waits for more: quick work's `started` and outcome become one move of its delivery."""
 
 LIMIT = 500
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 
 class Receiver:
@@ -41,5 +45,16 @@ class Receiver:
 
     def _apply(self, reader: ReceiptReader, entry_ids: list[bytes], receipts: list[Receipt]) -> None:
         if receipts:
-            self._applier.apply(receipts)
+            self._apply_all(receipts)
         reader.done(entry_ids)
+
+    def _apply_all(self, receipts: list[Receipt]) -> None:
+        """Apply receipts; one that PostgreSQL refuses for what it holds is dropped, and takes no other along."""
+        try:
+            self._applier.apply(receipts)
+        except psycopg.DataError as error:
+            if len(receipts) == 1:
+                log.error("receipts.dropped", count=1, error=describe(error))  # noqa: TRY400  # says all
+                return
+            for receipt in receipts:
+                self._apply_all([receipt])

@@ -34,12 +34,19 @@ back within three."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
+BEAT = 1000 * transport.HEARTBEAT_SECONDS
+"""Milliseconds for which a heartbeat lasts. A key that lasts longer, or for ever, was made by another program."""
+
+UNREADABLE = "\ufffd"
+
 _TAKE_BACK = transport.Script("""
 -- Take a dead worker's messages of a queue, and forget them and the worker: PostgreSQL decides what becomes of each.
--- KEYS: its heartbeat, its unacknowledged ids, the queue's messages, the workers, Dramatiq's heartbeats.
+-- KEYS: its heartbeat, its unacknowledged ids, the queue's messages, the workers, Dramatiq's heartbeats. ARGV: its name
+-- among the workers, its id, how many milliseconds a beat lasts at most.
 -- Asking for the heartbeat again, here, makes it impossible to rob a worker that has just woken up: then it is false.
 -- Otherwise it returns the messages, and how many ids had none: their data has vanished.
-if redis.call('GET', KEYS[1]) then return false end
+local left = redis.call('PTTL', KEYS[1])
+if left > 0 and left <= tonumber(ARGV[3]) then return false end
 local ids = redis.call('SMEMBERS', KEYS[2])
 redis.call('HLEN', KEYS[3])
 redis.call('SREM', KEYS[4], ARGV[1])
@@ -50,7 +57,7 @@ for _, id in ipairs(ids) do
     if data then found[#found + 1] = data end
     redis.call('HDEL', KEYS[3], id)
 end
-redis.call('DEL', KEYS[2])
+redis.call('DEL', KEYS[1], KEYS[2])
 return {found, #ids - #found}
 """)
 
@@ -104,15 +111,23 @@ class Reconciler:
     def _dead_workers(self) -> list[Holder]:
         """List who has been silent for long. Of our queues alone: a newer relay may know a queue that we don't."""
         workers = [each for each in self._holders() if each[1] in self._queues.values()]
-        beats = self._redis.mget([transport.heartbeat_key(worker) for worker, _ in workers]) if workers else []
+        pipeline = self._redis.pipeline(transaction=False)
+        for worker, _ in workers:
+            pipeline.pttl(transport.heartbeat_key(worker))
         now = time.monotonic()
-        silent = [each for each, beat in zip(workers, beats, strict=True) if beat is None]
+        silent = [each for each, left in zip(workers, pipeline.execute(), strict=True) if not 0 < left <= BEAT]
         self._silent_since = {each: self._silent_since.get(each, now) for each in silent}
         return [each for each, since in self._silent_since.items() if now - since >= SILENCE]
 
     def _holders(self) -> list[Holder]:
-        named = (each.rpartition("/") for each in sorted(transport.members(self._redis, transport.WORKERS)))
-        return [(worker, queue) for worker, _, queue in named]
+        """List the workers that are registered, and remove what can't be one."""
+        found = transport.mending(self._redis, [transport.WORKERS], lambda: self._redis.smembers(transport.WORKERS))
+        named = {raw: str(raw, errors="replace").rpartition("/") for raw in sorted(found) if isinstance(raw, bytes)}
+        foreign = [raw for raw, (worker, _, queue) in named.items() if not worker or not queue or UNREADABLE in worker]
+        if foreign:
+            self._redis.srem(transport.WORKERS, *foreign)
+            log.error("redis.members_removed", key=transport.WORKERS, count=len(foreign), hint=transport.FOREIGN)
+        return [(worker, queue) for raw, (worker, _, queue) in named.items() if raw not in foreign]
 
     def _take_back(self, worker: str, queue: str) -> None:
         """Make due what a dead worker held of a queue. Dying in here loses nothing: the leases still run out."""
@@ -136,7 +151,7 @@ class Reconciler:
             transport.WORKERS,
             transport.DRAMATIQ_HEARTBEATS,
         ]
-        taken = _TAKE_BACK.run(self._redis, keys, transport.holder(worker, queue), worker)
+        taken = _TAKE_BACK.run(self._redis, keys, transport.holder(worker, queue), worker, BEAT)
         return None if taken is None else (taken[0], taken[1])
 
     def _check_leases(self) -> int:

@@ -3,7 +3,7 @@
 - Data whose id is in no queue and in no worker's hands is removed, and what it carries is due again.
 - A queue that holds nothing, or ids without data, has lost messages if deliveries are still leased: their leases are
   looked at soon (`messaging.relay.reconcile`).
-- A Redis that may evict our keys is reported.
+- A Redis that may evict our keys is reported, and a stream of receipts that can't be read on is mended.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from contracts import Subscription
 from messaging import message, transport
 from messaging.database import Pool
 from messaging.relay.lost import look, look_soon, lose
+from messaging.relay.receipt_reader import make_sound
 
 SWEEP_SECONDS = 5.0
 """Between two looks. Longer than between two heartbeats, which register a worker that Redis has forgotten: what nobody
@@ -45,6 +46,7 @@ class Sweeper:
         names = [name for queue in affected for name in self._queues[queue]]
         look_soon(self._pool, names)
         self._report_eviction()
+        make_sound(self._redis)
 
     def _sweep(self, queue: str) -> bool:
         """Sweep a queue, and tell whether it has lost messages that left no data behind."""

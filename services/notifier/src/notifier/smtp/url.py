@@ -106,8 +106,8 @@ def _options(parts: SplitResult) -> dict[str, str]:
     known = all(name in _OPTIONS and _OPTIONS[name].fullmatch(value) for name, value in pairs)
     if not known or len(options) < len(pairs):
         raise _invalid(
-            "after the ? it takes only starttls=never|if-offered|required, verify=yes|no, ehlo=NAME (ours, in ASCII) and"
-            f" auth={'|'.join(MECHANISMS)} (or some of them, with commas), each once"
+            "after the ? it takes only starttls=never|if-offered|required, verify=yes|no, ehlo=NAME (ours, in ASCII)"
+            f" and auth={'|'.join(MECHANISMS)} (or some of them, with commas), each once"
         )
     return options
 
