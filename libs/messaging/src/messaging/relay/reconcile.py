@@ -34,9 +34,6 @@ back within three."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
-BEAT = 1000 * transport.HEARTBEAT_SECONDS
-"""Milliseconds for which a heartbeat lasts. A key that lasts longer, or for ever, was made by another program."""
-
 UNREADABLE = "\ufffd"
 
 _TAKE_BACK = transport.Script("""
@@ -115,7 +112,7 @@ class Reconciler:
         for worker, _ in workers:
             pipeline.pttl(transport.heartbeat_key(worker))
         now = time.monotonic()
-        silent = [each for each, left in zip(workers, pipeline.execute(), strict=True) if not 0 < left <= BEAT]
+        silent = [each for each, left in zip(workers, pipeline.execute(), strict=True) if not 0 < left <= _beat()]
         self._silent_since = {each: self._silent_since.get(each, now) for each in silent}
         return [each for each, since in self._silent_since.items() if now - since >= SILENCE]
 
@@ -151,7 +148,7 @@ class Reconciler:
             transport.WORKERS,
             transport.DRAMATIQ_HEARTBEATS,
         ]
-        taken = _TAKE_BACK.run(self._redis, keys, transport.holder(worker, queue), worker, BEAT)
+        taken = _TAKE_BACK.run(self._redis, keys, transport.holder(worker, queue), worker, _beat())
         return None if taken is None else (taken[0], taken[1])
 
     def _check_leases(self) -> int:
@@ -173,3 +170,8 @@ class Reconciler:
 
     def _queue_of(self, leased: Leased) -> str:
         return self._queues[leased.subscription]
+
+
+def _beat() -> int:
+    """Return for how many milliseconds a heartbeat lasts. A key that lasts longer is another program's."""
+    return 1000 * transport.HEARTBEAT_SECONDS
