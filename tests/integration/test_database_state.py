@@ -142,6 +142,32 @@ def test_connections_made_while_a_setting_was_wrong_are_renewed(http: httpx.Clie
     until(lambda: ready(http), seconds=10)
 
 
+@pytest.mark.parametrize(
+    ("setting", "broken"),
+    [("statement_timeout", 100), ("search_path", "nowhere"), ("default_transaction_read_only", "on")],
+)
+def test_once_a_setting_is_mended_one_error_renews_all_connections(
+    users_database: str, database: Owner, monkeypatch: pytest.MonkeyPatch, setting: str, broken: object
+) -> None:
+    monkeypatch.setattr("messaging.database.RENEW_SECONDS", 0)
+    name = database.info.dbname
+
+    async def work(connection: Connection) -> None:
+        await connection.execute("INSERT INTO users (email) SELECT '' FROM pg_sleep(0.3) AS slept WHERE slept IS NULL")
+
+    async def scene() -> None:
+        async with make_pool(users_database) as pool:
+            await pool.wait()
+            database.execute(f"ALTER DATABASE {name} RESET {setting}".encode())
+            with pytest.raises(psycopg.Error):
+                await using(pool, work)
+            for _ in range(3):
+                await using(pool, work)
+
+    database.execute(f"ALTER DATABASE {name} SET {setting} = {broken}".encode())
+    asyncio.run(scene())
+
+
 def test_statements_that_the_server_has_forgotten_are_prepared_anew(users_database: str) -> None:
     async def scene() -> None:
         async def forget(connection: Connection) -> None:

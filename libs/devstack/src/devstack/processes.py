@@ -23,8 +23,8 @@ KEPT_LINES = 200
 LONGEST_LINE = 2_000
 
 LAST_SECONDS = 10.0
-"""Lines that are older than this when the output ends don't say why it ended. Dramatiq's master outlives a broken worker
-by the seconds that the other workers need to stop.
+"""A line that was printed longer than this before the output ended doesn't say why it ended. Dramatiq's master outlives
+a broken worker by the seconds that the other workers need to stop.
 """
 
 
@@ -106,7 +106,10 @@ class Process:
 
     @property
     def last_lines(self) -> Sequence[str]:
-        """What it has printed lately or, once it has ended, in its last seconds. A log's lines have no time: its end."""
+        """What it has printed lately or, once it has ended, in its last seconds.
+
+        The time of a line in a log file isn't known: there it is the end of what it has logged since its last start.
+        """
         if isinstance(self._output, Path):
             return self._logged_lines(self._output)
         oldest = (self._silent_since or time.monotonic()) - LAST_SECONDS
