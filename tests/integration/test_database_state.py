@@ -94,6 +94,40 @@ def test_what_the_database_lacks_is_503_and_not_ready_until_it_is_there_again(
 
 
 @pytest.mark.parametrize(
+    ("broken", "mended"),
+    [
+        (f"REVOKE USAGE ON SCHEMA public FROM {ROLE}, PUBLIC", "GRANT USAGE ON SCHEMA public TO PUBLIC"),
+        (f"ALTER ROLE {ROLE} SET search_path = elsewhere", f"ALTER ROLE {ROLE} RESET search_path"),
+        ("ALTER TABLE users_api_revision SET SCHEMA other", "ALTER TABLE other.users_api_revision SET SCHEMA public"),
+    ],
+)
+def test_tables_that_are_there_but_not_to_be_seen_are_not_called_missing(
+    http: httpx.Client, database: Owner, broken: str, mended: str
+) -> None:
+    database.execute("CREATE SCHEMA other")
+    database.execute(broken.encode())
+    database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [ROLE])
+    schema = "other" if "SCHEMA other" in broken else "public"
+
+    until(lambda: not ready(http))
+    checks = http.get("/readyz").json()["checks"]
+    assert checks == {
+        "postgresql": f"users_api_revision is in schema {schema}, but can't be seen: check search_path and rights",
+        "migrations": "unknown",
+    }
+
+    database.execute(mended.encode())
+    until(lambda: ready(http))
+
+
+def test_tables_that_are_not_there_are_to_be_migrated(http: httpx.Client, database: Owner) -> None:
+    database.execute("DROP TABLE users_api_revision")
+    checks = http.get("/readyz").json()["checks"]
+    assert checks["postgresql"] == "ok"
+    assert checks["migrations"].endswith("not applied. Run: users-api migrate")
+
+
+@pytest.mark.parametrize(
     ("table", "path"), [("users", "/users/1"), ("users", "/users"), ("deliveries", "/users/1/deliveries")]
 )
 def test_what_cannot_be_read_is_503_and_not_ready(http: httpx.Client, database: Owner, table: str, path: str) -> None:
