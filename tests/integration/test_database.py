@@ -1,7 +1,8 @@
 """Connections of workers and the relay, through restarts of PostgreSQL."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -96,3 +97,35 @@ def names(connections: Connections) -> list[tuple[object, ...]]:
 def backend(connections: Connections) -> int:
     with connections.connection() as connection:
         return connection.info.backend_pid
+
+
+def test_after_one_error_all_connections_that_are_older_are_renewed_once_a_second(
+    users_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("messaging.database.time", SimpleNamespace(monotonic=lambda: now))
+    with open_pool(users_database, size=3, name="test") as pool:
+
+        def backends() -> set[int]:
+            with ExitStack() as stack:
+                return {stack.enter_context(pool.connection()).info.backend_pid for _ in range(3)}
+
+        def fail() -> None:
+            with pytest.raises(psycopg.errors.UndefinedTable), pool.connection() as connection:
+                connection.execute("SELECT FROM nowhere")
+
+        first = backends()
+        now += 1.1
+        fail()
+        second = backends()
+        assert not first & second, "also those that had no error"
+
+        now += 0.5
+        fail()
+        third = backends()
+        assert len(second & third) == 2, "not again within a second, but for the one with the error"
+        now += 0.6
+        assert not third & backends() & second
+        before = backends()
+        now += 5
+        assert backends() == before

@@ -94,6 +94,40 @@ def test_what_the_database_lacks_is_503_and_not_ready_until_it_is_there_again(
 
 
 @pytest.mark.parametrize(
+    ("broken", "mended"),
+    [
+        (f"REVOKE USAGE ON SCHEMA public FROM {ROLE}, PUBLIC", "GRANT USAGE ON SCHEMA public TO PUBLIC"),
+        (f"ALTER ROLE {ROLE} SET search_path = elsewhere", f"ALTER ROLE {ROLE} RESET search_path"),
+        ("ALTER TABLE users_api_revision SET SCHEMA other", "ALTER TABLE other.users_api_revision SET SCHEMA public"),
+    ],
+)
+def test_tables_that_are_there_but_not_to_be_seen_are_not_called_missing(
+    http: httpx.Client, database: Owner, broken: str, mended: str
+) -> None:
+    database.execute("CREATE SCHEMA other")
+    database.execute(broken.encode())
+    database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [ROLE])
+    schema = "other" if "SCHEMA other" in broken else "public"
+
+    until(lambda: not ready(http))
+    checks = http.get("/readyz").json()["checks"]
+    assert checks == {
+        "postgresql": f"users_api_revision is in schema {schema}, but can't be seen: check search_path and rights",
+        "migrations": "unknown",
+    }
+
+    database.execute(mended.encode())
+    until(lambda: ready(http))
+
+
+def test_tables_that_are_not_there_are_to_be_migrated(http: httpx.Client, database: Owner) -> None:
+    database.execute("DROP TABLE users_api_revision")
+    checks = http.get("/readyz").json()["checks"]
+    assert checks["postgresql"] == "ok"
+    assert checks["migrations"].endswith("not applied. Run: users-api migrate")
+
+
+@pytest.mark.parametrize(
     ("table", "path"), [("users", "/users/1"), ("users", "/users"), ("deliveries", "/users/1/deliveries")]
 )
 def test_what_cannot_be_read_is_503_and_not_ready(http: httpx.Client, database: Owner, table: str, path: str) -> None:
@@ -140,6 +174,32 @@ def test_connections_made_while_a_setting_was_wrong_are_renewed(http: httpx.Clie
 
     until(lambda: register(http, "ann").status_code == 201, seconds=10)
     until(lambda: ready(http), seconds=10)
+
+
+@pytest.mark.parametrize(
+    ("setting", "broken"),
+    [("statement_timeout", 100), ("search_path", "nowhere"), ("default_transaction_read_only", "on")],
+)
+def test_once_a_setting_is_mended_one_error_renews_all_connections(
+    users_database: str, database: Owner, monkeypatch: pytest.MonkeyPatch, setting: str, broken: object
+) -> None:
+    monkeypatch.setattr("messaging.database.RENEW_SECONDS", 0)
+    name = database.info.dbname
+
+    async def work(connection: Connection) -> None:
+        await connection.execute("INSERT INTO users (email) SELECT '' FROM pg_sleep(0.3) AS slept WHERE slept IS NULL")
+
+    async def scene() -> None:
+        async with make_pool(users_database) as pool:
+            await pool.wait()
+            database.execute(f"ALTER DATABASE {name} RESET {setting}".encode())
+            with pytest.raises(psycopg.Error):
+                await using(pool, work)
+            for _ in range(3):
+                await using(pool, work)
+
+    database.execute(f"ALTER DATABASE {name} SET {setting} = {broken}".encode())
+    asyncio.run(scene())
 
 
 def test_statements_that_the_server_has_forgotten_are_prepared_anew(users_database: str) -> None:

@@ -4,6 +4,7 @@ hand.
 
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -98,6 +99,35 @@ def test_what_keeps_crashing_is_said_with_its_last_error_until_it_runs_again(wor
     assert world.notes == ["notifier is running again"]
     assert not world.supervisor.crashing
     assert not world.supervisor.undecided
+
+
+STALE = """
+import signal, sys
+def end(*_):
+    {last}
+    sys.exit(1)
+signal.signal(signal.SIGTERM, end)
+print("Traceback (most recent call last):\\n  File 'a.py', line 1\\nKeyError: 'old'", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [("print('[CRITICAL] Worker with PID 7 exited')", ". Last error: [CRITICAL] Worker with PID 7 exited"), ("", "")],
+)
+def test_an_error_from_long_before_the_end_is_not_its_reason(
+    world: World, monkeypatch: pytest.MonkeyPatch, last: str, said: str
+) -> None:
+    monkeypatch.setattr("devstack.processes.time", SimpleNamespace(monotonic=lambda: world.now, sleep=time.sleep))
+    world.start(STALE.format(last=last))
+    eventually(lambda: world.process.last_lines[-1:] == ["KeyError: 'old'"])
+
+    world.pass_time(400)
+    world.process.send(signal.SIGTERM)
+
+    assert world.notice_end() == f"notifier exited with status 1; restarting in 1 s{said}"
 
 
 def test_crashes_that_are_a_minute_apart_are_no_loop(world: World) -> None:

@@ -22,6 +22,11 @@ KEPT_LINES = 200
 
 LONGEST_LINE = 2_000
 
+LAST_SECONDS = 10.0
+"""A line that was printed longer than this before the output ended doesn't say why it ended. Dramatiq's master outlives
+a broken worker by the seconds that the other workers need to stop.
+"""
+
 
 class Process:
     """A program in a session of its own. It may be started again after it has ended.
@@ -53,7 +58,8 @@ class Process:
         self._popen: subprocess.Popen[bytes] | None = None
         self._cleared = False  # all of the last run is gone: its process id may be another's by now
         self._reader: threading.Thread | None = None
-        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self._lines: deque[tuple[float, str]] = deque(maxlen=KEPT_LINES)  # each with the time when it was read
+        self._silent_since: float | None = None  # when the output ended
         self._ready_text = ready
         self._ready = False
         self._logged = 0  # what was in the log before this run
@@ -62,7 +68,7 @@ class Process:
         """Start the program; OSError if there is no such program."""
         if callable(self._output):
             self._lines.clear()
-            self._ready = False
+            self._ready, self._silent_since = False, None
             self._spawn(subprocess.PIPE)
             self._reader = threading.Thread(target=self._read, args=(self._output,), daemon=True)
             self._reader.start()
@@ -100,8 +106,14 @@ class Process:
 
     @property
     def last_lines(self) -> Sequence[str]:
-        """The end of what it has printed since its last start."""
-        return self._logged_lines(self._output) if isinstance(self._output, Path) else list(self._lines)
+        """What it has printed lately or, once it has ended, in its last seconds.
+
+        The time of a line in a log file isn't known: there it is the end of what it has logged since its last start.
+        """
+        if isinstance(self._output, Path):
+            return self._logged_lines(self._output)
+        oldest = (self._silent_since or time.monotonic()) - LAST_SECONDS
+        return [line for read, line in list(self._lines) if read >= oldest]
 
     @property
     def ready(self) -> bool:
@@ -171,9 +183,10 @@ class Process:
         with self._popen.stdout as lines:
             for line in lines:
                 text = line.decode("utf-8", "replace").rstrip()
-                self._lines.append(text[:LONGEST_LINE])
+                self._lines.append((time.monotonic(), text[:LONGEST_LINE]))
                 self._ready = self._ready or (self._ready_text != "" and self._ready_text in text)
                 receive(text)
+        self._silent_since = time.monotonic()
 
 
 def _group(pid: int) -> int | None:

@@ -49,7 +49,7 @@ class Runnable(Protocol):
 
     @property
     def last_lines(self) -> Sequence[str]:
-        """The end of what it has printed since its last start."""
+        """What it has printed lately or, once it has ended, in its last seconds."""
 
     def start(self) -> None:
         """Start it."""

@@ -4,9 +4,11 @@ Connections are in autocommit: one statement is one transaction, and a longer on
 `connection.transaction()`. Nobody holds a connection while talking to Redis or SMTP.
 """
 
+import math
 import select
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -33,17 +35,66 @@ NEVER_SILENT: dict[str, Any] = {
 LOOK_SECONDS = 6.0
 """For which a process that starts looks at its database."""
 
+RENEW_SECONDS = 1.0
+"""A connection that is younger is kept when another shows an error: it is about as new as the next one would be."""
+
 RowT = TypeVar("RowT")
 
 
-class Pool(ConnectionPool[Connection[TupleRow]]):
-    """A pool that doesn't lend a connection again on which the database's state showed."""
+class Pooled(BaseConnection[Any]):
+    """A connection that knows since when it has been there."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.since = time.monotonic()
+
+
+class PooledConnection(Pooled, TerseConnection[TupleRow]):
+    """A connection of a worker's or the relay's pool."""
+
+
+class Renewal:
+    """Says which connections of a pool are to be replaced: all that are older than the latest error that was the
+    database's state. What they have prepared, or taken over from the database's or role's settings, may be why.
+    """
+
+    def __init__(self) -> None:
+        self._latest = -math.inf
 
     @contextmanager
-    def connection(self, timeout: float | None = None) -> Iterator[Connection[TupleRow]]:
+    def watch(self) -> Iterator[None]:
+        """Note the time of an error that is the database's state."""
+        try:
+            yield
+        except psycopg.Error as error:
+            if is_database_at_fault(error):
+                self._latest = time.monotonic()
+            raise
+
+    def is_due(self, connection: Pooled) -> bool:
+        """Tell whether to replace this one. A young connection stays for now: the error may be there to stay."""
+        return connection.since < self._latest and time.monotonic() - connection.since > RENEW_SECONDS
+
+
+class Pool(ConnectionPool[PooledConnection]):
+    """A pool that doesn't lend a connection again on which the database's state showed, nor the older ones."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._renewal = Renewal()
+        super().__init__(*args, connection_class=PooledConnection, **kwargs)
+
+    @contextmanager
+    def connection(self, timeout: float | None = None) -> Iterator[PooledConnection]:
         """Lend a connection."""
-        with super().connection(timeout) as connection, renewed_if_at_fault(connection):
+        with super().connection(timeout) as connection, self._renewal.watch(), renewed_if_at_fault(connection):
             yield connection
+
+    def getconn(self, timeout: float | None = None) -> PooledConnection:
+        """Take a connection that isn't to be replaced."""
+        while self._renewal.is_due(connection := super().getconn(timeout)):
+            connection.close()
+            self.putconn(connection)
+        return connection
 
 
 @contextmanager
@@ -75,7 +126,6 @@ def open_pool(database_url: str, *, size: int, name: str, settings: Sequence[str
     """
     return Pool(
         database_url,
-        connection_class=TerseConnection[TupleRow],
         min_size=1,
         max_size=size,
         timeout=10,

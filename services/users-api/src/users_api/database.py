@@ -6,11 +6,10 @@ about one request (classes 22, 23, 44, P0) stays what it is: trying again would 
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
-from typing import Annotated, Any, LiteralString, TypeVar
+from typing import Annotated, LiteralString, TypeVar
 
 import psycopg
 from fastapi import Depends, Request
@@ -19,7 +18,7 @@ from psycopg.rows import DictRow, class_row, dict_row
 from psycopg.sql import Composed
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from messaging.database import has_ended, options
+from messaging.database import Pooled, Renewal, has_ended, options
 from messaging.errors import DatabaseUnsuitable
 from messaging.postgres_errors import STALE_PLAN, AsyncTerseConnection, is_database_at_fault
 from messaging.session import SET, Session, parameters, refusals_said
@@ -30,9 +29,6 @@ WAIT_SECONDS = 1.5
 """A request waits for PostgreSQL no longer than this, connection and commit included."""
 
 _BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-
-RENEW_SECONDS = 1.0
-"""A connection that is younger is kept after an error: it is as new as the next one would be."""
 
 LOCK_SECONDS = 0.5
 """A statement waits for another's lock no longer than this: a group would hold up those behind it. Then each member is
@@ -49,12 +45,8 @@ foreign key's check, reads all of them until they are analysed."""
 Connection = AsyncConnection[DictRow]
 
 
-class PooledConnection(AsyncTerseConnection[DictRow]):
-    """A connection that knows since when it has been there."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.since = time.monotonic()
+class PooledConnection(Pooled, AsyncTerseConnection[DictRow]):
+    """A connection of the web process's pool."""
 
 
 class DatabaseUnavailable(Exception):
@@ -88,6 +80,7 @@ class Pool(AsyncConnectionPool[PooledConnection]):
             open=False,
         )
         self.fault: DatabaseUnsuitable | None = None
+        self.renewal = Renewal()
         self._url = database_url
 
     async def _prepare(self, connection: Connection) -> None:
@@ -153,27 +146,26 @@ async def despite_locks(work: Callable[[], Awaitable[T]]) -> T:
 
 @asynccontextmanager
 async def _connected(pool: Pool) -> AsyncIterator[PooledConnection]:
-    """Lend a connection. One on which the database's state showed is replaced: what it has set may be why."""
+    """Lend a connection."""
     connection = await _get_alive(pool)
     try:
-        yield connection
-    except psycopg.Error as error:
-        if is_database_at_fault(error) and time.monotonic() - connection.since > RENEW_SECONDS:
-            await connection.close()
-        raise
+        with pool.renewal.watch():
+            yield connection
     finally:
         await pool.putconn(connection)
 
 
 async def _get_alive(pool: Pool) -> PooledConnection:
-    """Take a connection that the server hasn't closed, so that its restart costs no request."""
+    """Take a connection that the server hasn't closed, so that its restart costs no request, and that isn't too old."""
     try:
-        while has_ended(connection := await pool.getconn(UNSUITABLE_SECONDS if pool.fault else None)):
+        while True:
+            connection = await pool.getconn(UNSUITABLE_SECONDS if pool.fault else None)
+            if not (has_ended(connection) or pool.renewal.is_due(connection)):
+                return connection
             await connection.close()
             await pool.putconn(connection)
     except PoolTimeout as error:
         raise pool.fault or error from None
-    return connection
 
 
 async def in_time(work: Awaitable[T]) -> T:

@@ -35,6 +35,11 @@ SELECT subscription, state, count(*), NULL FROM deliveries WHERE state IN ('fail
 GROUP BY subscription, state
 """
 
+_SCHEMAS: LiteralString = """
+-- Which schemas have a table of this name, whether this role can see them or not.
+SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE relname = %(table)s
+"""
+
 _TIME_LIMIT = max(subscription.time_limit for subscription in SUBSCRIPTIONS)
 
 
@@ -74,11 +79,21 @@ async def show_metrics(pool: Database) -> Response:
 
 
 async def _revisions(pool: Pool) -> set[str]:
-    statement = sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(version_table("users_api")))
+    """Return which revisions the database has.
+
+    Raises:
+        DatabaseUnavailable: their table exists, but this role or its search_path doesn't reach it.
+    """
+    table = version_table("users_api")
     try:
-        return {row["version_num"] for row in await query(pool, statement, {})}
-    except psycopg.errors.UndefinedTable:
+        rows = await query(pool, sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(table)), {})
+    except psycopg.errors.UndefinedTable as error:
+        schemas = ", ".join(row["nspname"] for row in await query(pool, _SCHEMAS, {"table": table}))
+        if schemas:
+            message = f"{table} is in schema {schemas}, but can't be seen: check search_path and rights"
+            raise DatabaseUnavailable(message, error.sqlstate) from error
         return set()
+    return {row["version_num"] for row in rows}
 
 
 async def _rehearse(pool: Pool) -> None:
