@@ -10,9 +10,10 @@ from collections import deque
 from enum import Enum
 from http import HTTPStatus
 from typing import ClassVar, cast
+from weakref import WeakSet
 
-from httptools import HttpParserError
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from users_api.guard import LINGER_SECONDS, Guard, ProbesOnly
 from users_api.problems import Problem
@@ -48,6 +49,7 @@ class Connection(HttpToolsProtocol):
     __slots__ = (
         "_chunk",
         "_chunk_before",
+        "_earlier",
         "_is_spare",
         "_owed_since",
         "_phase",
@@ -65,6 +67,7 @@ class Connection(HttpToolsProtocol):
         self._owed_since: float | None = self.loop.time()  # when the client began what it hasn't finished
         self._unread_since: float | None = None  # when it should have begun to read, or to close
         self._refused = False
+        self._earlier: WeakSet[RequestResponseCycle] | None = None  # pipelined before `cycle`, which is the last
         self._is_spare = not self.guard.admit(self)
         if self._is_spare:
             self.app = ProbesOnly(self.app)
@@ -72,6 +75,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room for another."""
         super().connection_lost(exc)
+        self._abandon_requests()
         self.guard.release(self)
 
     def data_received(self, data: bytes) -> None:
@@ -82,7 +86,7 @@ class Connection(HttpToolsProtocol):
             self._owed_since = self.loop.time()
         self._chunk = len(data)
         self._received += self._chunk
-        super().data_received(data)
+        self._parse(data)
         if self._received > (MAX_FRAMED if self._phase is Phase.BODY else MAX_HEAD):
             self._refuse_size()
 
@@ -92,13 +96,17 @@ class Connection(HttpToolsProtocol):
         self._phase, self._owed_since = Phase.HEAD, self.loop.time()
 
     def on_headers_complete(self) -> None:
-        """Begin to answer, and wait for the body."""
+        """Begin to answer, and wait for the body. (A request with an upgrade comes twice: see `_parse`.)"""
+        before = self.cycle
         if self._received + self._chunk_before > MAX_HEAD or self.pipeline:  # as hardly ever
             self._check_head()
         self._phase, self._received, self._owed_since = Phase.BODY, 0, self.loop.time()
         super().on_headers_complete()
         self.headers = _NO_TRAILERS
-        if self._is_spare:
+        if self.pipeline:
+            self._earlier = self._earlier or WeakSet()
+            self._earlier.add(before)
+        if self._is_spare and self.cycle is not None:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
@@ -106,10 +114,6 @@ class Connection(HttpToolsProtocol):
         self._phase, self._received, self._owed_since = Phase.NOTHING, 0, None
         self._chunk_before = self._chunk
         super().on_message_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what isn't HTTP. (What `_check_head` has stopped is answered already.)"""
-        self._refuse(400, "This is no request of HTTP/1.1.", "not_http")
 
     def pause_writing(self) -> None:
         """Wait for the client to read."""
@@ -143,7 +147,47 @@ class Connection(HttpToolsProtocol):
         if not self._refused:
             self._refused = True
             self.guard.count(reason)
+        self._abandon_requests()
         self.transport.abort()
+
+    def _abandon_requests(self) -> None:
+        """Let what is being answered find that the client has gone, rather than fail when it writes."""
+        if self.cycle is not None:
+            for cycle in (self.cycle, *(self._earlier or ())):
+                _abandon(cycle)
+
+    def _parse(self, data: bytes) -> None:
+        """Call the methods above for what is in the data.
+
+        After a head with `Upgrade` the parser stops, and takes what follows for another protocol. No upgrade is
+        taken here, and the header must then be ignored: a new parser gets the head again, without it. (The old one
+        reads no more if the request says `Connection: close`.)
+        """
+        self._unset_keepalive_if_required()
+        try:
+            while data:
+                try:
+                    self.parser.feed_data(data)
+                    data = b""
+                except HttpParserUpgrade as stopped:
+                    data = self._head_without_upgrade() + data[stopped.args[0] :]
+                    self.parser = HttpRequestParser(self)
+                    self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        except HttpParserError:  # if `_check_head` or `_head_without_upgrade` raised it, it is answered already
+            self._refuse(400, "This is no request of HTTP/1.1.", "not_http")
+
+    def _should_upgrade(self) -> bool:
+        """Tell uvicorn, when there is an upgrade, to leave the request alone until it comes without."""
+        return True
+
+    def _head_without_upgrade(self) -> bytes:
+        method, version = self.scope["method"], self.scope["http_version"]
+        if method == "CONNECT":  # an upgrade without the header
+            self._refuse(501, "CONNECT isn't supported.", "connect")
+            raise HttpParserError
+        lines = [b"%b %b HTTP/%b" % (method.encode(), self.url, version.encode())]
+        lines += [name + b": " + value for name, value in self.scope["headers"] if name != b"upgrade"]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def _check_head(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -183,8 +227,7 @@ class Connection(HttpToolsProtocol):
         if request is None or not request.response_started:
             self.transport.write(_problem(status, detail))
         if request is not None:
-            request.disconnected = True
-            request.message_event.set()
+            _abandon(request)
         self._unset_keepalive_if_required()
         self.flow.resume_reading()
         self.transport.write_eof()
@@ -193,6 +236,11 @@ class Connection(HttpToolsProtocol):
 def protocol(guard: Guard) -> type[asyncio.Protocol]:
     """Return the class of connections that a guard watches, as uvicorn's `http`."""
     return type("GuardedConnection", (Connection,), {"guard": guard, "__slots__": ()})
+
+
+def _abandon(request: RequestResponseCycle) -> None:
+    request.disconnected = True
+    request.message_event.set()
 
 
 def _problem(status: int, detail: str) -> bytes:
