@@ -28,7 +28,7 @@ READERS = ("relay", *WORKERS)
 """The processes that read what is written into Redis."""
 
 DROP_SECONDS = 10.0
-"""After so long everything foreign must be gone."""
+"""Seconds after which everything foreign must be gone."""
 
 DROPPED = r"\b{}s?\.(?:dropped|not_ours)\b(?:.*?\bcount=(\d+))?"
 """A log line on one thing that was dropped, or on `count` of them."""
