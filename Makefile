@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := libs/contracts libs/messaging libs/devstack libs/chaos services/users-api services/notifier services/auditor benchmarks
+PACKAGES := libs/contracts libs/messaging lab/devstack lab/chaos services/users-api services/notifier services/auditor lab/benchmarks
 STAMP := .venv/.installed
 PEERS := .venv-bench/.installed
 SHARED := dramatiq|email-validator|fastapi|httptools|psycopg|psycopg-binary|psycopg-pool|pydantic|pydantic-core|redis|starlette|uvicorn|uvloop
@@ -45,13 +45,13 @@ bench: $(STAMP) $(PEERS) ## Herald and its peers, the same work, for docs/perfor
 ifneq ($(ONLY)$(ROUNDS)$(REGISTRATIONS),)
 	@$(BIN)/herald-bench $(ONLY:%=--only %) $(ROUNDS:%=--rounds %) $(REGISTRATIONS:%=--registrations %)
 else
-	@$(BIN)/herald-bench --json benchmarks/results.json; status=$$?; $(BIN)/herald-bench report; exit $$status
+	@$(BIN)/herald-bench --json lab/benchmarks/results.json; status=$$?; $(BIN)/herald-bench report; exit $$status
 endif
 
-$(PEERS): benchmarks/requirements.lock
+$(PEERS): lab/benchmarks/requirements.lock
 	@echo "Making .venv-bench for Herald's peers (a minute, once) ..."
 	@$(PYTHON) -m venv --clear .venv-bench
-	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r benchmarks/requirements.lock
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r lab/benchmarks/requirements.lock
 	@touch $(PEERS)
 
 check: $(STAMP) ## Lint, format, types and import walls
@@ -67,8 +67,8 @@ lock: ## Pin every dependency again, with hashes
 	  --group pyproject.toml:dev pyproject.toml $(PACKAGES:=/pyproject.toml) --upgrade --output-file requirements.lock
 	@grep -E '^($(SHARED))==' requirements.lock | sed -E 's/ *\\$$//' > .venv-lock/shared.txt
 	@.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --constraints .venv-lock/shared.txt --override benchmarks/overrides.txt --upgrade \
-	  benchmarks/requirements.in --output-file benchmarks/requirements.lock
+	  --constraints .venv-lock/shared.txt --override lab/benchmarks/overrides.txt --upgrade \
+	  lab/benchmarks/requirements.in --output-file lab/benchmarks/requirements.lock
 	@rm -rf .venv-lock
 
 clean: ## Remove .venv and all local data

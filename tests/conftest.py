@@ -11,8 +11,9 @@ from chaos import servers
 from contracts import Event, EventData, UserRegistered
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
-from messaging import publish, transport
-from messaging.database import Pool, open_pool
+from messaging import publish
+from messaging.process.database import Pool, open_pool
+from messaging.wire import transport
 
 
 @pytest.fixture(scope="session")

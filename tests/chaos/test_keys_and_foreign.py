@@ -9,7 +9,7 @@ from chaos import foreign, keys
 from chaos.servers import Servers
 from contracts import SUBSCRIPTIONS, Subscription
 from devstack.postgres import Postgres
-from messaging import transport
+from messaging.wire import transport
 
 KINDS = {
     *(

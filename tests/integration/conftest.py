@@ -12,15 +12,16 @@ import redis
 from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, RetryPolicy, Subscription
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
-from messaging import Delivery, HeraldBroker, message, subscribe, transport
-from messaging.database import Pool
-from messaging.receipts import Outcome, Receipt
+from messaging import Delivery, HeraldBroker, subscribe
+from messaging.process.database import Pool
 from messaging.relay import run
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.reconcile import Reconciler
 from messaging.relay.sweep import Sweeper
+from messaging.wire import message, transport
+from messaging.wire.receipts import Outcome, Receipt
 
 from .crowd import Crowd, gathered
 from .live_api import LiveApi, live_api
@@ -137,7 +138,7 @@ def quick_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing that stops wait for as long as in production."""
     monkeypatch.setattr("dramatiq.worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS", 0.2)
     monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", 0.2)
-    monkeypatch.setattr("messaging.inbox.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("messaging.consuming.inbox.WAIT_SECONDS", 0.2)
     monkeypatch.setattr("messaging.relay.relay.IDLE_SECONDS", 0.2)
     monkeypatch.setattr("messaging.relay.relay.RECONCILE_SECONDS", 0.2)
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from messaging.receipts import Outcome, Receipt
+from messaging.wire.receipts import Outcome, Receipt
 
 from .delivery_world import DUE, FINAL, IN_FLIGHT, Row, policy
 

@@ -22,15 +22,16 @@ from dramatiq import MessageProxy
 from psycopg.rows import TupleRow, class_row
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL, RetryPolicy
-from messaging import HeraldBroker, message, transport
-from messaging.consumer import Consumer
-from messaging.database import Pool, open_pool
-from messaging.deliveries import Fenced
-from messaging.message import Reference
-from messaging.receipts import Outcome, Receipt
+from messaging import HeraldBroker
+from messaging.consuming.consumer import Consumer
+from messaging.process.database import Pool, open_pool
 from messaging.relay.apply import Applier
+from messaging.relay.deliveries import Fenced
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.reconcile import Reconciler
+from messaging.wire import message, transport
+from messaging.wire.message import Reference
+from messaging.wire.receipts import Outcome, Receipt
 
 SUBSCRIPTIONS = (
     WELCOME_EMAIL.model_copy(
@@ -353,7 +354,7 @@ def world(database_url: str, redis_url: str) -> Iterator[World]:
     ):
         made = World(database, pool, client, workers)
         patched.setattr("messaging.relay.reconcile.time", SimpleNamespace(monotonic=lambda: made.seconds))
-        patched.setattr("messaging.transport.HEARTBEAT_SECONDS", 3600)  # hearts stop when the model says so
+        patched.setattr("messaging.wire.transport.HEARTBEAT_SECONDS", 3600)  # hearts stop when the model says so
         yield made
     client.close()
     for worker in workers:

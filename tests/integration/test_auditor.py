@@ -18,7 +18,7 @@ from auditor.handlers import record
 from contracts import Event, EventData
 from devstack.programs import program
 from messaging import PermanentError
-from messaging.database import Pool, open_pool
+from messaging.process.database import Pool, open_pool
 
 
 @pytest.fixture

@@ -9,16 +9,12 @@ from dramatiq import Message, Worker
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL
 from devstack.redis_server import RedisServer
-from messaging import (
-    Delivery,
-    HeraldBroker,
-    subscribe,
-    transport,
-)
-from messaging.consumer import Consumer
-from messaging.database import Pool
+from messaging import Delivery, HeraldBroker, subscribe
+from messaging.consuming.consumer import Consumer
+from messaging.consuming.work_queue import WorkQueue
+from messaging.process.database import Pool
 from messaging.relay.dispatch import Dispatcher
-from messaging.work_queue import WorkQueue
+from messaging.wire import transport
 
 from .conftest import RelayParts
 from .workers import Consume, Publish, states, until, working
@@ -79,7 +75,7 @@ def test_a_worker_that_was_wiped_from_redis_while_it_waited_is_known_again_with_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Killed before its next beat, it would take the message with it: Redis still holds it, and nobody looks."""
-    monkeypatch.setattr("messaging.inbox.WAIT_SECONDS", 4)
+    monkeypatch.setattr("messaging.consuming.inbox.WAIT_SECONDS", 4)
     broker = HeraldBroker(redis_server.url)
     consumer = broker.consume("auditor", prefetch=1)
     assert next(consumer) is None  # the first look doesn't wait
@@ -334,7 +330,7 @@ def test_a_worker_that_is_stopping_takes_no_more_messages_and_still_beats(
 def test_an_idle_worker_that_is_told_to_stop_stops_at_once(
     redis_server: RedisServer, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.inbox.WAIT_SECONDS", 60)
+    monkeypatch.setattr("messaging.consuming.inbox.WAIT_SECONDS", 60)
     broker = HeraldBroker(redis_server.url)
     subscribe(broker, AUDIT_LOG, lambda delivery: None, receipts=redis_client)
     with working(broker) as worker:

@@ -16,8 +16,9 @@ from chaos.sink import Sink
 from contracts import AUDIT_LOG, WELCOME_EMAIL
 from devstack.redis_server import RedisServer
 from messaging import HeraldBroker, subscribe_group, subscribe_settling
-from messaging.database import open_pool
-from messaging.receipts import Receipt, report
+from messaging.consuming.receipt_writer import report
+from messaging.process.database import open_pool
+from messaging.wire.receipts import Receipt
 from notifier.handlers import send_welcome_emails
 from notifier.ledger import Ledger
 from notifier.smtp import Mailer, SmtpSettings
@@ -196,7 +197,7 @@ def test_mailing_costs_the_notifier_a_statement_for_ten_and_two_receipts(
 ) -> None:
     monkeypatch.setattr("notifier.attempt.UNRECORDED", 60.0)  # however slow this machine is just now
     monkeypatch.setattr("notifier.round.KEEP_AFTER", 60.0)
-    monkeypatch.setattr("messaging.subscriber.REPORT_EVERY", 60.0)
+    monkeypatch.setattr("messaging.consuming.subscriber.REPORT_EVERY", 60.0)
     broker, sink = HeraldBroker(redis_server.url), Sink()
     sink.start()
     with open_pool(new_database("notifier"), size=1, name="test") as pool:

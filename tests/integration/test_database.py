@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from messaging.database import Connections, has_ended, open_pool
+from messaging.process.database import Connections, has_ended, open_pool
 from messaging.relay.listener import Listener
 
 from .workers import until
@@ -103,7 +103,7 @@ def test_after_one_error_all_connections_that_are_older_are_renewed_once_a_secon
     users_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("messaging.database.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("messaging.process.database.time", SimpleNamespace(monotonic=lambda: now))
     with open_pool(users_database, size=3, name="test") as pool:
 
         def backends() -> set[int]:

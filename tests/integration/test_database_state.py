@@ -183,7 +183,7 @@ def test_connections_made_while_a_setting_was_wrong_are_renewed(http: httpx.Clie
 def test_once_a_setting_is_mended_one_error_renews_all_connections(
     users_database: str, database: Owner, monkeypatch: pytest.MonkeyPatch, setting: str, broken: object
 ) -> None:
-    monkeypatch.setattr("messaging.database.RENEW_SECONDS", 0)
+    monkeypatch.setattr("messaging.process.database.RENEW_SECONDS", 0)
     name = database.info.dbname
 
     async def work(connection: Connection) -> None:

@@ -40,9 +40,10 @@ from tests.conftest import user_registered
 
 from contracts import Subscription, UserRegistered
 from devstack.redis_server import RedisServer
-from messaging import publish, transport
-from messaging.operations import REPLAY, RETRY_BY_OPERATOR
-from messaging.receipts import OUTCOMES, Outcome, Receipt
+from messaging import publish
+from messaging.publishing.operations import REPLAY, RETRY_BY_OPERATOR
+from messaging.wire import transport
+from messaging.wire.receipts import OUTCOMES, Outcome, Receipt
 
 from .delivery_moves import Asked, Cause, Claimed, Crossed, Looked, Nothing, Released, Told
 from .delivery_world import (

@@ -12,9 +12,10 @@ from tests.integration.conftest import RelayParts
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData
 from devstack.ports import free_port
-from messaging import publish, transport
-from messaging.database import Pool
+from messaging import publish
+from messaging.process.database import Pool
 from messaging.relay.dispatch import LEASE, Dispatcher
+from messaging.wire import transport
 
 from .workers import full
 
@@ -328,7 +329,7 @@ def test_an_event_makes_no_delivery_for_a_subscription_to_another_type(
     relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = WELCOME_EMAIL.model_copy(update={"event_type": "user_renamed"})
-    monkeypatch.setattr("messaging.outbox.SUBSCRIPTIONS", (elsewhere, AUDIT_LOG))
+    monkeypatch.setattr("messaging.publishing.outbox.SUBSCRIPTIONS", (elsewhere, AUDIT_LOG))
     publish_users(1)
 
     assert relay.dispatcher.dispatch() == 1

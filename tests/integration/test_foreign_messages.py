@@ -17,12 +17,13 @@ from structlog.testing import capture_logs
 
 from contracts import AUDIT_LOG, Event, EventData
 from devstack.redis_server import RedisServer
-from messaging import HeraldBroker, RetryLater, transport
-from messaging.message import NotOursError, read
-from messaging.receipt_format import decode
-from messaging.receipts import Receipt, report
+from messaging import HeraldBroker, RetryLater
+from messaging.consuming.receipt_writer import report
 from messaging.relay.receive import Receiver
-from messaging.waits import Waits
+from messaging.wire import transport
+from messaging.wire.message import NotOursError, read
+from messaging.wire.receipts import Receipt, decode
+from messaging.wire.waits import Waits
 
 from .conftest import RelayParts
 from .workers import Consume, states, until
@@ -259,7 +260,9 @@ def test_a_stream_that_was_moved_into_the_future_is_read_again(relay: RelayParts
 WORKER = """
 import dramatiq
 from contracts import AUDIT_LOG
-from messaging import HeraldBroker, logs, subscribe, transport
+from messaging import HeraldBroker, subscribe
+from messaging.process import logs
+from messaging.wire import transport
 
 logs.configure("INFO", "json")
 broker = HeraldBroker({url!r})

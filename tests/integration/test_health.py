@@ -6,9 +6,10 @@ import redis
 
 from contracts import AUDIT_LOG, SUBSCRIPTIONS
 from devstack.redis_server import RedisServer
-from messaging import HeraldBroker, health, transport
-from messaging.database import Pool
+from messaging import HeraldBroker, health
+from messaging.process.database import Pool
 from messaging.relay.reconcile import Reconciler
+from messaging.wire import transport
 
 HOST = socket.gethostname()
 

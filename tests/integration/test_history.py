@@ -14,12 +14,13 @@ import redis
 from tests.conftest import user_registered
 
 from contracts import SUBSCRIPTIONS
-from messaging import message, publish, transport
-from messaging.database import Pool, open_pool
-from messaging.receipts import Receipt
+from messaging import publish
+from messaging.process.database import Pool, open_pool
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.relay import SETTINGS
+from messaging.wire import message, transport
+from messaging.wire.receipts import Receipt
 from notifier import ledger
 from notifier.ledger import Claim, Ledger
 from users_api.database import Connection, make_pool

@@ -22,12 +22,14 @@ from tests.integration.conftest import QUICK_SUBSCRIPTIONS, RelayParts
 from contracts import Event, EventData
 from devstack.ports import free_port
 from devstack.redis_server import RedisServer
-from messaging import operations, transport
-from messaging.database import Pool, open_pool
-from messaging.receipts import Receipt, report
+from messaging.consuming.receipt_writer import report
+from messaging.process.database import Pool, open_pool
+from messaging.publishing import operations
 from messaging.relay import Retention, housekeep, run
 from messaging.relay.housekeep import START, Housekeeper
 from messaging.relay.receipt_reader import GROUP, ReceiptReader
+from messaging.wire import transport
+from messaging.wire.receipts import Receipt
 from users_api.retention import FORGET_KEYS
 
 from .workers import until

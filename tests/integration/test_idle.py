@@ -7,7 +7,7 @@ import redis
 from structlog.testing import capture_logs
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL, Subscription
-from messaging import transport
+from messaging.wire import transport
 
 from .conftest import RelayParts
 from .workers import Consume, until

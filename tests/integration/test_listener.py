@@ -8,7 +8,7 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from messaging import deliveries
+from messaging.relay import deliveries
 from messaging.relay.listener import Listener
 
 from .workers import until

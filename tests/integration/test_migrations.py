@@ -15,7 +15,7 @@ import pytest
 from auditor.cli import MIGRATIONS as AUDITOR_MIGRATIONS
 from devstack.ports import free_port
 from devstack.postgres import Postgres
-from messaging.migrate import migrate
+from messaging.process.migrate import migrate
 from notifier.cli import MIGRATIONS as NOTIFIER_MIGRATIONS
 from users_api.app import MIGRATIONS as USERS_MIGRATIONS
 

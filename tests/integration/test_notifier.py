@@ -21,7 +21,7 @@ from tests.conftest import user_registered
 from chaos.sink import Sink
 from devstack.postgres import Postgres
 from messaging import Delivery, HandedBack, PermanentError, RetryLater, Settled
-from messaging.database import Pool, open_pool
+from messaging.process.database import Pool, open_pool
 from notifier.attempt import UNRECORDED
 from notifier.email import Mail
 from notifier.errors import ClaimLost, MailDeferred, MailHeld, MailRefused, MailUncertain, SendingRefused, ServerAway

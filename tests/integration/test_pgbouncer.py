@@ -19,9 +19,10 @@ from contracts import AUDIT_LOG
 from devstack.ports import free_port
 from devstack.processes import Process
 from devstack.redis_server import RedisServer
-from messaging import Delivery, HeraldBroker, pooler, session, subscribe
-from messaging.database import connect
+from messaging import Delivery, HeraldBroker, subscribe
 from messaging.errors import DatabaseUnsuitable
+from messaging.process import pooler, session
+from messaging.process.database import connect
 from messaging.relay import run
 
 from .conftest import QUICK_SUBSCRIPTIONS

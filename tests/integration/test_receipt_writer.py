@@ -9,9 +9,11 @@ from structlog.testing import capture_logs
 
 from devstack.ports import free_port
 from devstack.redis_server import RedisServer
-from messaging import outcomes, transport
-from messaging.receipts import Outcome, Receipt, ReceiptWriter
+from messaging.consuming import outcomes
+from messaging.consuming.receipt_writer import ReceiptWriter
 from messaging.relay.receipt_reader import ReceiptReader
+from messaging.wire import transport
+from messaging.wire.receipts import Outcome, Receipt
 
 from .workers import full
 

@@ -13,10 +13,11 @@ import redis
 from tests.integration.conftest import RelayParts
 
 from contracts import AUDIT_LOG, Event, EventData
-from messaging import deliveries
-from messaging.receipts import Receipt, describe, report
+from messaging.consuming.receipt_writer import report
+from messaging.relay import deliveries
 from messaging.relay.apply import Applier
 from messaging.relay.receipt_reader import ReceiptReader
+from messaging.wire.receipts import Receipt, describe
 
 from .workers import full
 
@@ -476,7 +477,7 @@ def test_a_full_redis_lets_go_of_receipts(redis_client: redis.Redis) -> None:
 def test_receipts_that_no_relay_reads_do_not_fill_redis(
     redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.receipts.MAX_UNREAD", 100)
+    monkeypatch.setattr("messaging.consuming.receipt_writer.MAX_UNREAD", 100)
 
     for _ in range(500):
         report(redis_client, [Receipt(UUID(int=1), "audit_log", 1, "succeeded")])

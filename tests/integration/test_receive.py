@@ -8,11 +8,12 @@ import pytest
 import redis
 
 from devstack.redis_server import RedisServer
-from messaging.receipts import Outcome, Receipt, report
+from messaging.consuming.receipt_writer import report
 from messaging.relay.apply import Applier
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.receive import Receiver
-from messaging.waits import Waits
+from messaging.wire.receipts import Outcome, Receipt
+from messaging.wire.waits import Waits
 
 from .conftest import RelayParts
 

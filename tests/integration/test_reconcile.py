@@ -12,8 +12,9 @@ from tests.integration.conftest import RelayParts
 
 from contracts import Event, EventData, Subscription
 from devstack.redis_server import RedisServer
-from messaging import HeraldBroker, transport
+from messaging import HeraldBroker
 from messaging.relay.reconcile import Leased, Reconciler
+from messaging.wire import transport
 
 Publish = Callable[..., list[Event[EventData]]]
 

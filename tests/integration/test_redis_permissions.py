@@ -14,9 +14,10 @@ from contracts import AUDIT_LOG, WELCOME_EMAIL
 from devstack.ports import free_port
 from devstack.processes import Process
 from devstack.redis_server import RedisServer, best_program
-from messaging import HeraldBroker, health, subscribe, transport
-from messaging.database import Pool
+from messaging import HeraldBroker, health, subscribe
+from messaging.process.database import Pool
 from messaging.relay import run
+from messaging.wire import transport
 
 from .conftest import QUICK_SUBSCRIPTIONS
 from .workers import Publish, until, working

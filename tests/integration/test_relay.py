@@ -13,11 +13,12 @@ from tests.integration.conftest import QUICK_SUBSCRIPTIONS, RelayParts
 
 from contracts import Event, EventData
 from devstack.redis_server import RedisServer
-from messaging.receipts import Receipt, report
+from messaging.consuming.receipt_writer import report
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.listener import Listener
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.relay import STOP_SECONDS, _dispatch_forever, _forever, run
+from messaging.wire.receipts import Receipt
 
 from .workers import until
 

@@ -62,7 +62,8 @@ def test_each_program_refuses_broken_urls_in_one_line_that_repeats_nothing_of_th
 
 
 @pytest.mark.parametrize(
-    "command", ["users-api migrate", "users-api deliveries list", "auditor log", "python -m messaging.health relay"]
+    "command",
+    ["users-api migrate", "users-api deliveries list", "auditor log", "python -m messaging.health relay"],
 )
 def test_a_command_that_reaches_nothing_says_so_without_the_secret(command: str, tmp_path: Path) -> None:
     ended = run(command, GOOD, tmp_path)

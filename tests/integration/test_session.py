@@ -16,10 +16,10 @@ from structlog.testing import capture_logs
 from contracts import Event, EventData
 from devstack.ports import free_port
 from devstack.postgres import Postgres
-from messaging import session
-from messaging.database import connect, open_pool
 from messaging.errors import DatabaseUnsuitable
-from messaging.migrate import migrate
+from messaging.process import session
+from messaging.process.database import connect, open_pool
+from messaging.process.migrate import migrate
 from users_api.app import MIGRATIONS
 from users_api.database import make_pool
 

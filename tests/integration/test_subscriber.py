@@ -28,9 +28,9 @@ from messaging import (
     subscribe_group,
     subscribe_settling,
 )
-from messaging.receipts import Receipt
+from messaging.consuming.subscriber import _is_outage
 from messaging.relay.receipt_reader import ReceiptReader
-from messaging.subscriber import _is_outage
+from messaging.wire.receipts import Receipt
 
 from .conftest import RelayParts
 from .workers import Consume, Publish, states, until, working
@@ -257,7 +257,7 @@ def test_a_group_of_one_that_fails_is_not_tried_twice(
 def test_in_a_long_batch_what_is_done_is_reported_before_the_rest(
     relay: RelayParts, publish_users: Publish, consume: Consume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.subscriber.REPORT_EVERY", 0.0)
+    monkeypatch.setattr("messaging.consuming.subscriber.REPORT_EVERY", 0.0)
     finish = threading.Event()
 
     def work(delivery: Delivery) -> None:

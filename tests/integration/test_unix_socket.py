@@ -14,8 +14,9 @@ import redis
 from contracts import AUDIT_LOG, WELCOME_EMAIL
 from devstack.processes import Process
 from devstack.redis_server import best_program
-from messaging import Delivery, HeraldBroker, health, subscribe, transport
+from messaging import Delivery, HeraldBroker, health, subscribe
 from messaging.relay import run
+from messaging.wire import transport
 
 from .conftest import QUICK_SUBSCRIPTIONS
 from .workers import Publish, until, working

@@ -23,7 +23,7 @@ from structlog.typing import EventDict
 from devstack.ports import free_port
 from devstack.postgres import Postgres
 from devstack.processes import Process
-from messaging.migrate import migrate
+from messaging.process.migrate import migrate
 from users_api.app import MIGRATIONS
 
 from .live_api import MAYA, is_problem, serving

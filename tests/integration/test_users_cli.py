@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 from contracts import Event, EventData
 from devstack.ports import free_port
 from messaging import ConfigurationError
-from messaging.settings import load
+from messaging.process.settings import load
 from users_api.settings import RelaySettings
 
 Publish = Callable[..., list[Event[EventData]]]

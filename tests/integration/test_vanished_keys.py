@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData
 from devstack.redis_server import RedisServer
-from messaging import Delivery, HeraldBroker, transport
+from messaging import Delivery, HeraldBroker
+from messaging.wire import transport
 
 from .conftest import RelayParts
 from .workers import Consume, states, until
@@ -36,7 +37,7 @@ def replace(client: redis.Redis, key: str) -> None:
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let leases, looks and waits be short, in their order: a worker beats more often than the relay sweeps."""
-    monkeypatch.setattr("messaging.inbox.WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("messaging.consuming.inbox.WAIT_SECONDS", 0.2)
     monkeypatch.setattr("messaging.relay.relay.IDLE_SECONDS", 0.5)
     monkeypatch.setattr("messaging.relay.relay.RECONCILE_SECONDS", 0.2)
     monkeypatch.setattr("messaging.relay.relay.SWEEP_SECONDS", 0.5, raising=False)
@@ -132,7 +133,7 @@ def test_a_take_that_fails_takes_nothing(
     relay: RelayParts, queued: UUID, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker = HeraldBroker(redis_server.url)
-    monkeypatch.setattr("messaging.transport.mend", lambda client, keys: None)
+    monkeypatch.setattr("messaging.wire.transport.mend", lambda client, keys: None)
     for key in (transport.WORKERS, transport.unacked_key(broker.broker_id, "auditor")):
         replace(relay.redis, key)
 

@@ -8,8 +8,8 @@ import redis
 
 from devstack.ports import free_port
 from devstack.redis_server import RedisServer
-from messaging import transport
-from messaging.waits import Waits
+from messaging.wire import transport
+from messaging.wire.waits import Waits
 
 from .workers import until
 

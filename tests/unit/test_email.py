@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from jinja2 import DictLoader
 
 from messaging import ConfigurationError
-from messaging.settings import load
+from messaging.process.settings import load
 from notifier.email import Mail, compose_welcome
 from notifier.errors import MailRefused, SenderInvalid, TemplateUnfit
 from notifier.forms import Form

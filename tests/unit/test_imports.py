@@ -11,8 +11,9 @@ WEB = {"fastapi", "starlette", "uvicorn"}
 
 API = ["users_api.cli", "users_api.server", "users_api.app"]
 RELAY = ["users_api.cli", "messaging.relay", "users_api.retention", "users_api.settings"]
-NOTIFIER = ["messaging.broker", "messaging.subscriber", "notifier.handlers", "notifier.ledger", "notifier.smtp"]
-AUDITOR = ["messaging.broker", "messaging.subscriber", "auditor.handlers"]
+CONSUMER = ["messaging.consuming.broker", "messaging.consuming.subscriber"]
+NOTIFIER = [*CONSUMER, "notifier.handlers", "notifier.ledger", "notifier.smtp"]
+AUDITOR = [*CONSUMER, "auditor.handlers"]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import pytest
 from alembic.script import ScriptDirectory
 
-from messaging.migrate import _config
-from messaging.revisions import Revisions, revisions
+from messaging.process.migrate import _config
+from messaging.process.revisions import Revisions, revisions
 from users_api.app import MIGRATIONS
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from messaging import ConfigurationError, transport, urls
-from messaging.settings import DatabaseSettings, Settings, load
+from messaging import ConfigurationError
+from messaging.process import urls
+from messaging.process.settings import DatabaseSettings, Settings, load
+from messaging.wire import transport
 from notifier.settings import NotifierSettings
 
 SECRET = ("s3cr", "et5")  # a password with a character between its halves that had to be percent-encoded

@@ -6,7 +6,7 @@ from queue import Empty
 import pytest
 from dramatiq.common import iter_queue
 
-from messaging.work_queue import WorkQueue
+from messaging.consuming.work_queue import WorkQueue
 
 
 def get(queue: WorkQueue, got: list[object]) -> threading.Thread:

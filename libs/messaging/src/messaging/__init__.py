@@ -15,13 +15,13 @@ from messaging.errors import (
     TransientError,
     UncertainError,
 )
-from messaging.outbox import publish
+from messaging.publishing.outbox import publish
 
 if TYPE_CHECKING:
-    from messaging.broker import HeraldBroker
-    from messaging.message import Delivery
-    from messaging.outcomes import Settled
-    from messaging.subscriber import subscribe, subscribe_group, subscribe_settling
+    from messaging.consuming.broker import HeraldBroker
+    from messaging.consuming.outcomes import Settled
+    from messaging.consuming.subscriber import subscribe, subscribe_group, subscribe_settling
+    from messaging.wire.message import Delivery
 
 __all__ = [
     "ConfigurationError",
@@ -41,12 +41,12 @@ __all__ = [
 ]
 
 _CONSUMING = {
-    "Delivery": "messaging.message",
-    "HeraldBroker": "messaging.broker",
-    "Settled": "messaging.outcomes",
-    "subscribe": "messaging.subscriber",
-    "subscribe_group": "messaging.subscriber",
-    "subscribe_settling": "messaging.subscriber",
+    "Delivery": "messaging.wire.message",
+    "HeraldBroker": "messaging.consuming.broker",
+    "Settled": "messaging.consuming.outcomes",
+    "subscribe": "messaging.consuming.subscriber",
+    "subscribe_group": "messaging.consuming.subscriber",
+    "subscribe_settling": "messaging.consuming.subscriber",
 }
 
 

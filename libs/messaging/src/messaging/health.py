@@ -10,9 +10,9 @@ import sys
 
 import redis
 
-from messaging import transport
-from messaging.receipts import describe
-from messaging.settings import Settings, load_or_exit
+from messaging.process.settings import Settings, load_or_exit
+from messaging.wire import transport
+from messaging.wire.receipts import describe
 
 
 def worker_fault(client: redis.Redis, host: str) -> str | None:

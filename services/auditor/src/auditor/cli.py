@@ -10,10 +10,10 @@ import psycopg
 import typer
 
 from auditor import log as audit_log
-from messaging import settings
-from messaging.database import refuse
 from messaging.errors import DatabaseUnsuitable
-from messaging.migrate import migrate_command
+from messaging.process import settings
+from messaging.process.database import refuse
+from messaging.process.migrate import migrate_command
 
 app = typer.Typer(
     help="Keeps the audit log. The consumer itself runs as: dramatiq auditor.worker", no_args_is_help=True

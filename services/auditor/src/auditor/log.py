@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
-from messaging.database import connect
+from messaging.process.database import connect
 
 _AFTER: LiteralString = """
 -- A page of entries after one, oldest first.

@@ -6,8 +6,10 @@ import dramatiq
 
 from auditor import handlers
 from contracts import AUDIT_LOG
-from messaging import Delivery, HeraldBroker, logs, settings, subscribe_group, transport
-from messaging.database import open_pool, require_suitable
+from messaging import Delivery, HeraldBroker, subscribe_group
+from messaging.process import logs, settings
+from messaging.process.database import open_pool, require_suitable
+from messaging.wire import transport
 
 config = settings.load_or_exit(settings.Settings)
 logs.configure(config.log_level, config.log_format)

@@ -2,7 +2,7 @@
 
 import typer
 
-from messaging.migrate import migrate_command
+from messaging.process.migrate import migrate_command
 
 app = typer.Typer(
     help="Sends the welcome email. The consumer itself runs as: dramatiq notifier.worker", no_args_is_help=True

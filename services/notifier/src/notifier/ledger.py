@@ -17,7 +17,7 @@ from typing import Literal, LiteralString
 from uuid import UUID, uuid4
 
 from messaging import RetryLater
-from messaging.database import Pool
+from messaging.process.database import Pool
 from notifier.errors import MailHeld
 
 Uncertain = Literal["resend", "hold"]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_settings import NoDecode
 
-from messaging.settings import Settings, secret
+from messaging.process.settings import Settings, secret
 from notifier.email import checked_sender
 from notifier.smtp import SmtpSettings
 

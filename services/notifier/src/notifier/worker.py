@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 import dramatiq
 
 from contracts import WELCOME_EMAIL
-from messaging import Delivery, HeraldBroker, Settled, logs, settings, subscribe_settling, transport
-from messaging.database import open_pool, require_suitable
+from messaging import Delivery, HeraldBroker, Settled, subscribe_settling
+from messaging.process import logs, settings
+from messaging.process.database import open_pool, require_suitable
+from messaging.wire import transport
 from notifier import handlers
 from notifier.ledger import SETTINGS, Ledger
 from notifier.settings import NotifierSettings

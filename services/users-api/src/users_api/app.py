@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from messaging.revisions import revisions
+from messaging.process.revisions import revisions
 from users_api import health, pages, problems, routes
 from users_api.database import make_pool
 from users_api.idempotency import KeysInHand
@@ -16,7 +16,7 @@ from users_api.methods import AnswerHead
 from users_api.metrics import CountRequests
 from users_api.registration import registrar
 
-MIGRATIONS = ("messaging.migrations", "users_api.migrations")
+MIGRATIONS = ("messaging.publishing.migrations", "users_api.migrations")
 
 
 def create_app(database_url: str, mailbox_url: str | None = None) -> FastAPI:

@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts import SUBSCRIPTIONS
-from messaging import operations
-from messaging.database import connect, refuse
 from messaging.errors import DatabaseUnsuitable
-from messaging.settings import DatabaseSettings, load_or_exit
+from messaging.process.database import connect, refuse
+from messaging.process.settings import DatabaseSettings, load_or_exit
+from messaging.publishing import operations
 from users_api import processes
 
 LARGEST = 2**63 - 1
@@ -80,7 +80,7 @@ app.command()(processes.relay)
 @app.command()
 def migrate() -> None:
     """Bring the database of users-api (DATABASE_URL) up to date."""
-    from messaging.migrate import migrate_command
+    from messaging.process.migrate import migrate_command
     from users_api.app import MIGRATIONS
 
     migrate_command("users_api", MIGRATIONS)

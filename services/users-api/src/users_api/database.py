@@ -18,10 +18,10 @@ from psycopg.rows import DictRow, class_row, dict_row
 from psycopg.sql import Composed
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from messaging.database import Pooled, Renewal, has_ended, options
 from messaging.errors import DatabaseUnsuitable
-from messaging.postgres_errors import STALE_PLAN, AsyncTerseConnection, is_database_at_fault
-from messaging.session import SET, Session, parameters, refusals_said
+from messaging.process.database import Pooled, Renewal, has_ended, options
+from messaging.process.postgres_errors import STALE_PLAN, AsyncTerseConnection, is_database_at_fault
+from messaging.process.session import SET, Session, parameters, refusals_said
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ class Pool(AsyncConnectionPool[PooledConnection]):
         self._url = database_url
 
     async def _prepare(self, connection: Connection) -> None:
-        """Do what `messaging.session.prepare` does."""
+        """Do what `messaging.process.session.prepare` does."""
         cursor = await connection.cursor(row_factory=class_row(Session)).execute(SET, parameters(SETTINGS))
         session = await cursor.fetchone()
         assert session is not None  # noqa: S101  # a count is one row

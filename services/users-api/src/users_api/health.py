@@ -10,8 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg import sql
 
 from contracts import SUBSCRIPTIONS
-from messaging import operations
-from messaging.revisions import version_table
+from messaging.process.revisions import version_table
+from messaging.publishing import operations
 from users_api import metrics, queries
 from users_api.database import Database, DatabaseUnavailable, Pool, in_time, query, using
 from users_api.problems import Problem, problem_response

@@ -4,9 +4,9 @@ import signal
 import threading
 from datetime import timedelta
 
-from messaging import collector, logs
-from messaging.database import require_suitable
-from messaging.settings import load_or_exit
+from messaging.process import collector, logs
+from messaging.process.database import require_suitable
+from messaging.process.settings import load_or_exit
 
 
 def serve() -> None:

@@ -4,7 +4,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import LiteralString
 from uuid import UUID
 
-from messaging import operations
+from messaging.publishing import operations
 from users_api.database import Pool, query
 from users_api.fields import email_key
 from users_api.schemas import Deliveries, User, UserPage

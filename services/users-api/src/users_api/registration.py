@@ -18,7 +18,7 @@ import structlog
 from psycopg.errors import UniqueViolation
 
 from contracts import Event, UserRegistered
-from messaging import outbox
+from messaging.publishing import outbox
 from users_api.database import Connection, Pool, despite_locks, using
 from users_api.fields import email_key
 from users_api.group_commit import GroupCommit

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 
-from messaging import operations
+from messaging.publishing import operations
 from users_api import queries
 from users_api.database import Database, in_time
 from users_api.fields import EmailAddress

@@ -8,7 +8,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-from messaging import collector
+from messaging.process import collector
 from users_api.connections import protocol
 from users_api.guard import Guard
 

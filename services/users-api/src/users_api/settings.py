@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from messaging.settings import DatabaseSettings, Settings
+from messaging.process.settings import DatabaseSettings, Settings
 
 
 class ApiSettings(DatabaseSettings):

@@ -7,10 +7,10 @@ from uuid import UUID
 import structlog
 
 from contracts import Subscription
-from messaging import deliveries
-from messaging.database import Pool
-from messaging.receipts import OUTCOMES, Receipt
+from messaging.process.database import Pool
+from messaging.relay import deliveries
 from messaging.relay.dispatch import LEASE
+from messaging.wire.receipts import OUTCOMES, Receipt
 
 FINAL = ("succeeded", "failed", "uncertain")
 

@@ -15,8 +15,9 @@ import structlog
 from psycopg.rows import class_row
 
 from contracts import Subscription
-from messaging import deliveries, message, transport
-from messaging.database import Connections
+from messaging.process.database import Connections
+from messaging.relay import deliveries
+from messaging.wire import message, transport
 
 LIMIT = 500
 ROOM = 10_000

@@ -23,7 +23,7 @@ import structlog
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from messaging.database import Pool
+from messaging.process.database import Pool
 from messaging.relay.receipt_reader import forget_readers
 
 LIMIT = 1_000

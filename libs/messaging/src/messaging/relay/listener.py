@@ -13,8 +13,8 @@ from typing import LiteralString
 from psycopg import Connection, Notify
 from psycopg.rows import TupleRow
 
-from messaging.database import connect, renewed_if_at_fault
-from messaging.outbox import CHANNEL
+from messaging.process.database import connect, renewed_if_at_fault
+from messaging.publishing.outbox import CHANNEL
 
 
 class Listener:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import redis
 import structlog
 
-from messaging import deliveries, transport
-from messaging.database import Pool
+from messaging.process.database import Pool
+from messaging.relay import deliveries
+from messaging.wire import transport
 
 LOOK_SECONDS = 2.0
 """Receipts that are under way come first."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import redis
 import structlog
 
-from messaging import transport
-from messaging.receipt_format import Receipt, decode
+from messaging.wire import transport
+from messaging.wire.receipts import Receipt, decode
 
 GROUP = "relay"
 LAST_MILLISECOND = 2**53

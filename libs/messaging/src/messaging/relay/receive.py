@@ -6,10 +6,10 @@ import psycopg
 import redis
 import structlog
 
-from messaging.receipts import Receipt, describe
 from messaging.relay.apply import Applier
 from messaging.relay.receipt_reader import ReceiptReader
-from messaging.waits import Waits
+from messaging.wire.receipts import Receipt, describe
+from messaging.wire.waits import Waits
 
 GATHER_SECONDS = 0.05
 """After the first receipts it waits for more: quick work's `started` and outcome become one move of its delivery."""

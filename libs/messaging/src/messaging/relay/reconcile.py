@@ -21,11 +21,12 @@ import structlog
 from psycopg.rows import class_row
 
 from contracts import Subscription
-from messaging import deliveries, message, transport
-from messaging.database import Pool
+from messaging.process.database import Pool
+from messaging.relay import deliveries
 from messaging.relay.apply import log_dead, policies
 from messaging.relay.dispatch import LEASE
 from messaging.relay.lost import look, look_soon, lose
+from messaging.wire import message, transport
 
 LIMIT = 500
 SILENCE = 4.0

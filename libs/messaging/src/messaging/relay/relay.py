@@ -13,8 +13,8 @@ import redis
 import structlog
 
 from contracts import Subscription
-from messaging import deliveries, transport
-from messaging.database import Pool, open_pool
+from messaging.process.database import Pool, open_pool
+from messaging.relay import deliveries
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import LIMIT, Dispatcher
 from messaging.relay.housekeep import Housekeeper, Retention
@@ -22,7 +22,8 @@ from messaging.relay.listener import Listener
 from messaging.relay.receive import Receiver
 from messaging.relay.reconcile import Reconciler
 from messaging.relay.sweep import SWEEP_SECONDS, Sweeper
-from messaging.waits import Waits
+from messaging.wire import transport
+from messaging.wire.waits import Waits
 
 IDLE_SECONDS = 5.0
 """How long a loop waits for a wake-up before it looks by itself."""

@@ -12,10 +12,10 @@ import redis
 import structlog
 
 from contracts import Subscription
-from messaging import message, transport
-from messaging.database import Pool
+from messaging.process.database import Pool
 from messaging.relay.lost import look, look_soon, lose
 from messaging.relay.receipt_reader import make_sound
+from messaging.wire import message, transport
 
 SWEEP_SECONDS = 5.0
 """Between two looks. Longer than between two heartbeats, which register a worker that Redis has forgotten: what nobody

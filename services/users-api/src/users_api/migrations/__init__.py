@@ -1,1 +1,1 @@
-"""The tables of users-api; events and deliveries come from `messaging.migrations`."""
+"""The tables of users-api; events and deliveries come from `messaging.publishing.migrations`."""

@@ -1,0 +1,128 @@
+"""Herald without one of its guards. A ledger that stays green without a guard would prove nothing about it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from chaos.sabotage.errors import OrderUnknown
+
+
+def take_away(guard: str) -> None:
+    """Let this process work without a guard, as far as it has a part in it.
+
+    Raises:
+        OrderUnknown: there is no such guard, or the code that it was has changed.
+    """
+    if guard not in GUARDS:
+        raise OrderUnknown(f"without:{guard}; there are: {', '.join(GUARDS)}")
+    GUARDS[guard]()
+
+
+def _idempotency() -> None:
+    """Every attempt sends and writes, whatever was done before. (The rig drops the log's unique key.)"""
+    from auditor import handlers
+    from notifier.ledger import Ledger
+
+    def settle(self: Ledger, claim: Any, *, sent: Any = (), kept: Any = (), wanted: Any = None, **more: Any) -> Any:
+        return {*sent, *kept, *(wanted or ())}
+
+    _set(Ledger, "settle", settle)
+    _cut(handlers, "_RECORD", "ON CONFLICT (event_id) DO NOTHING")
+
+
+def _leases() -> None:
+    """A lease lasts for ever."""
+    from messaging.relay import apply, dispatch, lost, reconcile
+
+    for module in (apply, dispatch, reconcile):
+        _set(module, "LEASE", 1e8)
+    _set(lost, "LOOK_SECONDS", 1e8)
+
+
+def _reconciliation() -> None:
+    """Nobody looks for what got lost; the relay only shows that it lives."""
+    from messaging.relay.reconcile import Reconciler
+    from messaging.relay.sweep import Sweeper
+
+    _set(Reconciler, "reconcile", lambda self: self._beat_and_see_empty())
+    _set(Sweeper, "sweep", lambda self: None)
+
+
+def _outbox() -> None:
+    """The event is published after the commit, in a transaction of its own: what most people write first."""
+    from contracts import Event, UserRegistered
+    from messaging import publish
+    from messaging.publishing import outbox
+    from users_api import registration
+    from users_api.database import query
+
+    _cut(registration, "_REGISTER", f", {outbox.PUBLISH}", "")
+    registrar, subject = registration.registrar, registration.subject
+
+    def event(each: Any, answer: Any) -> Any:
+        user = UserRegistered(
+            user_id=answer.body["id"],
+            email=each.user.email,
+            full_name=each.user.full_name,
+            registered_at=datetime.now(UTC),
+        )
+        return Event.about(user, source="users-api", subject=subject(user.user_id), correlation_id=each.correlation_id)
+
+    def publishing(pool: Any) -> Any:
+        registrations = registrar(pool)
+        execute = registrations._execute
+
+        async def then_publish(group: Any) -> Any:
+            answers = await execute(group)
+            new = [event(*each) for each in zip(group, answers, strict=True) if registration._is_new(each[1])]
+            if new:
+                await query(pool, *publish(new))
+            return answers
+
+        registrations._execute = then_publish
+        return registrations
+
+    _set(registration, "registrar", publishing)
+
+
+def _fencing() -> None:
+    """News about an older dispatch, and a claim that somebody else has by now, count like any other."""
+    from messaging.relay import deliveries
+    from notifier import ledger
+
+    _cut(deliveries, "FINISHED", "deliveries.dispatch = receipt.dispatch AND state IN ('queued', 'running')", "true")
+    _cut(deliveries, "RETRIED", "JOIN deliveries USING (event_id, subscription, dispatch)",
+         "JOIN deliveries USING (event_id, subscription)")  # fmt: skip
+    _cut(deliveries, "RETRIED", "WHERE state IN ('queued', 'running')", "")
+    for statement in ("_SETTLE", "_RELEASE"):
+        _cut(ledger, statement, "AND claim = %(token)s", "")
+
+
+def _strictness() -> None:
+    """Whatever Dramatiq can decode is taken for a message of ours."""
+    from messaging.consuming import consumer
+    from messaging.wire.message import QuietMessage
+
+    _set(consumer, "read", lambda queue, message_id, data: QuietMessage.decode(data))
+
+
+def _set(owner: Any, name: str, value: Any) -> None:
+    if not hasattr(owner, name):
+        raise OrderUnknown(f"{owner.__name__} has no {name} any more")
+    setattr(owner, name, value)
+
+
+def _cut(owner: Any, name: str, condition: str, instead: str = "") -> None:
+    statement: str = getattr(owner, name)
+    if condition not in statement:
+        raise OrderUnknown(f"{owner.__name__}.{name} has no {condition!r} any more")
+    setattr(owner, name, statement.replace(condition, instead))
+
+
+GUARDS = {
+    "idempotency": _idempotency,
+    "leases": _leases,
+    "reconciliation": _reconciliation,
+    "outbox": _outbox,
+    "fencing": _fencing,
+    "strictness": _strictness,
+}

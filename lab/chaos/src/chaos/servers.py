@@ -1,0 +1,97 @@
+"""One PostgreSQL for many systems, each with databases of its own, copied from migrated templates."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from auditor.cli import MIGRATIONS as AUDITOR_MIGRATIONS
+from chaos.sink import Sink
+from chaos.system import System
+from devstack.herald import Herald
+from devstack.ports import free_port
+from devstack.postgres import Postgres
+from devstack.redis_server import RedisServer
+from messaging.process.migrate import migrate
+from notifier.cli import MIGRATIONS as NOTIFIER_MIGRATIONS
+from users_api.app import MIGRATIONS as USERS_MIGRATIONS
+
+SERVICES = {
+    "users": ("users_api", USERS_MIGRATIONS),
+    "notifier": ("notifier", NOTIFIER_MIGRATIONS),
+    "auditor": ("auditor", AUDITOR_MIGRATIONS),
+}
+
+_numbers = count()
+
+
+def make_templates(postgres: Postgres) -> None:
+    """Make a migrated database of each service, to be copied."""
+    for name, (service, packages) in SERVICES.items():
+        postgres.create_database(f"template_{name}")
+        migrate(postgres.url(f"template_{name}"), service=service, packages=packages)
+
+
+def new_database(postgres: Postgres, service: str) -> str:
+    """Copy the template of a service and return the new database's URL."""
+    name = f"{service}_{next(_numbers)}"
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        made = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(made.format(sql.Identifier(name), sql.Identifier(f"template_{service}")))
+    return postgres.url(name)
+
+
+class Servers:
+    """What a system needs: databases in one PostgreSQL, and a Redis and a sink of its own.
+
+    Logs are in `directory`. `keep`: whether they are wanted when all is over.
+    """
+
+    keep = False
+
+    def __init__(self, directory: Path, postgres: Postgres) -> None:
+        self.directory = directory
+        self.postgres = postgres
+
+    @contextmanager
+    def system(self, name: str, **environment: str) -> Iterator[System]:
+        """Lend a system that nobody else uses, with Redis and sink running and its processes not yet; then end all."""
+        logs = self.directory / f"{next(_numbers):03}-{name}"
+        logs.mkdir(parents=True)
+        redis_server = RedisServer(logs / "redis", appendonly=False)
+        sink = Sink()
+        redis_server.start()
+        sink.start()
+        databases = {service: new_database(self.postgres, service) for service in SERVICES}
+        herald = Herald(databases, redis_server.url, sink.url, free_port(), extra=environment)
+        system = System(herald, redis_server, sink, logs)
+        try:
+            yield system
+        finally:
+            system.kill()
+            redis_server.kill()
+            sink.stop()
+
+
+@contextmanager
+def own_servers() -> Iterator[Servers]:
+    """Start a PostgreSQL, synchronous to the disk, in a temporary folder, for as long as it is needed."""
+    directory = Path(tempfile.mkdtemp(prefix="herald-chaos-"))
+    postgres = Postgres(directory / "postgres")
+    servers = Servers(directory, postgres)
+    try:
+        postgres.start()
+        make_templates(postgres)
+        yield servers
+    except Exception:
+        servers.keep = True
+        raise
+    finally:
+        postgres.stop()
+        if not servers.keep:
+            shutil.rmtree(directory, ignore_errors=True)

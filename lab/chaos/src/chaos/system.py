@@ -1,0 +1,175 @@
+"""A running Herald that can be hurt: its processes one by one, and what they rely on."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import psycopg
+import redis
+
+from chaos import sabotage
+from chaos.sink import Sink
+from devstack.herald import Command, Herald
+from devstack.processes import Process
+from devstack.redis_server import RedisServer
+from messaging.wire import transport
+
+OURS = "subscription IN ('welcome_email', 'audit_log')"
+"""Whatever else you subscribe is no matter here."""
+
+WORKERS = ("notifier", "auditor")
+"""The services that consume, each the queue of its own name."""
+
+SENDING = "SELECT event_id FROM emails WHERE state = 'sending'"
+"""Mails that somebody has claimed and not recorded: in flight, if whoever it was is dead."""
+
+UNFINISHED = frozenset({"pending", "queued", "running", "retrying"})
+
+
+class Unsettled(AssertionError):
+    """Something didn't happen in time. See the processes' logs."""
+
+
+class System:
+    """Herald's processes, and what they rely on. `logs`: where each process' output is, as `<name>.log`."""
+
+    def __init__(self, herald: Herald, redis_server: RedisServer, sink: Sink, logs: Path) -> None:
+        self.herald = herald
+        self.redis_server = redis_server
+        self.redis: redis.Redis = transport.connect(redis_server.url)
+        self.sink = sink
+        self.logs = logs
+        self.http = httpx.Client(base_url=herald.local_url, timeout=10)
+        self._commands = {command.name: command for command in herald.processes(workers=1)}
+        self.processes = {name: self._process(command) for name, command in self._commands.items()}
+
+    def start(self) -> None:
+        """Start every process, and wait until users can register."""
+        for process in self.processes.values():
+            process.start()
+        self.until(self._ready)
+
+    def stop(self) -> None:
+        """End every process in order, all at the same time."""
+        with ThreadPoolExecutor(len(self.processes)) as threads:
+            list(threads.map(lambda process: process.stop(timeout=20), self.processes.values()))
+
+    def kill(self) -> None:
+        """End everything at once."""
+        for process in self.processes.values():
+            process.kill()
+        self.http.close()
+        self.redis.close()
+
+    def sabotage(self, name: str, *orders: str, lasting: bool = False) -> None:
+        """Let the next start of a process carry out orders (`chaos.sabotage`); every later one too, if `lasting`."""
+        ordered = sabotage.ordered(self._commands[name], orders)
+        if lasting:
+            self._commands[name] = ordered
+        self.processes[name] = self._process(ordered)
+
+    def redirect(self, name: str, **environment: str) -> None:
+        """Change the environment of a process that isn't started yet."""
+        command = self._commands[name]
+        self._commands[name] = replace(command, env={**command.env, **environment})
+        self.processes[name] = self._process(self._commands[name])
+
+    def replace(self, name: str, *orders: str) -> None:
+        """Clear away what is left of a process and start it anew; with these orders, and those that last."""
+        self.processes[name].kill()
+        self.sabotage(name, *orders)
+        self.processes[name].start()
+
+    def add(self, name: str, like: str, *orders: str) -> None:
+        """Start one more process like another, under a name of its own."""
+        self._commands[name] = replace(self._commands[like], name=name)
+        self.sabotage(name, *orders)
+        self.processes[name].start()
+
+    def register(self, name: str, **headers: str) -> dict[str, Any]:
+        """Register a user and return the answer's body."""
+        body = {"email": f"{name}@example.com", "full_name": name}
+        answer = self.http.post("/users", json=body, headers=headers)
+        assert answer.status_code == 201, answer.text  # noqa: S101  # for tests
+        registered: dict[str, Any] = answer.json()
+        return registered
+
+    def deliveries(self, user_id: int) -> dict[str, dict[str, Any]]:
+        """Return a user's deliveries, as the API shows them, by subscription."""
+        listed = self.http.get(f"/users/{user_id}/deliveries").json()["deliveries"]
+        return {delivery["subscription"]: delivery for delivery in listed}
+
+    def states(self) -> dict[str, int]:
+        """Count the deliveries of the two effects by state."""
+        return dict(self.query("users", f"SELECT state, count(*) FROM deliveries WHERE {OURS} GROUP BY state"))  # noqa: S608  # ours
+
+    def unfinished(self) -> int:
+        """Count what is still to be done: deliveries without a final state, and messages that Redis holds."""
+        held = sum(self.redis.hlen(transport.messages_key(queue)) for queue in WORKERS)
+        return held + sum(count for state, count in self.states().items() if state in UNFINISHED)
+
+    def query(self, database: str, statement: str, given: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+        """Ask the database of a service: `users`, `notifier` or `auditor`."""
+        with psycopg.connect(self.herald.databases[database], autocommit=True) as connection:
+            cursor = connection.execute(statement.encode(), given)
+            return cursor.fetchall() if cursor.description is not None else []
+
+    def sending(self) -> set[UUID]:
+        """Return the events whose mails are in flight."""
+        return {row[0] for row in self.query("notifier", SENDING)}
+
+    def audited(self) -> list[str]:
+        """List the addresses in the audit log."""
+        return [row[0] for row in self.query("auditor", "SELECT email FROM audit_log ORDER BY id")]
+
+    def log(self, name: str) -> str:
+        """Return what a process has said so far."""
+        path = self.logs / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def run(self, service: str, *arguments: str) -> str:
+        """Run one of the command lines and return what it prints."""
+        command = next(each for each in self.herald.migrations() if each.name == service)
+        argv = [command.argv[0], *arguments]
+        return subprocess.run(argv, env=command.env, capture_output=True, text=True, check=True).stdout  # noqa: S603  # ours
+
+    def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        """Wait for a condition.
+
+        Raises:
+            Unsettled: it took too long.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise Unsettled(f"not within {seconds:.0f} s; deliveries: {self.states()}; logs: {self.logs}")
+            time.sleep(0.05)
+
+    def stop_workers(self) -> set[int | None]:
+        """End what consumes, in order, let the relay apply their last words, and return the exit statuses."""
+        workers = [each for name, each in self.processes.items() if name.startswith(WORKERS) and each.running]
+        with ThreadPoolExecutor(max(1, len(workers))) as threads:
+            list(threads.map(lambda process: process.stop(timeout=30), workers))
+        self.until(lambda: self.redis.xlen(transport.RECEIPTS) == 0)
+        return {process.returncode for process in workers}
+
+    def _process(self, command: Command) -> Process:
+        return Process(command.name, command.argv, env=command.env, output=self.logs / f"{command.name}.log")
+
+    def _ready(self) -> bool:
+        """Tell whether users can register, and whether everybody who is to do something about it is there."""
+        try:
+            served = self.http.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+        holders = transport.members(self.redis, transport.WORKERS)
+        consumed = {holder.rpartition("/")[2] for holder in holders}
+        relayed = self.redis.exists(transport.relay_key(socket.gethostname()))
+        return served and consumed >= set(WORKERS) and bool(relayed)

@@ -1,0 +1,103 @@
+"""The servers that Herald needs: those that the environment names, and our own for the others."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import redis
+from pydantic_settings import SettingsConfigDict
+
+from devstack.herald import SERVICES, Herald
+from devstack.ports import kept_port
+from devstack.postgres import Postgres
+from devstack.processes import Process
+from devstack.programs import program
+from devstack.redis_server import RedisServer
+from devstack.supervisor import Supervisor
+from devstack.terminal import Terminal
+from messaging.process.settings import DatabaseUrl, Environment, RedisUrl, load_or_exit, secret
+from messaging.wire import transport
+from notifier.smtp import SmtpSettings
+
+
+def _checked(url: str) -> str:
+    SmtpSettings.parse(url)
+    return url
+
+
+class GivenServers(Environment):
+    """The servers that the environment names; empty where it names none."""
+
+    model_config = SettingsConfigDict(validate_default=False)
+
+    database_url: DatabaseUrl = ""
+    redis_url: RedisUrl = ""
+    smtp_url: Annotated[str, secret(_checked)] = ""
+
+
+class Stack:
+    """Starts servers under a supervisor, with their data below `var`, and knows their addresses."""
+
+    def __init__(self, var: Path, supervisor: Supervisor, terminal: Terminal) -> None:
+        self.mailbox_url: str | None = None
+        """The page that shows the mails, when the mailbox is our own."""
+        self._var = var
+        self._supervisor = supervisor
+        self._terminal = terminal
+
+    def start(self, host: str, port: int, programs: Path) -> Herald:
+        """Start what the environment does not name, and return the Herald that uses it all."""
+        given = load_or_exit(GivenServers)
+        smtp_url = given.smtp_url or self._mailbox()
+        return Herald(
+            databases=self._databases(given.database_url),
+            redis_url=self._given_redis(given.redis_url) or self._redis(),
+            smtp_url=smtp_url,
+            mailbox_url=self.mailbox_url,
+            host=host,
+            port=port,
+            programs=programs,
+        )
+
+    def _databases(self, given: str) -> dict[str, str]:
+        if given:  # one for all: their tables don't collide
+            return dict.fromkeys(SERVICES, given)
+        postgres = Postgres(self._var / "postgres", self._port("postgres"))
+        if not postgres.data_dir.exists():
+            self._terminal.progress("creating the databases (first start only) ...")
+        self._supervisor.start([postgres])
+        for name in SERVICES:
+            postgres.create_database(name)
+        self._terminal.progress(f"PostgreSQL answers on port {postgres.port}")
+        return {name: postgres.url(name) for name in SERVICES}
+
+    def _given_redis(self, url: str) -> str:
+        """Say at once that a Redis that the environment names doesn't answer; that is no obstacle."""
+        try:
+            if url:
+                transport.connect(url, timeout=2).ping()
+        except redis.RedisError as error:
+            self._terminal.progress(f"Redis is unreachable ({error}); effects wait in PostgreSQL until it answers")
+        return url
+
+    def _port(self, name: str) -> int:
+        return kept_port(self._var / "ports" / name)
+
+    def _redis(self) -> str:
+        server = RedisServer(self._var / "redis", self._port("redis"))
+        self._supervisor.start([server])
+        self._terminal.progress(f"Redis answers on port {server.port}")
+        if server.note:
+            self._terminal.progress(server.note)
+        return server.url
+
+    def _mailbox(self) -> str:
+        port, web_port = self._port("mailbox"), self._port("mails")
+        options = ["--port", str(port), "--web-port", str(web_port), "--dir", str(self._var / "mail")]
+        if os.environ.get("LOG_LEVEL") != "DEBUG":
+            options.append("--quiet")
+        argv = [program("devstack"), "mailbox", *options]
+        speaker = self._terminal.speaker("mailbox")
+        self._supervisor.start([Process("mailbox", argv, output=speaker, ready="are kept in")])
+        self.mailbox_url = f"http://127.0.0.1:{web_port}"
+        return f"smtp://127.0.0.1:{port}"

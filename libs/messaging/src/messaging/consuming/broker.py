@@ -1,0 +1,160 @@
+"""Dramatiq's Redis broker, made to lose nothing between Redis and a thread, and to end when it is told to.
+
+What differs from Dramatiq's own:
+- Consumers block in Redis instead of polling it (`messaging.consuming.consumer`).
+- Worker processes beat their hearts in Redis; the relay takes back what a silent one held
+  (`messaging.relay.reconcile`). Dramatiq's own maintenance, random and on the workers' clocks, is off.
+- Threads without work sleep until there is some (`messaging.consuming.work_queue`), not for a second.
+- There are no delay queues: delays live in PostgreSQL.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from uuid import uuid4
+
+import redis
+import structlog
+from dramatiq import Broker, Middleware, Worker
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import TimeLimit
+
+from messaging.consuming import inbox
+from messaging.consuming.consumer import Consumer
+from messaging.consuming.inbox import Inbox
+from messaging.consuming.work_queue import WorkQueue
+from messaging.process import collector
+from messaging.wire import transport
+from messaging.wire.waits import Waits
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("broker")
+
+
+class HeraldBroker(RedisBroker):
+    """The broker of one worker process. Make it before the actors are declared.
+
+    `held`: ids of the messages that this process has in hand. `stopping`: set when it shuts down. `dropped`: how many
+    messages it has removed that no relay of ours had made. `broken`: one of its threads has died.
+    """
+
+    def __init__(self, redis_url: str) -> None:
+        super().__init__(
+            client=transport.connect(redis_url),
+            middleware=[TimeLimit(), _Life()],
+            namespace=transport.NAMESPACE,
+            maintenance_chance=0,
+        )
+        self.broker_id = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:12]}"
+        # A connection that is silent for longer than a wait is no more.
+        self.waits = Waits(redis_url, timeout=inbox.WAIT_SECONDS + 3)
+        self.stopping = threading.Event()
+        self.held: set[str] = set()
+        self.dropped = 0
+        self.broken = False
+
+    @property
+    def consumer_class(self) -> type[Consumer]:
+        """Consume by waiting, not by polling."""
+        return Consumer
+
+    def declare_queue(self, queue_name: str) -> None:
+        """Declare a queue, without the delay queue that Dramatiq gives each."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues.add(queue_name)
+            self.emit_after("declare_queue", queue_name)
+
+    def do_ack(self, queue_name: str, message_id: str | bytes) -> None:
+        """Forget a message that is done, by commands that a full Redis allows: it refuses Dramatiq's script, and MULTI.
+
+        In this order: a message that is gone while its id is still ours is harmless, the reverse would look waiting.
+        """
+        messages, unacked = self._keys(queue_name)
+
+        def forget() -> None:
+            pipeline = self.client.pipeline(transaction=False)
+            pipeline.hdel(messages, message_id)
+            pipeline.srem(unacked, message_id)
+            pipeline.execute()
+
+        transport.mending(self.client, [messages, unacked], forget)
+
+    def hand_back(self, queue_name: str, message_ids: Sequence[str | bytes]) -> None:
+        """Put messages that nobody began back into their queue."""
+        if message_ids:
+            keys = [*self._keys(queue_name), transport.queue_key(queue_name), transport.DRAMATIQ_HEARTBEATS]
+            transport.mending(self.client, keys, lambda: self.do_requeue(queue_name, *message_ids))
+
+    def _keys(self, queue_name: str) -> tuple[str, str]:
+        return transport.messages_key(queue_name), transport.unacked_key(self.broker_id, queue_name)
+
+    def inbox(self, queue: str) -> Inbox:
+        """Return what waits for this process in a queue."""
+        return Inbox(self.client, self.waits, self.broker_id, queue)
+
+    def stop(self) -> None:
+        """Take no more messages. Whoever waits for one stops waiting."""
+        self.stopping.set()
+        self.waits.end(self.client)
+
+    def end_for(self, ended: threading.ExceptHookArgs) -> None:
+        """End this process in good order when one of its threads has died; the relay takes back what that one held.
+
+        The other threads finish what they have begun. If the process went on, its heartbeat would vouch for a thread
+        that is no more, and what that thread held would look held for ever.
+        """
+        name = ended.thread.name if ended.thread else "?"
+        log.critical("worker.thread_died", thread=name, error=ended.exc_type.__name__, exc_info=ended.exc_value)
+        if not self.broken and not self.stopping.is_set():
+            self.broken = True
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.client.close()
+        self.waits.close()
+
+    def leave(self) -> None:
+        """Stop being looked after by the relay, unless it has something to take back."""
+        try:
+            transport.mending(self.client, [transport.WORKERS, transport.DRAMATIQ_HEARTBEATS], self._leave)
+        except redis.RedisError:
+            self.logger.warning("Redis is unreachable; the relay will notice that this worker has left.")
+
+    def _leave(self) -> None:
+        unacked = [transport.unacked_key(self.broker_id, queue) for queue in self.queues]
+        if not self.client.exists(*unacked):
+            self.client.srem(transport.WORKERS, *(transport.holder(self.broker_id, each) for each in self.queues))
+            self.client.zrem(transport.DRAMATIQ_HEARTBEATS, self.broker_id)
+            self.client.delete(transport.heartbeat_key(self.broker_id))
+
+
+class _Life(Middleware):
+    """A worker that shuts down takes no more messages, and when it has none left nobody need look for it."""
+
+    def __init__(self) -> None:
+        self._work = WorkQueue()
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        worker.work_queue = self._work
+
+    def after_process_boot(self, broker: Broker) -> None:
+        collector.settle()
+        threading.excepthook = _ours(broker).end_for
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        _ours(broker).stop()
+        self._work.close()
+
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        _ours(broker).leave()
+        if _ours(broker).broken:
+            sys.exit(1)
+
+
+def _ours(broker: Broker) -> HeraldBroker:
+    assert isinstance(broker, HeraldBroker)  # noqa: S101  # the middleware is HeraldBroker's own
+    return broker

@@ -1,0 +1,85 @@
+"""Receipts: what consumers report back, and how they send it.
+
+Receipts travel in a Redis stream and may be lost, doubled or late. Nothing depends on one arriving: the lease
+of the delivery runs out, it is enqueued again, and the consumer's own idempotency answers.
+
+The stream holds what no relay has applied yet (`messaging.relay.receipt_reader`), and whatever happens no more than
+about a million entries.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+
+import redis
+from redis.connection import Connection
+
+from messaging.wire import transport
+from messaging.wire.receipts import OUTCOMES, Outcome, Receipt, clean, describe, encode
+
+__all__ = ["OUTCOMES", "Outcome", "Receipt", "ReceiptWriter", "clean", "describe", "report"]
+
+MAX_UNREAD = 1_000_000
+
+
+def report(client: redis.Redis, receipts: Sequence[Receipt]) -> None:
+    """Send receipts as one entry of the stream.
+
+    Raises:
+        redis.RedisError: Redis is not to be had. The caller may go on: receipts can be lost.
+    """
+    with closing(ReceiptWriter(client)) as writer:
+        writer.write(receipts)
+        writer.confirm()
+
+
+class ReceiptWriter:
+    """Sends an entry; Redis' word on it is waited for when it is asked for (`confirm`), before the next is sent.
+
+    So whoever says that he begins can begin at once: it is on its way, even if he dies the next moment. `close` it.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._pool = client.connection_pool
+        self._connection: Connection | None = None
+
+    def write(self, receipts: Sequence[Receipt]) -> None:
+        """Send receipts as one entry.
+
+        Raises:
+            redis.RedisError: Redis is not to be had. The caller may go on: receipts can be lost.
+        """
+        self._connection = self._pool.get_connection()
+        entry = ("XADD", transport.RECEIPTS, "MAXLEN", "~", MAX_UNREAD, "*", "receipts", encode(receipts))
+        try:
+            self._connection.send_command(*entry)  # type: ignore[no-untyped-call]  # redis-py has no type for it
+        except BaseException:
+            self.close()
+            raise
+
+    def confirm(self) -> None:
+        """Wait until what was written is there.
+
+        Raises:
+            redis.RedisError: it isn't.
+        """
+        if self._connection:
+            try:
+                self._connection.read_response()
+            except redis.ResponseError:
+                self._give_back()
+                raise
+            except BaseException:
+                self.close()
+                raise
+            self._give_back()
+
+    def close(self) -> None:
+        """Drop a connection on which an answer may still come: nobody would expect it there."""
+        if self._connection:
+            self._connection.disconnect()  # type: ignore[no-untyped-call]  # as above
+            self._give_back()
+
+    def _give_back(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection:
+            self._pool.release(connection)

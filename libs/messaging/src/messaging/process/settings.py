@@ -1,0 +1,121 @@
+"""Settings come from the environment. `NAME_FILE` names a file that holds the value: for secrets.
+
+The value of a secret setting is shown nowhere, whatever is wrong with it: `secret`.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, PlainValidator, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from messaging.errors import ConfigurationError
+from messaging.process import urls
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """Reads `DATABASE_URL_FILE` for `database_url`, and so on, as Docker and Kubernetes mount secrets."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        path = os.environ.get(f"{field_name.upper()}_FILE")
+        if not path:
+            return None, field_name, False
+        try:
+            return Path(path).read_text().strip(), field_name, False
+        except OSError as error:
+            fault = f"can't read the file that it names: {error.strerror}"  # its name may be the secret, by a slip
+        except UnicodeDecodeError:
+            fault = "the file that it names isn't text in UTF-8"
+        raise ConfigurationError(f"{field_name.upper()}_FILE: {fault}")
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def secret(check: Callable[[str], Any]) -> PlainValidator:
+    """Read a setting that holds a password by `check`, whose ConfigurationError repeats nothing of it.
+
+    Of any other error only the kind is told: its words, or those of an error that it came from, could quote the value.
+    """
+
+    def read(value: Any) -> Any:
+        try:
+            return check(str(value).strip())
+        except ConfigurationError as error:
+            fault = str(error)
+        except Exception as error:
+            fault = f"can't be read ({type(error).__name__})"
+        raise PydanticCustomError("secret", "{fault}", {"fault": fault})
+
+    return PlainValidator(read)
+
+
+DatabaseUrl = Annotated[str, secret(urls.postgresql), Field(repr=False)]
+RedisUrl = Annotated[str, secret(urls.redis), Field(repr=False)]
+
+
+class Environment(BaseSettings):
+    """Settings as Herald reads them: from the environment, or from the files that it names."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over `_FILE`, and read nothing else: no .env behind anyone's back."""
+        return init_settings, env_settings, _FileSource(settings_cls)
+
+
+class DatabaseSettings(Environment):
+    """What a command needs that only speaks to the service's database."""
+
+    database_url: DatabaseUrl
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "console"
+
+
+class Settings(DatabaseSettings):
+    """What every process needs that speaks to Redis too. Services subclass it for their own."""
+
+    redis_url: RedisUrl
+
+
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
+
+
+def load(settings: type[SettingsT]) -> SettingsT:
+    """Read the settings from the environment.
+
+    Raises:
+        ConfigurationError: names each variable that is missing or wrong, never its value.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        faults = [_named(str(fault["loc"][0]).upper(), fault["msg"]) for fault in error.errors(include_input=False)]
+        raise ConfigurationError("; ".join(faults) + ". See .env.example.") from None
+
+
+def load_or_exit(settings: type[SettingsT]) -> SettingsT:
+    """Read the settings, or end the process with status 2 and one line that says what to set."""
+    try:
+        return load(settings)
+    except ConfigurationError as error:
+        sys.stderr.write(f"configuration: {error}\n")
+        sys.exit(2)
+
+
+def _named(variable: str, fault: str) -> str:
+    return fault if fault.startswith(variable) else f"{variable}: {fault}"

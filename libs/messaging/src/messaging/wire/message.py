@@ -1,0 +1,141 @@
+"""The message: what one Dramatiq message carries from the relay to a consumer.
+
+Its one argument is a batch: a list of `{"dispatch", "generation", "event"}`, where `event` is a CloudEvents
+envelope. The actor is named for the subscription. Only this module knows the format.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from dramatiq import DecodeError, Message
+
+from contracts import Event, EventData, Subscription, decode
+from messaging.errors import MessagingError
+from messaging.wire.receipts import MAX_DISPATCH, storable
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event for one subscription, as a handler gets it.
+
+    `dispatch` counts how often it was enqueued; `generation` how often an operator asked for it again.
+    """
+
+    event: Event[EventData]
+    subscription: str
+    dispatch: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Which delivery, and which enqueueing of it: enough to report on it without reading the event."""
+
+    event_id: UUID
+    subscription: str
+    dispatch: int
+
+
+class QuietMessage(Message[Any]):
+    """A message that doesn't quote its events where Dramatiq logs it: there are addresses in them."""
+
+    def __str__(self) -> str:
+        """Name the actor and the message."""
+        return f"{self.actor_name}({self.message_id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What a message carries of one delivery. `envelope`: JSON as PostgreSQL has it, which nobody reads on the way."""
+
+    dispatch: int
+    generation: int
+    envelope: str
+
+
+def encode(message_id: str, subscription: Subscription, batch: Iterable[Item]) -> bytes:
+    """Make the Dramatiq message for the subscription's actor, as its Redis broker stores it."""
+    shell = Message[Any](
+        queue_name=subscription.queue,
+        actor_name=subscription.name,
+        args=(),
+        kwargs={},
+        options={"redis_message_id": message_id},
+        message_id=message_id,
+    ).asdict()
+    del shell["args"]
+    items = ",".join(
+        f'{{"dispatch":{each.dispatch},"generation":{each.generation},"event":{each.envelope}}}' for each in batch
+    )
+    return f'{json.dumps(shell)[:-1]},"args":[[{items}]]}}'.encode()
+
+
+class NotOursError(MessagingError):
+    """No relay of ours has made this message. It is dropped: find out which program writes to this Redis."""
+
+
+def read(queue: str, message_id: bytes, data: bytes) -> Message[Any]:
+    """Read a message that was taken from a queue, where it has this id.
+
+    Raises:
+        NotOursError: it isn't exactly what `encode` makes. Dramatiq would act on what else it says (another queue, a
+            delay), and lose the thread that does.
+    """
+    try:
+        message, our_id = QuietMessage.decode(data), message_id.decode()
+    except (DecodeError, UnicodeDecodeError):
+        raise NotOursError("it can't be read") from None
+    expected: tuple[Any, ...] = (queue, our_id, {"redis_message_id": our_id}, {})
+    if (message.queue_name, message.message_id, message.options, message.kwargs) != expected:
+        raise NotOursError("its queue, id or options are not those of a delivery")
+    if not storable(message.actor_name) or len(message.args) != 1 or not isinstance(message.args[0], list):
+        raise NotOursError("it carries no batch for an actor")
+    return message
+
+
+def references(data: bytes) -> list[Reference]:
+    """List what an encoded message carries; a message that isn't ours carries nothing."""
+    try:
+        return contents(Message.decode(data))
+    except DecodeError:
+        return []
+
+
+def contents(message: Message[Any]) -> list[Reference]:
+    """List what a message carries; one that isn't ours carries nothing."""
+    try:
+        return [reference(message.actor_name, item) for item in message.args[0]]
+    except MALFORMED:
+        return []
+
+
+MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What reading an item raises that no relay of ours has made."""
+
+
+def reference(subscription: str, item: Mapping[str, Any]) -> Reference:
+    """Read which delivery an item of a batch is, even where its event can't be read."""
+    return Reference(UUID(item["event"]["id"]), subscription, _count(item["dispatch"]))
+
+
+def _count(value: object) -> int:
+    """Return a dispatch or a generation.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if type(value) is not int or not 0 <= value <= MAX_DISPATCH:
+        raise ValueError("a dispatch or generation is a small integer")
+    return value
+
+
+def open_item(subscription: str, item: Mapping[str, Any]) -> Delivery:
+    """Read an item of a batch.
+
+    Raises:
+        contracts.ContractError: the event is of an unknown version, or doesn't fit its contract.
+    """
+    return Delivery(decode(item["event"]), subscription, _count(item["dispatch"]), _count(item["generation"]))
