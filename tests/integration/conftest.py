@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 import redis
 
-from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, RetryPolicy, Subscription
+from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, RetryPolicy, Subscription, UserRegistered
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
-from messaging import Delivery, HeraldBroker, subscribe
+from messaging import HeraldBroker, subscribe
 from messaging.process.database import Pool
 from messaging.relay import run
 from messaging.relay.apply import Applier
@@ -157,13 +157,19 @@ def running_relay(
 
 
 @pytest.fixture
-def consume(redis_server: RedisServer, redis_client: redis.Redis, running_relay: None) -> Iterator[Consume]:
+def effects_database(new_database: Callable[[str], str]) -> str:
+    """A database with an effect ledger."""
+    return new_database("notifier")
+
+
+@pytest.fixture
+def consume(redis_server: RedisServer, running_relay: None) -> Iterator[Consume]:
     """Start a worker for one subscription: `consume(AUDIT_LOG, handler)`."""
     brokers = []
 
-    def start(subscription: Subscription, handler: Callable[[Delivery], None]) -> None:
+    def start(subscription: Subscription[UserRegistered], handler: Callable[[Event[UserRegistered]], None]) -> None:
         broker = HeraldBroker(redis_server.url)
-        subscribe(broker, subscription, handler, receipts=redis_client)
+        subscribe(broker, subscription, handler)
         context = working(broker)
         context.__enter__()
         brokers.append(context)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import redis
 from dramatiq import Worker
 
-from contracts import Event, EventData, Subscription
-from messaging import Delivery, HeraldBroker
+from contracts import Event, EventData, Subscription, UserRegistered
+from messaging import HeraldBroker
 
 if TYPE_CHECKING:
     from .conftest import RelayParts
 
 Publish = Callable[..., list[Event[EventData]]]
-Consume = Callable[[Subscription, Callable[[Delivery], None]], None]
+Consume = Callable[[Subscription[UserRegistered], Callable[[Event[UserRegistered]], None]], None]
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:

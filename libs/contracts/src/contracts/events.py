@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import AwareDatetime, ValidationError
 
-from contracts.envelope import Event, EventData
+from contracts.envelope import DataT, Event, EventData
 from contracts.errors import InvalidEvent, UnknownEventVersion
 
 
@@ -27,7 +27,7 @@ EVENTS: Mapping[str, type[Event[EventData]]] = {
 }
 
 
-def decode(envelope: Mapping[str, object]) -> Event[EventData]:
+def decode(envelope: Mapping[str, object], newest: type[DataT]) -> Event[DataT]:
     """Read an envelope, as decoded from JSON, into the event that its `dataschema` names.
 
     Raises:
@@ -39,7 +39,7 @@ def decode(envelope: Mapping[str, object]) -> Event[EventData]:
     if model is None:
         raise UnknownEventVersion(f"no model for dataschema {schema!r}; known: {', '.join(EVENTS)}")
     try:
-        return model.model_validate(envelope)
+        return Event[newest].model_validate(envelope)  # type: ignore[valid-type]
     except ValidationError as error:
         raise InvalidEvent(_faults(error)) from None
 

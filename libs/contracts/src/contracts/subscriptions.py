@@ -4,8 +4,11 @@ A subscription is an *effect*, not a service, so that each effect has its own re
 A new effect is one line in `SUBSCRIPTIONS`; users-api's code doesn't change.
 """
 
+from typing import Generic
+
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.envelope import DataT, EventData
 from contracts.events import UserRegistered
 
 
@@ -24,7 +27,7 @@ class RetryPolicy(BaseModel):
     max_crashes: int = Field(default=5, ge=1)
 
 
-class Subscription(BaseModel):
+class Subscription(BaseModel, Generic[DataT]):
     """One effect that wants every event of one type. Its Dramatiq actor has the same name.
 
     `group_size`: at most so many events travel in one message, when many are due at once.
@@ -36,33 +39,38 @@ class Subscription(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
-    event_type: str
+    event: type[DataT]
     queue: str
     retry: RetryPolicy
     group_size: int = Field(default=100, ge=1)
     time_limit: float = Field(default=600.0, gt=0)
     repeatable: bool = False
 
+    @property
+    def event_type(self) -> str:
+        """The type of event that it wants."""
+        return self.event.event_type
 
-WELCOME_EMAIL = Subscription(
+
+WELCOME_EMAIL: Subscription[UserRegistered] = Subscription(
     name="welcome_email",
-    event_type=UserRegistered.event_type,
+    event=UserRegistered,
     queue="notifier",
     group_size=30,
     retry=RetryPolicy(max_attempts=300, first_delay=1, max_delay=300),  # about a day
 )
 
-AUDIT_LOG = Subscription(
+AUDIT_LOG: Subscription[UserRegistered] = Subscription(
     name="audit_log",
-    event_type=UserRegistered.event_type,
+    event=UserRegistered,
     queue="auditor",
     retry=RetryPolicy(max_attempts=10_000, first_delay=0.5, max_delay=60),  # about a week
     repeatable=True,
 )
 
-SUBSCRIPTIONS: tuple[Subscription, ...] = (WELCOME_EMAIL, AUDIT_LOG)
+SUBSCRIPTIONS: tuple[Subscription[EventData], ...] = (WELCOME_EMAIL, AUDIT_LOG)
 
 
-def subscriptions_to(event_type: str) -> tuple[Subscription, ...]:
+def subscriptions_to(event_type: str) -> tuple[Subscription[EventData], ...]:
     """Return the subscriptions that want events of this type; none is a valid answer."""
     return tuple(each for each in SUBSCRIPTIONS if each.event_type == event_type)

@@ -7,24 +7,25 @@ envelope. The actor is named for the subscription. Only this module knows the fo
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 from uuid import UUID
 
 from dramatiq import DecodeError, Message
 
 from contracts import Event, EventData, Subscription, decode
+from contracts.envelope import DataT
 from messaging.errors import MessagingError
 from messaging.wire.receipts import MAX_DISPATCH, storable
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """One event for one subscription, as a handler gets it.
+class Attempt(Generic[DataT]):
+    """One attempt at a delivery, as a consumer gets it.
 
-    `dispatch` counts how often it was enqueued; `generation` how often an operator asked for it again.
+    `dispatch` counts how often the delivery was enqueued; `generation` how often an operator asked for it again.
     """
 
-    event: Event[EventData]
+    event: Event[DataT]
     subscription: str
     dispatch: int
     generation: int
@@ -56,7 +57,7 @@ class Item:
     envelope: str
 
 
-def encode(message_id: str, subscription: Subscription, batch: Iterable[Item]) -> bytes:
+def encode(message_id: str, subscription: Subscription[EventData], batch: Iterable[Item]) -> bytes:
     """Make the Dramatiq message for the subscription's actor, as its Redis broker stores it."""
     shell = Message[Any](
         queue_name=subscription.queue,
@@ -132,10 +133,11 @@ def _count(value: object) -> int:
     return value
 
 
-def open_item(subscription: str, item: Mapping[str, Any]) -> Delivery:
+def open_item(subscription: Subscription[DataT], item: Mapping[str, Any]) -> Attempt[DataT]:
     """Read an item of a batch.
 
     Raises:
         contracts.ContractError: the event is of an unknown version, or doesn't fit its contract.
     """
-    return Delivery(decode(item["event"]), subscription, _count(item["dispatch"]), _count(item["generation"]))
+    event = decode(item["event"], subscription.event)
+    return Attempt(event, subscription.name, _count(item["dispatch"]), _count(item["generation"]))
