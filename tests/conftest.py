@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from chaos import servers
-from contracts import Event, EventData, UserRegistered
+from contracts import Event, UserRegistered
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
 from messaging import publish
@@ -61,10 +61,10 @@ def users_pool(users_database: str) -> Iterator[Pool]:
 
 
 @pytest.fixture
-def publish_users(users_pool: Pool) -> Callable[..., list[Event[EventData]]]:
+def publish_users(users_pool: Pool) -> Callable[..., list[Event[UserRegistered]]]:
     """Publish `user_registered` for so many users, in one transaction: `publish_users(3)`."""
 
-    def publish_them(number: int, *, available_at: datetime | None = None) -> list[Event[EventData]]:
+    def publish_them(number: int, *, available_at: datetime | None = None) -> list[Event[UserRegistered]]:
         events = [user_registered(index) for index in range(1, number + 1)]
         with users_pool.connection() as connection:
             connection.execute(*publish(events, available_at=available_at))

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 import redis
 
-from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, RetryPolicy, Subscription, UserRegistered
+from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, RetryPolicy, Subscription, UserRegistered
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
 from messaging import HeraldBroker, subscribe
@@ -105,7 +105,7 @@ def relay(users_pool: Pool, redis_client: redis.Redis, subscriptions: tuple[Subs
 
 
 @pytest.fixture
-def queued(relay: RelayParts, publish_users: Callable[..., list[Event[EventData]]]) -> UUID:
+def queued(relay: RelayParts, publish_users: Callable[..., list[Event[UserRegistered]]]) -> UUID:
     """An audit_log delivery in its first dispatch."""
     [event] = publish_users(1)
     relay.dispatcher.dispatch()

@@ -7,9 +7,9 @@ import pytest
 import redis
 from dramatiq import Message, Worker
 
-from contracts import AUDIT_LOG, WELCOME_EMAIL
+from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, UserRegistered
 from devstack.redis_server import RedisServer
-from messaging import Delivery, HeraldBroker, subscribe
+from messaging import HeraldBroker, subscribe
 from messaging.consuming.consumer import Consumer
 from messaging.consuming.work_queue import WorkQueue
 from messaging.process.database import Pool
@@ -28,15 +28,15 @@ def test_a_worker_that_stops_hands_back_what_it_has_not_begun(
     began, finish = threading.Event(), threading.Event()
     handled: list[str] = []
 
-    def work(delivery: Delivery) -> None:
+    def work(event: Event[UserRegistered]) -> None:
         began.set()
         finish.wait(20)
-        handled.append(delivery.event.subject)
+        handled.append(event.subject)
 
     publish_users(30)
     until(lambda: states(relay, "welcome_email") == {"queued": 30})
     broker = HeraldBroker(redis_server.url)
-    subscribe(broker, WELCOME_EMAIL, work, receipts=redis_client)
+    subscribe(broker, WELCOME_EMAIL, work)
     with working(broker, threads=1) as worker:
         began.wait(20)
         threading.Timer(0.2, finish.set).start()
@@ -112,7 +112,7 @@ def test_a_message_that_cannot_be_read_holds_up_no_other(
         message_id = "garbage" if not number else str(forged[number - 1])
         redis_client.hset("dramatiq:auditor.msgs", message_id, data)
         redis_client.rpush("dramatiq:auditor", message_id)
-    consume(AUDIT_LOG, lambda delivery: None)
+    consume(AUDIT_LOG, lambda _: None)
 
     publish_users(5)
 
@@ -126,7 +126,7 @@ def test_a_message_for_an_actor_this_worker_lacks_is_told_to_the_relay(
     redis_client: redis.Redis,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    consume(WELCOME_EMAIL.model_copy(update={"queue": "auditor"}), lambda delivery: None)  # not audit_log's actor
+    consume(WELCOME_EMAIL.model_copy(update={"queue": "auditor"}), lambda _: None)  # not audit_log's actor
 
     [event] = publish_users(1)
 
@@ -146,7 +146,7 @@ def test_a_worker_recovers_when_redis_refused_everything_for_a_while(
 ) -> None:
     refused = threading.Event()
 
-    def work(delivery: Delivery) -> None:
+    def work(event: Event[UserRegistered]) -> None:
         if not refused.is_set():
             redis_client.config_set("maxmemory", 1)  # full: acknowledgements and receipts are refused
             refused.set()
@@ -179,7 +179,7 @@ def test_an_acknowledgement_that_redis_refuses_is_tried_again(
         acknowledge(broker, queue_name, message_id)
 
     monkeypatch.setattr(HeraldBroker, "do_ack", refuse_twice)
-    consume(AUDIT_LOG, lambda delivery: None)
+    consume(AUDIT_LOG, lambda _: None)
 
     publish_users(1)
 
@@ -198,12 +198,12 @@ def test_a_worker_that_is_told_to_stop_stops_even_with_redis_away(
     Dispatcher(users_pool, client, (AUDIT_LOG,)).dispatch()
     began, finish = threading.Event(), threading.Event()
 
-    def work(delivery: Delivery) -> None:
+    def work(event: Event[UserRegistered]) -> None:
         began.set()
         finish.wait(20)
 
     broker = HeraldBroker(server.url)
-    subscribe(broker, AUDIT_LOG, work, receipts=client)
+    subscribe(broker, AUDIT_LOG, work)
     worker = Worker(broker, worker_threads=1, worker_timeout=100)
     worker.start()
     began.wait(20)
@@ -222,13 +222,13 @@ def test_a_worker_with_its_hands_full_still_beats(
 ) -> None:
     finish = threading.Event()
 
-    def work(delivery: Delivery) -> None:
+    def work(event: Event[UserRegistered]) -> None:
         finish.wait(20)
 
     publish_users(30)
     relay.dispatcher.dispatch()
     broker = HeraldBroker(redis_server.url)
-    subscribe(broker, WELCOME_EMAIL, work, receipts=redis_client)
+    subscribe(broker, WELCOME_EMAIL, work)
     with working(broker, threads=1):
         until(lambda: redis_client.llen("dramatiq:notifier") == 1)  # two messages of three are all it takes
         redis_client.delete(transport.heartbeat_key(broker.broker_id))
@@ -242,7 +242,7 @@ def test_a_worker_with_its_hands_full_still_beats(
 def test_a_restarted_redis_that_forgot_its_scripts_is_taught_them_again(
     relay: RelayParts, publish_users: Publish, consume: Consume, redis_client: redis.Redis
 ) -> None:
-    consume(AUDIT_LOG, lambda delivery: None)
+    consume(AUDIT_LOG, lambda _: None)
     redis_client.script_flush()
 
     publish_users(1)
@@ -332,7 +332,7 @@ def test_an_idle_worker_that_is_told_to_stop_stops_at_once(
 ) -> None:
     monkeypatch.setattr("messaging.consuming.inbox.WAIT_SECONDS", 60)
     broker = HeraldBroker(redis_server.url)
-    subscribe(broker, AUDIT_LOG, lambda delivery: None, receipts=redis_client)
+    subscribe(broker, AUDIT_LOG, lambda _: None)
     with working(broker) as worker:
         assert isinstance(worker.work_queue, WorkQueue), "Dramatiq's own threads look once a second"
         until(lambda: redis_client.info("clients")["blocked_clients"] == 1)
@@ -347,7 +347,7 @@ def test_an_idle_worker_that_redis_forgot_says_again_that_it_is_there(
     redis_server: RedisServer, redis_client: redis.Redis
 ) -> None:
     broker = HeraldBroker(redis_server.url)
-    subscribe(broker, AUDIT_LOG, lambda delivery: None, receipts=redis_client)
+    subscribe(broker, AUDIT_LOG, lambda _: None)
     known = {transport.holder(broker.broker_id, "auditor")}
     with working(broker):
         until(lambda: transport.members(redis_client, transport.WORKERS) == known)

@@ -48,7 +48,12 @@ def test_while_a_provider_lets_one_effect_wait_those_before_it_are_recorded(
 def test_the_endings_of_all_threads_share_a_record(consumer: Consumer, thread: ThreadPoolExecutor) -> None:
     sizes: list[int] = []
     record = consumer.ledger.record
-    consumer.ledger.recorder._record = lambda endings: (sizes.append(len(endings)), record(endings))[1]
+
+    def counted(endings: Sequence[Ending]) -> Mapping[UUID, int]:
+        sizes.append(len(endings))
+        return record(endings)
+
+    consumer.ledger.recorder._record = counted
     together = threading.Barrier(4)
     for number in range(4):
         consumer.provider.meanwhile[address(number)] = together.wait
@@ -136,7 +141,12 @@ def test_when_the_recorder_dies_the_thread_that_waits_records_itself() -> None:
 
 def test_what_is_left_is_recorded_when_the_recorder_is_closed() -> None:
     recorded: list[Ending] = []
-    recorder = Recorder(lambda endings: (recorded.extend(endings), {})[1])
+
+    def record(endings: Sequence[Ending]) -> Mapping[UUID, int]:
+        recorded.extend(endings)
+        return {}
+
+    recorder = Recorder(record)
     [ending] = endings(1)
     recorder.add(ending)
 

@@ -103,7 +103,7 @@ def test_ours_under_an_id_that_is_no_text_is_not_read() -> None:
 def test_foreign_messages_end_no_thread_and_fill_no_worker(
     relay: RelayParts, publish_users: Publish, consume: Consume, redis_client: redis.Redis
 ) -> None:
-    consume(AUDIT_LOG, lambda delivery: None)
+    consume(AUDIT_LOG, lambda _: None)
     until(lambda: redis_client.exists(transport.WORKERS) == 1)
     publish_users(5)
     with capture_logs() as logged:
@@ -275,7 +275,7 @@ class Fatal(dramatiq.Middleware):
 
 
 broker.add_middleware(Fatal())
-subscribe(broker, AUDIT_LOG, lambda delivery: None, receipts=transport.connect({url!r}))
+subscribe(broker, AUDIT_LOG, lambda _: None)
 """
 
 

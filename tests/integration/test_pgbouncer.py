@@ -15,11 +15,11 @@ import redis
 from psycopg.conninfo import conninfo_to_dict
 from structlog.testing import capture_logs
 
-from contracts import AUDIT_LOG
+from contracts import AUDIT_LOG, Event, UserRegistered
 from devstack.ports import free_port
 from devstack.processes import Process
 from devstack.redis_server import RedisServer
-from messaging import Delivery, HeraldBroker, subscribe
+from messaging import HeraldBroker, subscribe
 from messaging.errors import DatabaseUnsuitable
 from messaging.process import pooler, session
 from messaging.process.database import connect
@@ -155,9 +155,9 @@ def test_a_pool_of_sessions_serves(sessions: str) -> None:
 def test_effects_follow_through_a_pool_of_sessions(
     sessions: str, redis_server: RedisServer, redis_client: redis.Redis, publish_users: Publish
 ) -> None:
-    heard: list[Delivery] = []
+    heard: list[Event[UserRegistered]] = []
     broker = HeraldBroker(redis_server.url)
-    subscribe(broker, AUDIT_LOG, heard.append, receipts=redis_client)
+    subscribe(broker, AUDIT_LOG, heard.append)
     stop = threading.Event()
     relay = threading.Thread(target=run, args=(sessions, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
     relay.start()

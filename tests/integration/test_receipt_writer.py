@@ -29,9 +29,9 @@ def arrived(client: redis.Redis) -> list[str]:
 
 
 def test_what_was_told_is_there_at_the_latest_when_the_work_is_done(redis_client: redis.Redis) -> None:
-    with outcomes.telling(redis_client) as tell:
-        tell(news("started"))
-        tell(news("succeeded"))
+    with outcomes.reporting(redis_client) as report:
+        report(news("started"))
+        report(news("succeeded"))
 
     assert arrived(redis_client) == ["started", "succeeded"]
 
@@ -40,8 +40,8 @@ def test_work_begins_while_redis_has_not_answered(redis_server: RedisServer, red
     client = transport.connect(redis_server.url)
     client.ping()
     redis_client.client_pause(60_000, all=False)
-    with capture_logs() as logs, outcomes.telling(client) as tell:
-        tell(news("started"))
+    with capture_logs() as logs, outcomes.reporting(client) as report:
+        report(news("started"))
         redis_client.client_unpause()  # only now that work has begun, or whoever waited would have lost patience
     client.close()
 
@@ -53,10 +53,10 @@ def test_a_redis_that_restarts_during_the_work_still_hears_how_it_ended(
     redis_server: RedisServer, redis_client: redis.Redis
 ) -> None:
     client = transport.connect(redis_server.url)
-    with capture_logs() as logs, outcomes.telling(client) as tell:
-        tell(news("started"))
+    with capture_logs() as logs, outcomes.reporting(client) as report:
+        report(news("started"))
         redis_client.client_kill_filter(_type="normal", skipme=True)
-        tell(news("succeeded"))
+        report(news("succeeded"))
     client.close()
 
     assert arrived(redis_client)[-1:] == ["succeeded"]
@@ -67,13 +67,13 @@ def test_a_redis_that_is_full_loses_receipts_and_the_next_work_has_a_good_connec
     redis_server: RedisServer, redis_client: redis.Redis
 ) -> None:
     client = transport.connect(redis_server.url)
-    with full(redis_client), capture_logs() as logs, outcomes.telling(client) as tell:
-        tell(news("started"))
-        tell(news("succeeded"))
+    with full(redis_client), capture_logs() as logs, outcomes.reporting(client) as report:
+        report(news("started"))
+        report(news("succeeded"))
     assert [each["event"] for each in logs] == ["receipts.lost", "receipts.lost"]
 
-    with outcomes.telling(client) as tell:
-        tell(news("failed"))
+    with outcomes.reporting(client) as report:
+        report(news("failed"))
 
     assert client.ping() is True
     client.close()
@@ -99,7 +99,7 @@ def test_more_than_a_hundred_may_be_at_work_at_once(redis_server: RedisServer, r
     client = transport.connect(redis_server.url)
     with capture_logs() as logs, ExitStack() as at_work:
         for _ in range(150):
-            at_work.enter_context(outcomes.telling(client))(news("started"))
+            at_work.enter_context(outcomes.reporting(client))(news("started"))
     client.close()
 
     assert logs == []
@@ -110,10 +110,10 @@ def test_without_redis_work_goes_on() -> None:
     client = transport.connect(f"redis://127.0.0.1:{free_port()}")
     worked = threading.Event()
 
-    with capture_logs() as logs, outcomes.telling(client) as tell:
-        tell(news("started"))
+    with capture_logs() as logs, outcomes.reporting(client) as report:
+        report(news("started"))
         worked.set()
-        tell(news("succeeded"))
+        report(news("succeeded"))
 
     assert worked.is_set()
     assert [(each["event"], each["count"]) for each in logs] == [("receipts.lost", 1), ("receipts.lost", 1)]

@@ -70,7 +70,7 @@ def deliver(redis_url: str, database_url: str, publish_users: Publish, pool: Poo
     broker = HeraldBroker(redis_url)
     receipts = transport.connect(redis_url)
     for subscription in (AUDIT_LOG, WELCOME_EMAIL):
-        subscribe(broker, subscription, lambda _: None, receipts=receipts)
+        subscribe(broker, subscription, lambda _: None)
     stop = threading.Event()
     relay = threading.Thread(target=run, args=(database_url, redis_url, QUICK_SUBSCRIPTIONS, stop))
     relay.start()

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from contracts import AUDIT_LOG, WELCOME_EMAIL
+from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, UserRegistered
 from devstack.processes import Process
 from devstack.redis_server import best_program
-from messaging import Delivery, HeraldBroker, health, subscribe
+from messaging import HeraldBroker, health, subscribe
 from messaging.relay import run
 from messaging.wire import transport
 
@@ -61,11 +61,11 @@ def socket_redis(request: pytest.FixtureRequest) -> Iterator[SocketRedis]:
 def test_relay_worker_and_health_work_through_a_unix_socket(
     socket_redis: SocketRedis, users_database: str, publish_users: Publish
 ) -> None:
-    heard: list[Delivery] = []
+    heard: list[Event[UserRegistered]] = []
     broker = HeraldBroker(socket_redis.url)
     receipts = transport.connect(socket_redis.url)
-    subscribe(broker, AUDIT_LOG, heard.append, receipts=receipts)
-    subscribe(broker, WELCOME_EMAIL, lambda _: None, receipts=receipts)
+    subscribe(broker, AUDIT_LOG, heard.append)
+    subscribe(broker, WELCOME_EMAIL, lambda _: None)
     stop = threading.Event()
     relay = threading.Thread(target=run, args=(users_database, socket_redis.url, QUICK_SUBSCRIPTIONS, stop))
     host = socket.gethostname()

@@ -7,9 +7,9 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData
+from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, UserRegistered
 from devstack.redis_server import RedisServer
-from messaging import Delivery, HeraldBroker
+from messaging import HeraldBroker
 from messaging.wire import transport
 
 from .conftest import RelayParts
@@ -67,7 +67,7 @@ def test_what_waits_while_a_key_vanishes_is_delivered(
     until(lambda: states(relay) == {"queued": 5})
 
     damage(relay.redis, key)
-    consume(AUDIT_LOG, lambda delivery: None)
+    consume(AUDIT_LOG, lambda _: None)
     publish_users(5)
 
     until(lambda: states(relay) == {"succeeded": 10})
@@ -81,7 +81,7 @@ def test_what_a_worker_has_in_hand_while_a_key_vanishes_is_delivered(
 ) -> None:
     damaged: list[str] = []
 
-    def handle(delivery: Delivery) -> None:
+    def handle(event: Event[UserRegistered]) -> None:
         if not damaged:
             [holder] = transport.members(relay.redis, transport.WORKERS)
             worker = holder.rpartition("/")[0]
@@ -106,8 +106,8 @@ def test_what_a_worker_has_in_hand_while_a_key_vanishes_is_delivered(
 def test_a_key_of_a_wrong_type_holds_up_no_other_queue(
     relay: RelayParts, publish_users: Publish, consume: Consume
 ) -> None:
-    consume(WELCOME_EMAIL, lambda delivery: None)
-    consume(AUDIT_LOG, lambda delivery: None)
+    consume(WELCOME_EMAIL, lambda _: None)
+    consume(AUDIT_LOG, lambda _: None)
     replace(relay.redis, QUEUE)
     replace(relay.redis, MESSAGES)
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import redis
 from dramatiq import Worker
 
-from contracts import Event, EventData, Subscription, UserRegistered
+from contracts import Event, Subscription, UserRegistered
 from messaging import HeraldBroker
 
 if TYPE_CHECKING:
     from .conftest import RelayParts
 
-Publish = Callable[..., list[Event[EventData]]]
+Publish = Callable[..., list[Event[UserRegistered]]]
 Consume = Callable[[Subscription[UserRegistered], Callable[[Event[UserRegistered]], None]], None]
 
 
