@@ -14,12 +14,12 @@ from devstack.welcome import welcome
 GOOD = {
     "DATABASE_URL": f"postgresql://me:s3cret5@127.0.0.1:{free_port()}/users",
     "REDIS_URL": f"redis://:s3cret5@127.0.0.1:{free_port()}/0",
-    "SMTP_URL": f"smtp://me:s3cret5@127.0.0.1:{free_port()}",
+    "MAIL_URL": f"smtp://me:s3cret5@127.0.0.1:{free_port()}",
 }
 BROKEN = {
     "DATABASE_URL": "postgresql://me:s3cr/et5@127.0.0.1/users",
     "REDIS_URL": "redis://:s3cr/et5@127.0.0.1:6379/0",
-    "SMTP_URL": "smtp://me:s3cr/et5@127.0.0.1",
+    "MAIL_URL": "smtp://me:s3cr/et5@127.0.0.1",
 }
 COMMANDS = {
     "users-api serve": {"DATABASE_URL"},
@@ -29,13 +29,13 @@ COMMANDS = {
     "users-api deliveries retry 6f1c54ec-5b57-4a6c-8a0a-0d2e4f3c9d10 audit_log": {"DATABASE_URL"},
     "users-api replay --subscription=audit_log --since=2026-01-01": {"DATABASE_URL"},
     "notifier migrate": {"DATABASE_URL"},
-    "dramatiq notifier.worker --processes=1": {"DATABASE_URL", "REDIS_URL", "SMTP_URL"},
+    "dramatiq notifier.worker --processes=1": {"DATABASE_URL", "REDIS_URL", "MAIL_URL"},
     "auditor migrate": {"DATABASE_URL"},
     "auditor log": {"DATABASE_URL"},
     "auditor log --follow": {"DATABASE_URL"},
     "dramatiq auditor.worker --processes=1": {"DATABASE_URL", "REDIS_URL"},
     "python -m messaging.health relay": {"REDIS_URL"},
-    "devstack run": {"DATABASE_URL", "REDIS_URL", "SMTP_URL"},
+    "devstack run": {"DATABASE_URL", "REDIS_URL", "MAIL_URL"},
 }
 
 

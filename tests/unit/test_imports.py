@@ -12,7 +12,7 @@ WEB = {"fastapi", "starlette", "uvicorn"}
 API = ["users_api.cli", "users_api.server", "users_api.app"]
 RELAY = ["users_api.cli", "messaging.relay", "users_api.retention", "users_api.settings"]
 CONSUMER = ["messaging.consuming.broker", "messaging.consuming.subscriber"]
-NOTIFIER = [*CONSUMER, "notifier.handlers", "notifier.ledger", "notifier.smtp"]
+NOTIFIER = [*CONSUMER, "notifier.handlers", "notifier.settings", "notifier.senders.smtp"]
 AUDITOR = [*CONSUMER, "auditor.handlers"]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifier.smtp.faults import is_about_this_mail
+from notifier.senders.smtp.replies import is_about_this_mail
 
 MAILS = [
     ("RCPT", 550, "no such user"),

@@ -92,8 +92,9 @@ REDIS_URLS = [
     "unix:///run/redis.sock?password=s3cret5&bogus=1",
     "unix:///run/redis.sock?decode_responses=true",
 ]
-SMTP_URLS = [
+MAIL_URLS = [
     "http://me:s3cret5@mail",
+    "me:s3cret5@mail",
     "smtp://me:s3cr/et5@mail",
     "smtp://me:s3cr?et5@mail",
     "smtp://me:s3cr#et5@mail",
@@ -103,11 +104,11 @@ SMTP_URLS = [
     "smtp://me:s3cr\u00e9et5@mail",
     "smtp://me:s3cret5@mail?bogus=s3cret5",
 ]
-GOOD = {"database_url": "postgresql://db/users", "redis_url": "redis://cache", "smtp_url": "smtp://mail"}
+GOOD = {"database_url": "postgresql://db/users", "redis_url": "redis://cache", "mail_url": "smtp://mail"}
 BROKEN = [
     *(("database_url", url) for url in DATABASE_URLS),
     *(("redis_url", url) for url in REDIS_URLS),
-    *(("smtp_url", url) for url in SMTP_URLS),
+    *(("mail_url", url) for url in MAIL_URLS),
 ]
 
 
@@ -161,7 +162,7 @@ def test_what_libpq_takes_is_taken(query: str, monkeypatch: pytest.MonkeyPatch) 
 def test_settings_do_not_show_their_secrets_when_they_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:s3cret5@db/users")
     monkeypatch.setenv("REDIS_URL", "redis://:s3cret5@cache")
-    monkeypatch.setenv("SMTP_URL", "smtp://me:s3cret5@mail")
+    monkeypatch.setenv("MAIL_URL", "smtp://me:s3cret5@mail")
 
     assert "s3cr" not in repr(load(NotifierSettings))
 

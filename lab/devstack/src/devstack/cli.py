@@ -27,7 +27,7 @@ def run(
 ) -> None:
     """Start PostgreSQL, Redis, a mailbox, the API, the relay and the consumers; Ctrl-C stops all.
 
-    DATABASE_URL, REDIS_URL and SMTP_URL, where set, name the servers to use instead of our own.
+    DATABASE_URL, REDIS_URL and MAIL_URL, where set, name the servers to use instead of our own.
     """
     try:
         run_everything(host, port, var)

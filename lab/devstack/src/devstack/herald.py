@@ -49,7 +49,7 @@ class Herald:
 
     databases: Mapping[str, str]
     redis_url: str
-    smtp_url: str
+    mail_url: str
     port: int
     host: str = "127.0.0.1"
     mailbox_url: str | None = None
@@ -86,7 +86,7 @@ class Herald:
             **os.environ,
             "DATABASE_URL": self.databases[service],
             "REDIS_URL": self.redis_url,
-            "SMTP_URL": self.smtp_url,
+            "MAIL_URL": self.mail_url,
             "HOST": self.host,
             "PORT": str(self.port),
             "LOG_FORMAT": self.log_format,

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import ClassVar
 
 import redis
 from pydantic_settings import SettingsConfigDict
@@ -15,24 +15,20 @@ from devstack.programs import program
 from devstack.redis_server import RedisServer
 from devstack.supervisor import Supervisor
 from devstack.terminal import Terminal
-from messaging.process.settings import DatabaseUrl, Environment, RedisUrl, load_or_exit, secret
+from messaging.process.settings import DatabaseUrl, Environment, RedisUrl, load_or_exit
 from messaging.wire import transport
-from notifier.smtp import SmtpSettings
-
-
-def _checked(url: str) -> str:
-    SmtpSettings.parse(url)
-    return url
+from notifier.settings import MailUrl
 
 
 class GivenServers(Environment):
     """The servers that the environment names; empty where it names none."""
 
     model_config = SettingsConfigDict(validate_default=False)
+    older_names: ClassVar = {"mail_url": "smtp_url"}
 
     database_url: DatabaseUrl = ""
     redis_url: RedisUrl = ""
-    smtp_url: Annotated[str, secret(_checked)] = ""
+    mail_url: MailUrl = ""
 
 
 class Stack:
@@ -48,11 +44,11 @@ class Stack:
     def start(self, host: str, port: int, programs: Path) -> Herald:
         """Start what the environment does not name, and return the Herald that uses it all."""
         given = load_or_exit(GivenServers)
-        smtp_url = given.smtp_url or self._mailbox()
+        mail_url = given.mail_url or self._mailbox()
         return Herald(
             databases=self._databases(given.database_url),
             redis_url=self._given_redis(given.redis_url) or self._redis(),
-            smtp_url=smtp_url,
+            mail_url=mail_url,
             mailbox_url=self.mailbox_url,
             host=host,
             port=port,

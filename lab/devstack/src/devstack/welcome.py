@@ -17,7 +17,7 @@ def welcome(herald: Herald, crashing: Sequence[str] = ()) -> str:
     rows = Table.grid(padding=(0, 2))
     rows.add_row("API", herald.local_url)
     rows.add_row("Try it", f"{herald.local_url}/docs")
-    rows.add_row("Mails", herald.mailbox_url or _without_password(herald.smtp_url))
+    rows.add_row("Mails", herald.mailbox_url or _without_password(herald.mail_url))
     for name, url in herald.databases.items():
         rows.add_row(f"Database {name}", _without_password(url))
     rows.add_row("Redis", _without_password(herald.redis_url))

@@ -1,5 +1,9 @@
 """The notifier's command line."""
 
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from messaging.process.migrate import migrate_command
@@ -11,12 +15,35 @@ app = typer.Typer(
 MIGRATIONS = ("messaging.effects.migrations", "notifier.migrations")
 
 
-@app.callback()
-def main() -> None:
-    """Sends the welcome email. The consumer itself runs as: dramatiq notifier.worker."""
-
-
 @app.command()
 def migrate() -> None:
     """Bring the notifier's database (DATABASE_URL) up to date."""
     migrate_command("notifier", MIGRATIONS)
+
+
+@app.command()
+def preview(
+    template: Annotated[str, typer.Argument(help="The mail's template, such as: welcome")],
+    to: Annotated[str, typer.Option(help='The recipient: "Maya Chen <maya@example.com>"')],
+    out: Annotated[Path, typer.Option(help="The folder for TEMPLATE.html and TEMPLATE.txt.")] = Path("preview"),
+    variables: Annotated[list[str] | None, typer.Option("--set", help="One more variable: NAME=VALUE")] = None,
+) -> None:
+    """Write a mail as HTML and as text, to be looked at. Needs no server and no setting."""
+    from jinja2 import UndefinedError
+
+    from notifier import templates
+
+    if template not in templates.names():
+        raise typer.BadParameter(f"there is no template {template!r}, only: {', '.join(templates.names())}")
+    full_name, email = parseaddr(to)
+    more = dict(variable.partition("=")[::2] for variable in variables or ())
+    try:
+        subject, text, html = templates.render(template, **{"full_name": full_name, "email": email, **more})
+    except UndefinedError as error:
+        raise typer.BadParameter(f"{error.message}; give it with --set NAME=VALUE") from None
+    out.mkdir(parents=True, exist_ok=True)
+    typer.echo(f"Subject: {subject}")
+    for kind, content in (("html", html), ("txt", text)):
+        path = out / f"{template}.{kind}"
+        path.write_text(content, encoding="utf-8")
+        typer.echo(path)

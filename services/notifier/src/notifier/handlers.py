@@ -1,32 +1,21 @@
-"""What the notifier does with events. Plain functions: no Dramatiq here, and no connection held while mailing."""
+"""What the notifier does with events: plain functions of plain data."""
 
-from collections.abc import Iterator, Sequence
-from typing import cast
+from datetime import datetime
 
-from contracts import UserRegistered
-from messaging import Delivery, Settled
-from notifier.attempt import Attempt
-from notifier.email import Mail, compose_welcome
-from notifier.ledger import Ledger
-from notifier.smtp import Mailer
-
-WELCOME = "welcome_email"
+from notifier.mail import Address, compose
+from notifier.senders import Sender
 
 
-def send_welcome_emails(
-    deliveries: Sequence[Delivery], *, ledger: Ledger, mailer: Mailer, sender: str
-) -> Iterator[Settled]:
-    """Send the welcome emails of registrations, each once: claim, send, record.
+def send_welcome_email(  # noqa: PLR0913  # plain data, one argument for each
+    email: str, full_name: str, *, key: str, sent: datetime, sender: Sender, mail_from: Address
+) -> str | None:
+    """Send the welcome email of one registration, and return the server's reference for it, if it gives one.
 
-    Yields each with what became of it: None, when its mail is sent and recorded, now or by an earlier attempt;
-    otherwise an error of `notifier.errors` or `messaging`.
+    `key` is the same whenever this event is handled, and `sent` is the event's time: a repeated mail is recognised.
+
+    Raises:
+        One of `notifier.errors`, which says whether the mail may have been sent.
     """
-
-    def compose(delivery: Delivery) -> Mail:
-        event = delivery.event
-        user = cast(UserRegistered, event.data)
-        return compose_welcome(
-            event_id=event.id, email=user.email, full_name=user.full_name, sender=sender, sent=event.time
-        )
-
-    return Attempt(WELCOME, deliveries, compose, ledger=ledger, mailer=mailer).outcomes()
+    recipient = Address.recipient(full_name, email)
+    mail = compose("welcome", sender=mail_from, recipient=recipient, key=key, date=sent, full_name=full_name)
+    return sender.send(mail)

@@ -5,9 +5,9 @@ The value of a secret setting is shown nowhere, whatever is wrong with it: `secr
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, PlainValidator, ValidationError
 from pydantic.fields import FieldInfo
@@ -38,6 +38,26 @@ class _FileSource(PydanticBaseSettingsSource):
         return {name: value for name, value in found.items() if value is not None}
 
 
+class _OlderNames(_FileSource):
+    """Reads the variables by which settings were known before, such as SMTP_URL and SMTP_URL_FILE for `mail_url`."""
+
+    def __init__(self, settings_cls: type[BaseSettings], older_names: Mapping[str, str]) -> None:
+        super().__init__(settings_cls)
+        self._older_names = older_names
+
+    def __call__(self) -> dict[str, Any]:
+        fields = self.settings_cls.model_fields
+        values = {
+            name: os.environ.get(older.upper()) or self.get_field_value(fields[name], older)[0]
+            for name, older in self._older_names.items()
+        }
+        for name, value in values.items():
+            older = self._older_names[name].upper()
+            if value and str(self.current_state.get(name, value)).strip() != value.strip():
+                raise ConfigurationError(f"{name.upper()} and {older}, its older name, differ; unset {older}")
+        return {name: value for name, value in values.items() if value}
+
+
 def secret(check: Callable[[str], Any]) -> PlainValidator:
     """Read a setting that holds a password by `check`, whose ConfigurationError repeats nothing of it.
 
@@ -61,7 +81,12 @@ RedisUrl = Annotated[str, secret(urls.redis), Field(repr=False)]
 
 
 class Environment(BaseSettings):
-    """Settings as Herald reads them: from the environment, or from the files that it names."""
+    """Settings as Herald reads them: from the environment, or from the files that it names.
+
+    `older_names`: for a setting, the name by which it is known too.
+    """
+
+    older_names: ClassVar[Mapping[str, str]] = {}
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 
@@ -75,7 +100,7 @@ class Environment(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment win over `_FILE`, and read nothing else: no .env behind anyone's back."""
-        return init_settings, env_settings, _FileSource(settings_cls)
+        return init_settings, env_settings, _FileSource(settings_cls), _OlderNames(settings_cls, cls.older_names)
 
 
 class DatabaseSettings(Environment):

@@ -1,0 +1,34 @@
+"""The ways to send a mail. MAIL_URL chooses: its scheme is the name of a module here.
+
+A new way is one new module with a class `Sender`, made as `Sender(url, timeout=seconds)`: it opens no connection until
+a mail is sent, and raises `MailUrlInvalid` for a URL that it can't use. An error must not repeat the URL.
+"""
+
+import pkgutil
+from importlib import import_module
+from typing import Protocol
+
+from notifier.errors import MailUrlInvalid
+from notifier.mail import Mail
+
+
+class Sender(Protocol):
+    """Sends mails; threads may share it."""
+
+    def send(self, mail: Mail) -> str | None:
+        """Send one mail within the timeout, connecting included; return the server's reference, if it gives one.
+
+        Raises:
+            MailRefused, MailDeferred, ServerAway, MailUncertain: see `notifier.errors`.
+        """
+
+
+def open_sender(url: str, *, timeout: float) -> Sender:
+    """Return the sender that a MAIL_URL asks for; MailUrlInvalid says how to write one."""
+    scheme = url.partition(":")[0].lower()
+    known = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    if scheme not in known:
+        begin = ", ".join(f"{name}://" for name in known)
+        raise MailUrlInvalid(f"MAIL_URL can't be used: it must begin with one of {begin}. Write smtp://host:port")
+    sender: Sender = import_module(f"{__name__}.{scheme}").Sender(url, timeout=timeout)
+    return sender

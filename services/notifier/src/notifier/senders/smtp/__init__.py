@@ -1,0 +1,5 @@
+"""SMTP: `MAIL_URL=smtp://…`; see `url`."""
+
+from notifier.senders.smtp.sender import Sender
+
+__all__ = ["Sender"]

@@ -1,0 +1,96 @@
+"""What a server's refusal means for a mail, and how it is reported.
+
+Only what can be about this recipient or this content may fail a mail. Everything else would fail every mail: a sender
+that isn't ours, a quota that is used up, a login that is missing, a server that doesn't know a command.
+
+Most telling is the enhanced status (RFC 3463). A vague one, or none, leaves the reply's code and then its words.
+Sources: IANA's registry of enhanced status codes (RFC 5248), Exchange Online's NDR codes, Gmail's SMTP errors, and the
+words of Postfix, Exim, Sendmail, SES, SendGrid, Zoho and Yandex.
+"""
+
+import re
+import smtplib
+import ssl
+
+from messaging.privacy import Hidden
+from notifier.errors import MailDeferred, MailRefused, SendingRefused
+
+ACCEPTED, GO_AHEAD, REFUSED = range(200, 300), range(354, 355), range(400, 600)
+
+_STATUS = re.compile(r"(?<![\w.])[45]\.(\d{1,3})\.(\d{1,3})(?!\.?\w)")
+_IN_CLEAR = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
+"""What OpenSSL calls it when the server's first bytes aren't TLS."""
+
+_VAGUE = {(2, 2), (4, 1), (4, 6), (7, 1)}
+"""Besides X.Y.0, these mean different things to different servers."""
+
+_OURS = {
+    1: "7-8 20 90",  # the sender's address; 90: Exchange's daily limit of recipients
+    2: "252",  # Exchange: may not send as this sender
+    3: "0-3 5-999",  # the mail system; 5.3.4 is about the size of this mail
+    4: "3 5",  # a directory that fails; Gmail's daily limit
+    5: "1-999",  # the protocol
+    7: "3-6 8-14 20-30 40"  # TLS, the login, DKIM, SPF, reverse DNS, a flood, DMARC
+    " 54 57 60 64 139 520"  # Exchange: no relaying, no login, may not send as this sender
+    " 232-236 700-750"  # Exchange: a tenant's daily limits, thresholds, reputation and domains
+    " 501-503 506 508-509 511 515 606-649",  # Exchange: banned senders and addresses, HELO, DMARC
+}
+"""The details that aren't about a mail, for each subject of an enhanced status."""
+
+_CODES = {*range(500, 505), 521, *range(530, 540), 555}
+"""A command or parameter that the server doesn't know or want now, a server that takes no mail, a login."""
+
+_WORDS = re.compile(
+    r"""sender\ (address|identit|verif|domain|denied|(is\ )?not\b) | from\ address | send\ ?as(\b|denied) | \bnot\ owned
+    | address\ is\ not\ verified | client\ host\b | helo\ command
+    | relaying | relay\ (access|denied|not) | \bto\ relay | rcpthosts
+    | \bauthenticat | unauthenticated | \blog\ ?in\b | \b(spf|dkim|dmarc|ptr)\b
+    | (sending|submission|hourly|daily|monthly)\ (\w+\ ){0,2}(quota|limit|rate)
+    | sending\ (paused|denied|activity|disabled) | \bcredits\b | originating\ from\ your""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_NO_UTF8 = (6, 7)  # an address that isn't ASCII: the recipient's, because ours always is
+
+
+def is_about_this_mail(stage: str, code: int, text: str) -> bool:
+    """Return whether a permanent refusal can be about this recipient or this content.
+
+    `stage`: the command that was refused, or "content". `text`: without what the recipient may have chosen.
+    """
+    found = _STATUS.search(text)
+    subject, detail = (int(found[1]), int(found[2])) if found else (0, 0)
+    if stage == "MAIL":  # the server knows only the sender yet, and whether the recipient needs SMTPUTF8
+        return (subject, detail) == _NO_UTF8
+    spans = [span.partition("-") for span in _OURS.get(subject, "").split()]
+    if any(int(first) <= detail <= int(last or first) for first, _, last in spans):
+        return False
+    if detail and (subject, detail) not in _VAGUE:
+        return True
+    return code not in _CODES and not _WORDS.search(text)
+
+
+def refusal(stage: str, code: int, text: bytes, hidden: Hidden) -> MailRefused | MailDeferred:
+    """Return the error for a reply other than the wanted one, as long as it is a reply."""
+    message = f"{stage}: {code} {readable(text, hidden)}"
+    if code < 500:  # noqa: PLR2004  # for the moment, or no refusal at all
+        return MailDeferred(message)
+    if is_about_this_mail(stage, code, hidden.names_out_of(text.decode(errors="replace"))):
+        return MailRefused(message)
+    return SendingRefused(f"{message} (not about this mail: see MAIL_URL, MAIL_FROM and the provider's limits)")
+
+
+def readable(text: bytes | str, hidden: Hidden) -> str:
+    """Return of a server's words what may be logged and stored."""
+    return hidden.out_of(text.decode(errors="replace") if isinstance(text, bytes) else text)
+
+
+def describe(error: Exception, hidden: Hidden) -> str:
+    """Describe a failure to an operator, with the remedy where there is one."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        remedy = " (?ehlo=NAME in MAIL_URL sets the name we give)" if isinstance(error, smtplib.SMTPHeloError) else ""
+        return f"{error.smtp_code} {readable(error.smtp_error, hidden)}{remedy}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"{error.verify_message}: trust it with SSL_CERT_FILE, or not at all with ?verify=no in MAIL_URL"
+    if isinstance(error, ssl.SSLError) and error.reason in _IN_CLEAR:
+        return "the server answers in clear: write smtp:// in MAIL_URL, or its port for TLS"
+    return str(error) or type(error).__name__  # our own words, or the operating system's

@@ -1,0 +1,91 @@
+"""MAIL_URL for SMTP: where the mail server is, how to log in, and how the connection is kept private.
+
+| URL | port | TLS |
+|---|---|---|
+| `smtp://host` | 25 | STARTTLS if the server offers it; none to this same machine |
+| `smtp://user:password@host` | 587 | STARTTLS, or nothing is sent: no password crosses the network in clear |
+| `smtps://user:password@host` | 465 | from the first byte |
+
+`?starttls=never|if-offered|required` and `?verify=no` say otherwise (for a private authority rather set OpenSSL's own
+`SSL_CERT_FILE`); `?auth=login,plain` which mechanisms are tried, in which order; `?ehlo=mail.example.org` our name.
+"""
+
+import re
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from notifier.errors import MailUrlInvalid
+
+MECHANISMS = ("cram-md5", "plain", "login")
+HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.ASCII | re.IGNORECASE)
+
+_OPTION = re.compile(
+    rf"starttls=(never|if-offered|required)|verify=(yes|no)|auth=(?i:{'|'.join(MECHANISMS)}|,(?!,|$))+"
+    rf"|ehlo=(?i:{HOST_NAME.pattern}|\[(IPv6:)?[0-9a-f.:]+\])",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpSettings:
+    """A mail server. `starttls`: see above. An empty `user` means no login, an empty `ehlo` this machine's name."""
+
+    host: str
+    port: int
+    implicit_tls: bool = False
+    starttls: str = "if-offered"
+    verify: bool = True
+    user: str = ""
+    password: str = field(default="", repr=False)
+    auth: tuple[str, ...] = MECHANISMS
+    ehlo: str = ""
+
+
+def parse(url: str) -> SmtpSettings:
+    """Read a MAIL_URL; MailUrlInvalid says what is wrong, without the URL, which may hold a password."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise _invalid("its host or port can't be read; percent-encode / ? # @ : in the password") from None
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    options, implicit = dict(pairs), parts.scheme == "smtps"
+    if not host or port == 0:
+        raise _invalid("it has no host, or no usable port")
+    if parts.path not in ("", "/") or parts.fragment:
+        raise _invalid("nothing but ?options may follow the port; percent-encode / ? # in user and password")
+    if bool(user) != bool(password) or not (user + password).isascii():
+        raise _invalid("give both user and password, or neither, in ASCII")
+    if len(options) < len(pairs) or not all(_OPTION.fullmatch("=".join(pair)) for pair in pairs):
+        options_known = "starttls=never|if-offered|required, verify=yes|no, ehlo=NAME (ours, in ASCII) and auth="
+        raise _invalid(f"after the ? it takes only {options_known}{'|'.join(MECHANISMS)} (with commas), each once")
+    if ("auth" in options and not user) or (implicit and "starttls" in options):
+        raise _invalid("auth= needs a user and password, and starttls= needs smtp://: smtps:// is encrypted anyway")
+    unsaid = "never" if implicit else "required" if user else "never" if _is_loopback(host) else "if-offered"
+    return SmtpSettings(
+        host,
+        port or (465 if implicit else 587 if user else 25),
+        implicit,
+        starttls=options.get("starttls", unsaid),
+        verify=options.get("verify") != "no",
+        user=user,
+        password=password,
+        auth=tuple(dict.fromkeys(options["auth"].lower().split(","))) if "auth" in options else MECHANISMS,
+        ehlo=options.get("ehlo", ""),
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    """A mail server on this machine often shows a certificate that nobody signed, and nobody can listen in."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _invalid(fault: str) -> MailUrlInvalid:
+    return MailUrlInvalid(
+        f"MAIL_URL can't be used: {fault}. Write smtp://host:port, smtp://user:password@host or smtps://…"
+    )
