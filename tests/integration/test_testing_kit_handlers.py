@@ -37,7 +37,6 @@ ENDS: list[tuple[BaseException | None, str]] = [
     (ValueError("a bug"), "retrying"),
     (SystemExit("a bug too"), "retrying"),
     (HandedBack(), "pending"),
-    (Unavailable("away"), "retrying"),  # for every event after it too: the last one
 ]
 """What a handler does with the first user's event, the second's …, and the state in which that leaves the delivery."""
 
@@ -106,6 +105,15 @@ def test_subscribe(real: Real) -> None:
 
     assert [each.state for each in delivered] == [state for _, state in ENDS]
     assert list(map(fate, delivered)) == fates
+
+
+def test_subscribe_when_what_the_handler_talks_to_is_away(real: Real) -> None:
+    def away(event: Event[UserRegistered]) -> None:
+        raise Unavailable("no route to host")
+
+    events, fates = real.fates(AUDIT_LOG, lambda broker: subscribe(broker, AUDIT_LOG, away))
+
+    assert [fate(deliver(AUDIT_LOG, away, event)) for event in events] == fates
 
 
 def test_subscribe_group(real: Real) -> None:

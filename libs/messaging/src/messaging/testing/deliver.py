@@ -34,7 +34,7 @@ class Delivered:
     """What became of a delivery.
 
     `state`: the delivery's next state; `retrying` assumes that its retry policy has attempts left.
-    `error`: as operators see it, such as "TransientError: the provider is busy".
+    `error`: the delivery's last error as operators see it, such as "TransientError: the provider is busy".
     `after`: seconds until the next attempt, if the handler said so; otherwise the retry policy decides.
     `reference`: what a handler of `subscribe_once` returned.
     """
@@ -101,5 +101,5 @@ def _sent(subscription: Subscription[DataT], events: Sequence[Event[DataT]], gen
 
 def _seen(receipt: Receipt, ledger: MemoryLedger | None) -> Delivered:
     effect = ledger.effects.get((receipt.event_id, receipt.subscription)) if ledger else None
-    reference = effect.reference if effect else None
-    return Delivered(_STATES[receipt.outcome], receipt.error, receipt.after, reference)
+    error = None if receipt.outcome == "handed_back" else receipt.error
+    return Delivered(_STATES[receipt.outcome], error, receipt.after, effect.reference if effect else None)
