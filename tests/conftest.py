@@ -73,7 +73,7 @@ def publish_users(users_pool: Pool) -> Callable[..., list[Event[EventData]]]:
     return publish_them
 
 
-def user_registered(index: int) -> Event[EventData]:
+def user_registered(index: int) -> Event[UserRegistered]:
     data = UserRegistered(
         user_id=index, email=f"user{index}@example.com", full_name=f"User {index}", registered_at=datetime.now(UTC)
     )

@@ -85,12 +85,14 @@ class RelayParts:
 
 
 @pytest.fixture
-def subscriptions() -> tuple[Subscription, ...]:
+def subscriptions() -> tuple[Subscription[EventData], ...]:
     return QUICK_SUBSCRIPTIONS
 
 
 @pytest.fixture
-def relay(users_pool: Pool, redis_client: redis.Redis, subscriptions: tuple[Subscription, ...]) -> RelayParts:
+def relay(
+    users_pool: Pool, redis_client: redis.Redis, subscriptions: tuple[Subscription[EventData], ...]
+) -> RelayParts:
     parts = RelayParts(
         users_pool,
         redis_client,
@@ -145,7 +147,10 @@ def quick_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def running_relay(
-    users_database: str, redis_server: RedisServer, relay: RelayParts, subscriptions: tuple[Subscription, ...]
+    users_database: str,
+    redis_server: RedisServer,
+    relay: RelayParts,
+    subscriptions: tuple[Subscription[EventData], ...],
 ) -> Iterator[None]:
     """A whole relay, in a thread."""
     stop = threading.Event()
@@ -161,7 +166,7 @@ def consume(redis_server: RedisServer, redis_client: redis.Redis, running_relay:
     """Start a worker for one subscription: `consume(AUDIT_LOG, handler)`."""
     brokers = []
 
-    def start(subscription: Subscription, handler: Callable[[Delivery], None]) -> None:
+    def start(subscription: Subscription[EventData], handler: Callable[[Delivery], None]) -> None:
         broker = HeraldBroker(redis_server.url)
         subscribe(broker, subscription, handler, receipts=redis_client)
         context = working(broker)

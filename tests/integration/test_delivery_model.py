@@ -38,7 +38,7 @@ from hypothesis.stateful import (
 from structlog.testing import capture_logs
 from tests.conftest import user_registered
 
-from contracts import Subscription, UserRegistered
+from contracts import EventData, Subscription, UserRegistered
 from devstack.redis_server import RedisServer
 from messaging import publish
 from messaging.publishing.operations import REPLAY, RETRY_BY_OPERATOR
@@ -178,7 +178,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @precondition(lambda self: self.are_there("failed", "succeeded"))
     @rule(subscription=st.sampled_from(SUBSCRIPTIONS), succeeded=st.booleans())
-    def operator_replays(self, subscription: Subscription, succeeded: bool) -> None:
+    def operator_replays(self, subscription: Subscription[EventData], succeeded: bool) -> None:
         which = ("failed", "succeeded") if succeeded else ("failed",)
         self.cause = Asked(which, lambda row: row.subscription == subscription.name)
         what = {"subscription": subscription.name, "event_type": UserRegistered.event_type, "succeeded": succeeded}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .conftest import RelayParts
 
 Publish = Callable[..., list[Event[EventData]]]
-Consume = Callable[[Subscription, Callable[[Delivery], None]], None]
+Consume = Callable[[Subscription[EventData], Callable[[Delivery], None]], None]
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:

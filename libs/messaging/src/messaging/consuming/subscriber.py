@@ -18,7 +18,7 @@ import dramatiq
 import redis
 import structlog
 
-from contracts import ContractError, Subscription
+from contracts import ContractError, EventData, Subscription
 from messaging.consuming import outcomes
 from messaging.consuming.broker import HeraldBroker
 from messaging.consuming.outcomes import Settled
@@ -40,7 +40,9 @@ REPORT_EVERY = 0.25
 log: structlog.stdlib.BoundLogger = structlog.get_logger("subscriber")
 
 
-def subscribe(broker: HeraldBroker, subscription: Subscription, handler: Handler, *, receipts: redis.Redis) -> Actor:
+def subscribe(
+    broker: HeraldBroker, subscription: Subscription[EventData], handler: Handler, *, receipts: redis.Redis
+) -> Actor:
     """Declare the actor that calls `handler` once for each delivery. `receipts`: where to report."""
     return _declare(
         broker, subscription, lambda deliveries: _one_by_one(handler, deliveries, broker.stopping), receipts
@@ -48,7 +50,7 @@ def subscribe(broker: HeraldBroker, subscription: Subscription, handler: Handler
 
 
 def subscribe_group(
-    broker: HeraldBroker, subscription: Subscription, handler: GroupHandler, *, receipts: redis.Redis
+    broker: HeraldBroker, subscription: Subscription[EventData], handler: GroupHandler, *, receipts: redis.Redis
 ) -> Actor:
     """Declare the actor that calls `handler` with all deliveries of a message at once.
 
@@ -58,7 +60,7 @@ def subscribe_group(
 
 
 def subscribe_settling(
-    broker: HeraldBroker, subscription: Subscription, handler: SettlingHandler, *, receipts: redis.Redis
+    broker: HeraldBroker, subscription: Subscription[EventData], handler: SettlingHandler, *, receipts: redis.Redis
 ) -> Actor:
     """Declare the actor that calls `handler` with all deliveries of a message, of which it settles each by itself.
 
@@ -70,12 +72,12 @@ def subscribe_settling(
 
 def _declare(
     broker: HeraldBroker,
-    subscription: Subscription,
+    subscription: Subscription[EventData],
     handle: Callable[[Sequence[Delivery]], Iterator[Settled]],
     client: redis.Redis,
 ) -> Actor:
     def consume(batch: Batch) -> None:
-        opened, refused = _open(subscription.name, batch)
+        opened, refused = _open(subscription, batch)
         with outcomes.telling(client) as tell:
             tell([*refused, *outcomes.begun(opened)])
             settled: list[Settled] = []
@@ -96,7 +98,7 @@ def _declare(
     return declare(consume)
 
 
-def _open(subscription: str, batch: Batch) -> tuple[list[Delivery], list[Receipt]]:
+def _open(subscription: Subscription[EventData], batch: Batch) -> tuple[list[Delivery], list[Receipt]]:
     """Read the events; each that breaks its contract is refused at once, for good."""
     opened, refused = [], []
     for item in batch:
@@ -104,9 +106,9 @@ def _open(subscription: str, batch: Batch) -> tuple[list[Delivery], list[Receipt
             try:
                 opened.append(message.open_item(subscription, item))
             except ContractError as error:
-                refused.append(outcomes.refused(subscription, item, error))
+                refused.append(outcomes.refused(subscription.name, item, error))
         except message.MALFORMED as error:
-            log.warning("message.not_ours", subscription=subscription, error=describe(error))
+            log.warning("message.not_ours", subscription=subscription.name, error=describe(error))
     return opened, refused
 
 

@@ -18,16 +18,17 @@ CHANNEL: LiteralString = "herald_due"
 
 PUBLISH: LiteralString = """
 -- One event row for each row of `new_event` (id, type, subject, envelope, available_at: null is now), and one pending
--- delivery for each subscription to its type.
+-- delivery for each subscription to its type, which is due when the subscription's delay has passed since
+-- `available_at`.
 event AS (
     INSERT INTO events (id, type, subject, envelope, available_at)
     SELECT id, type, subject, envelope, coalesce(available_at, now()) FROM new_event
     RETURNING id, type, available_at
 ), delivery AS (
     INSERT INTO deliveries (event_id, subscription, due_at)
-    SELECT event.id, subscription.name, event.available_at
-    FROM event JOIN unnest(%(names)s::text[], %(event_types)s::text[]) AS subscription (name, event_type)
-        ON subscription.event_type = event.type
+    SELECT event.id, subscription.name, event.available_at + make_interval(secs => subscription.delay)
+    FROM event JOIN unnest(%(names)s::text[], %(event_types)s::text[], %(delays)s::float8[])
+        AS subscription (name, event_type, delay) ON subscription.event_type = event.type
 )"""
 """Two common table expressions, for a WITH that has `new_event` before them. Their parameters: `subscribed()`."""
 
@@ -50,7 +51,8 @@ def publish(
     """Return the statement, with its parameters, that publishes `events`: `connection.execute(*publish([event]))`.
 
     Execute it in the transaction that the events are about, synchronously or asynchronously.
-    `available_at`: when the events become due (aware datetime, as far ahead as you like); now, if None.
+    `available_at`: when the events become due (aware datetime, as far ahead as you like); now, if None. A
+    subscription's delay counts from then.
     """
     return _PUBLISH, {
         "ids": [event.id for event in events],
@@ -62,9 +64,10 @@ def publish(
     }
 
 
-def subscribed() -> dict[str, list[str]]:
-    """Return the parameters of `PUBLISH`: who wants which type of event."""
+def subscribed() -> dict[str, list[Any]]:
+    """Return the parameters of `PUBLISH`: which subscription wants which type of event, how many seconds later."""
     return {
         "names": [subscription.name for subscription in SUBSCRIPTIONS],
         "event_types": [subscription.event_type for subscription in SUBSCRIPTIONS],
+        "delays": [subscription.delay.total_seconds() for subscription in SUBSCRIPTIONS],
     }

@@ -56,7 +56,7 @@ class Item:
     envelope: str
 
 
-def encode(message_id: str, subscription: Subscription, batch: Iterable[Item]) -> bytes:
+def encode(message_id: str, subscription: Subscription[EventData], batch: Iterable[Item]) -> bytes:
     """Make the Dramatiq message for the subscription's actor, as its Redis broker stores it."""
     shell = Message[Any](
         queue_name=subscription.queue,
@@ -132,10 +132,11 @@ def _count(value: object) -> int:
     return value
 
 
-def open_item(subscription: str, item: Mapping[str, Any]) -> Delivery:
+def open_item(subscription: Subscription[EventData], item: Mapping[str, Any]) -> Delivery:
     """Read an item of a batch.
 
     Raises:
         contracts.ContractError: the event is of an unknown version, or doesn't fit its contract.
     """
-    return Delivery(decode(item["event"]), subscription, _count(item["dispatch"]), _count(item["generation"]))
+    event = decode(item["event"], subscription.event)
+    return Delivery(event, subscription.name, _count(item["dispatch"]), _count(item["generation"]))
