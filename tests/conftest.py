@@ -65,7 +65,7 @@ def publish_users(users_pool: Pool) -> Callable[..., list[Event[EventData]]]:
     """Publish `user_registered` for so many users, in one transaction: `publish_users(3)`."""
 
     def publish_them(number: int, *, available_at: datetime | None = None) -> list[Event[EventData]]:
-        events = [user_registered(index) for index in range(1, number + 1)]
+        events: list[Event[EventData]] = [user_registered(index) for index in range(1, number + 1)]
         with users_pool.connection() as connection:
             connection.execute(*publish(events, available_at=available_at))
         return events

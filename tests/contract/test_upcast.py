@@ -73,9 +73,7 @@ def test_a_new_consumer_reads_version_1_as_version_2() -> None:
     in_english = golden(2)
     in_english["data"]["locale"] = "en"
     assert type(event) is Event[UserRegisteredV2]
-    assert json.loads(event.model_dump_json()) == in_english, (
-        "as if it had been published so: the same event, by its id"
-    )
+    assert json.loads(event.model_dump_json()) == in_english, "the same event, as if published so"
 
 
 @pytest.mark.parametrize(("version", "locale"), [(1, "en"), (2, "de")])
@@ -94,7 +92,7 @@ def test_an_old_consumer_parks_version_2() -> None:
 
 
 def test_what_a_consumer_can_read_is_named_newest_first() -> None:
-    with pytest.raises(UnknownEventVersion, match="known: urn:herald:user_registered:2, urn:herald:user_registered:1$"):
+    with pytest.raises(UnknownEventVersion, match=r"known: \S+:2, \S+:1$"):
         decode(golden(1) | {"dataschema": "urn:herald:user_registered:3"}, UserRegisteredV2)
 
 

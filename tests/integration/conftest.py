@@ -27,6 +27,8 @@ from .crowd import Crowd, gathered
 from .live_api import LiveApi, live_api
 from .workers import Consume, working
 
+Subscriptions = tuple[Subscription[EventData], ...]
+
 QUICK = RetryPolicy(max_attempts=3, first_delay=0.01, max_delay=0.05, max_crashes=2)
 QUICK_SUBSCRIPTIONS = tuple(
     each.model_copy(update={"retry": QUICK, "group_size": size})
@@ -85,14 +87,12 @@ class RelayParts:
 
 
 @pytest.fixture
-def subscriptions() -> tuple[Subscription[EventData], ...]:
+def subscriptions() -> Subscriptions:
     return QUICK_SUBSCRIPTIONS
 
 
 @pytest.fixture
-def relay(
-    users_pool: Pool, redis_client: redis.Redis, subscriptions: tuple[Subscription[EventData], ...]
-) -> RelayParts:
+def relay(users_pool: Pool, redis_client: redis.Redis, subscriptions: Subscriptions) -> RelayParts:
     parts = RelayParts(
         users_pool,
         redis_client,
@@ -150,7 +150,7 @@ def running_relay(
     users_database: str,
     redis_server: RedisServer,
     relay: RelayParts,
-    subscriptions: tuple[Subscription[EventData], ...],
+    subscriptions: Subscriptions,
 ) -> Iterator[None]:
     """A whole relay, in a thread."""
     stop = threading.Event()

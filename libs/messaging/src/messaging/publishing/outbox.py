@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString
 
-from contracts import SUBSCRIPTIONS, Event, EventData
+from contracts import SUBSCRIPTIONS, Event, EventData, Subscription
 
 CHANNEL: LiteralString = "herald_due"
 """PostgreSQL notification channel: a delivery may be due."""
@@ -46,7 +46,10 @@ SELECT {WAKE}
 
 
 def publish(
-    events: Sequence[Event[EventData]], *, available_at: datetime | None = None
+    events: Sequence[Event[EventData]],
+    *,
+    available_at: datetime | None = None,
+    subscriptions: Sequence[Subscription[EventData]] = SUBSCRIPTIONS,
 ) -> tuple[LiteralString, dict[str, Any]]:
     """Return the statement, with its parameters, that publishes `events`: `connection.execute(*publish([event]))`.
 
@@ -60,14 +63,14 @@ def publish(
         "subjects": [event.subject for event in events],
         "envelopes": [event.model_dump_json() for event in events],
         "available_at": available_at,
-        **subscribed(),
+        **subscribed(subscriptions),
     }
 
 
-def subscribed() -> dict[str, list[Any]]:
+def subscribed(subscriptions: Sequence[Subscription[EventData]] = SUBSCRIPTIONS) -> dict[str, list[Any]]:
     """Return the parameters of `PUBLISH`: which subscription wants which type of event, how many seconds later."""
     return {
-        "names": [subscription.name for subscription in SUBSCRIPTIONS],
-        "event_types": [subscription.event_type for subscription in SUBSCRIPTIONS],
-        "delays": [subscription.delay.total_seconds() for subscription in SUBSCRIPTIONS],
+        "names": [subscription.name for subscription in subscriptions],
+        "event_types": [subscription.event_type for subscription in subscriptions],
+        "delays": [subscription.delay.total_seconds() for subscription in subscriptions],
     }

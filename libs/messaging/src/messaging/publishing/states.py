@@ -12,6 +12,8 @@ DUE: tuple[DeliveryState, ...] = ("pending", "retrying")
 IN_FLIGHT: tuple[DeliveryState, ...] = ("queued", "running")
 """Redis or a worker has it; it has a lease."""
 
+UNFINISHED: tuple[DeliveryState, ...] = DUE + IN_FLIGHT
+
 FINAL: tuple[DeliveryState, ...] = ("succeeded", "failed", "uncertain", "cancelled")
 """It has ended. Only an operator moves it; and a late success moves what was cancelled, for the effect is there."""
 
