@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from psycopg.rows import TupleRow
 from structlog.testing import capture_logs
 from tests.integration.conftest import QUICK_SUBSCRIPTIONS, RelayParts
 
-from contracts import Event, EventData
+from contracts import AUDIT_LOG, Event, EventData
 from devstack.ports import free_port
 from devstack.redis_server import RedisServer
 from messaging.consuming.receipt_writer import report
@@ -38,6 +38,7 @@ Publish = Callable[..., list[Event[EventData]]]
 Old = Callable[[int], list[UUID]]
 
 MONTH = Retention(timedelta(days=30), {"idempotency_keys": FORGET_KEYS})
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 MONTH_AGO = "now() - interval '30 days'"
 
 
@@ -275,11 +276,10 @@ def test_two_relays_share_the_work(
     assert column(relay, "SELECT key FROM idempotency_keys") == []
 
 
-def replay(pool: Pool, subscription: str = "audit_log") -> int:
+def replay(pool: Pool) -> int:
     """Replay everything, as an operator does, and return how many deliveries it says are due."""
-    given = {"subscription": subscription, "event_type": "user_registered", "since": "2000-01-01", "succeeded": False}
     with pool.connection() as connection:
-        row = connection.execute(operations.REPLAY, given).fetchone()
+        row = connection.execute(operations.REPLAY, operations.replaying(AUDIT_LOG, LONG_AGO)).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -297,13 +297,7 @@ def test_an_event_that_is_being_replayed_stays(relay: RelayParts, housekeeper: H
     old(2)
     before_audit(relay)
     with relay.pool.connection() as operator, operator.transaction():
-        given = {
-            "subscription": "audit_log",
-            "event_type": "user_registered",
-            "since": "2000-01-01",
-            "succeeded": False,
-        }
-        operator.execute(operations.REPLAY, given)
+        operator.execute(operations.REPLAY, operations.replaying(AUDIT_LOG, LONG_AGO))
 
         housekeeper.tidy()
 

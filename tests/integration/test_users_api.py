@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from contracts import SUBSCRIPTIONS
+from messaging.publishing.states import FINAL
 
 from .live_api import MAYA, LiveApi, is_problem
 
@@ -368,7 +369,7 @@ def test_anyone_can_see_what_became_of_a_registration(api: LiveApi) -> None:
     assert {audit["event_type"], email["event_type"]} == {"user_registered"}
 
 
-@pytest.mark.parametrize("state", ["failed", "uncertain"])
+@pytest.mark.parametrize("state", ["failed", "uncertain", "cancelled"])
 def test_a_dead_letter_lives_again_with_all_its_attempts_in_a_new_generation(api: LiveApi, state: str) -> None:
     api.register()
     set_state(api, "welcome_email", state, attempts=3, crashes=1)
@@ -414,8 +415,43 @@ def test_a_delivery_to_a_subscription_that_is_gone_cannot_be_retried(api: LiveAp
     ], "nobody would ever take it"
 
 
+def test_a_delivery_that_waits_is_cancelled(api: LiveApi) -> None:
+    api.register()
+
+    answer = cancel(api, "welcome_email")
+
+    assert answer.status_code == 202
+    assert answer.json() == {"event_id": event_id(api), "subscription": "welcome_email", "state": "cancelled"}
+    [audit, email] = api.http.get("/users/1/deliveries").json()["deliveries"]
+    assert (audit["state"], email["state"], email["due_at"]) == ("pending", "cancelled", None)
+    assert not any('state="cancelled"' in line for line in metrics(api)), "nobody needs to look at it"
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])
+def test_a_delivery_that_has_ended_cannot_be_cancelled(api: LiveApi, state: str) -> None:
+    api.register()
+    set_state(api, "welcome_email", state)
+
+    answer = cancel(api, "welcome_email")
+
+    assert is_problem(answer, 409)
+    assert answer.json()["detail"] == f"The delivery is {state}. Only one that is pending or retrying can be cancelled."
+
+
+def test_a_delivery_that_does_not_exist_cannot_be_cancelled(api: LiveApi) -> None:
+    api.register()
+    assert is_problem(cancel(api, "webhook"), 404)
+
+
+def test_a_delivery_to_a_subscription_that_is_gone_can_be_cancelled(api: LiveApi) -> None:
+    api.register()
+    api.execute("UPDATE deliveries SET subscription = 'renamed' WHERE subscription = 'welcome_email'")
+
+    assert cancel(api, "renamed").status_code == 202, "nothing else would ever end it"
+
+
 def set_state(api: LiveApi, subscription: str, state: str, **columns: object) -> None:
-    finished = state in {"succeeded", "failed", "uncertain"}
+    finished = state in FINAL
     columns |= {"state": state}
     columns |= {name: datetime.now(UTC) for name in ("queued_at", "started_at", "finished_at") if finished}
     columns |= {"due_at": None} if finished else {}
@@ -434,6 +470,10 @@ def event_id(api: LiveApi) -> str:
 
 def retry(api: LiveApi, subscription: str) -> httpx.Response:
     return api.http.post(f"/deliveries/{event_id(api)}/{subscription}/retry")
+
+
+def cancel(api: LiveApi, subscription: str) -> httpx.Response:
+    return api.http.post(f"/deliveries/{event_id(api)}/{subscription}/cancel")
 
 
 # Correlation

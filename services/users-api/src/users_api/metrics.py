@@ -9,9 +9,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts import SUBSCRIPTIONS
+from messaging.publishing.states import OVER, STATES
 
 REGISTRY = CollectorRegistry()
-STATES = ("pending", "queued", "running", "retrying", "failed", "uncertain")
+SHOWN = tuple(state for state in STATES if state not in OVER)
 
 _REQUESTS = Counter("herald_http_requests", "Requests answered.", ["method", "status"], registry=REGISTRY)
 _SECONDS = Histogram("herald_http_request_seconds", "Time to answer a request.", ["method"], registry=REGISTRY)
@@ -21,7 +22,10 @@ _CONNECTIONS = Gauge("herald_http_connections", "Open connections.", registry=RE
 _DROPPED = Counter("herald_http_connections_dropped", "Clients given up, and why.", ["reason"], registry=REGISTRY)
 
 _DELIVERIES = Gauge(
-    "herald_deliveries", "Deliveries that have not succeeded.", ["subscription", "state"], registry=REGISTRY
+    "herald_deliveries",
+    "Deliveries that have neither succeeded nor been cancelled.",
+    ["subscription", "state"],
+    registry=REGISTRY,
 )
 _OVERDUE = Gauge(
     "herald_delivery_overdue_seconds",
@@ -47,7 +51,7 @@ class Unfinished:
 def show_deliveries(unfinished: Iterable[Unfinished]) -> None:
     """Set the gauges, those of known subscriptions to 0 where nothing is unfinished."""
     hide_deliveries()
-    counts = {(each.name, state): 0 for each in SUBSCRIPTIONS for state in STATES}
+    counts: dict[tuple[str, str], int] = {(each.name, state): 0 for each in SUBSCRIPTIONS for state in SHOWN}
     overdue = {each.name: 0.0 for each in SUBSCRIPTIONS}
     for found in unfinished:
         counts[found.subscription, found.state] = found.count

@@ -1,4 +1,4 @@
-"""What the API reads, and the one thing that an operator may write."""
+"""What the API reads, and what operators may do with deliveries."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import LiteralString
@@ -44,8 +44,17 @@ async def deliveries_about(pool: Pool, subject: str) -> Deliveries:
 async def retry(pool: Pool, event_id: UUID, subscription: str) -> tuple[str | None, bool]:
     """Make a dead letter due again. Return the state it was in, None if there is none, and whether it moved."""
     statement = operations.RETRY_BY_OPERATOR if subscription in operations.EXISTING else operations.STATE
+    return await _move(pool, statement, event_id, subscription)
+
+
+async def cancel(pool: Pool, event_id: UUID, subscription: str) -> tuple[str | None, bool]:
+    """Cancel a delivery. Return the state it was in, None if there is none, and whether it moved."""
+    return await _move(pool, operations.CANCEL, event_id, subscription)
+
+
+async def _move(pool: Pool, statement: LiteralString, event_id: UUID, subscription: str) -> tuple[str | None, bool]:
     rows = await query(pool, statement, {"event_id": event_id, "subscription": subscription})
-    return (rows[0]["state"], rows[0]["retried"]) if rows else (None, False)
+    return (rows[0]["state"], rows[0]["moved"]) if rows else (None, False)
 
 
 def read_cursor(cursor: str) -> int | None:

@@ -16,7 +16,7 @@ from users_api.headers import OptionalHeader, parameters
 from users_api.idempotency import KeysInHand
 from users_api.problems import Problem, documented, problem_response
 from users_api.registration import Answer, Registrar, Registration, subject
-from users_api.schemas import Deliveries, NewUser, Registered, Retried, User, UserPage
+from users_api.schemas import Deliveries, Moved, NewUser, Registered, User, UserPage
 from users_api.strict_route import StrictRoute
 
 router = APIRouter(tags=["users"], route_class=StrictRoute, responses=documented(408, 431, 503))
@@ -94,14 +94,27 @@ async def get_deliveries(user_id: UserId, pool: Database) -> Deliveries:
 @router.post(
     "/deliveries/{event_id}/{subscription}/retry", status_code=202, responses=documented(404, 409, 413, 415, 422)
 )
-async def retry_delivery(event_id: UUID, subscription: SubscriptionName, pool: Database) -> Retried:
-    """Make a failed or uncertain delivery due again, with all its attempts."""
+async def retry_delivery(event_id: UUID, subscription: SubscriptionName, pool: Database) -> Moved:
+    """Make a delivery due again that is failed, uncertain or cancelled, with all its attempts."""
     state, retried = await in_time(queries.retry(pool, event_id, subscription))
     if state is None:
         raise Problem(404, f"There is no delivery of event {event_id} to {subscription}.")
     if not retried:
         raise Problem(409, operations.not_retried(subscription, state))
-    return Retried(event_id=event_id, subscription=subscription)
+    return Moved(event_id=event_id, subscription=subscription, state="pending")
+
+
+@router.post(
+    "/deliveries/{event_id}/{subscription}/cancel", status_code=202, responses=documented(404, 409, 413, 415, 422)
+)
+async def cancel_delivery(event_id: UUID, subscription: SubscriptionName, pool: Database) -> Moved:
+    """Cancel a delivery that is pending or retrying: its effect won't happen, unless it is retried."""
+    state, cancelled = await in_time(queries.cancel(pool, event_id, subscription))
+    if state is None:
+        raise Problem(404, f"There is no delivery of event {event_id} to {subscription}.")
+    if not cancelled:
+        raise Problem(409, operations.not_cancelled(state))
+    return Moved(event_id=event_id, subscription=subscription, state="cancelled")
 
 
 def _respond(answer: Answer, correlation_id: str) -> JSONResponse:

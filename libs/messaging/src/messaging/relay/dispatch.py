@@ -14,7 +14,7 @@ import redis
 import structlog
 from psycopg.rows import class_row
 
-from contracts import Subscription
+from contracts import EventData, Subscription
 from messaging.process.database import Connections
 from messaging.relay import deliveries
 from messaging.wire import message, transport
@@ -72,7 +72,9 @@ class Claimed:
 class Dispatcher:
     """Moves due deliveries of the given subscriptions into their queues."""
 
-    def __init__(self, database: Connections, client: redis.Redis, subscriptions: Sequence[Subscription]) -> None:
+    def __init__(
+        self, database: Connections, client: redis.Redis, subscriptions: Sequence[Subscription[EventData]]
+    ) -> None:
         self._database = database
         self._redis = client
         self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
@@ -113,12 +115,12 @@ class Dispatcher:
             row = connection.execute(deliveries.NEXT_DUE, {"names": [each.name for each in self._open]}).fetchone()
         return row[0] if row else None
 
-    def _with_room(self) -> list[Subscription]:
+    def _with_room(self) -> list[Subscription[EventData]]:
         """Return the subscriptions whose queue has room. That Redis is away or full shows here: nothing is claimed."""
         self._redis.set(transport.PROBE, "", px=1)
         return self._open_ones(_ENQUEUE.run(self._redis, self._keys))
 
-    def _open_ones(self, lengths: Sequence[int]) -> list[Subscription]:
+    def _open_ones(self, lengths: Sequence[int]) -> list[Subscription[EventData]]:
         asked = zip(self._subscriptions.values(), lengths, strict=True)
         has_room = [subscription for subscription, length in asked if length * subscription.group_size < ROOM]
         self._report_full(set(self._subscriptions) - {each.name for each in has_room})
@@ -150,7 +152,7 @@ class Dispatcher:
                 },
             ).fetchall()
 
-    def _enqueue(self, claimed: list[Claimed]) -> list[Subscription]:
+    def _enqueue(self, claimed: list[Claimed]) -> list[Subscription[EventData]]:
         """Put all messages into their queues in one round trip, all or none, and return who has room for more."""
         batches: dict[str, list[Claimed]] = {}
         for each in sorted(claimed, key=_in_order):

@@ -1,10 +1,11 @@
 """Forget what is over, so that tables and Redis stay as small as what isn't.
 
-An event goes with all its deliveries, or stays with all of them: while any is anything but succeeded, however old.
-It is looked at twice. The first look (PAGE) finds what is over and locks nothing. Then those events are locked (TAKE),
-which no new delivery gets past: inserting one locks its event too. What was inserted before that is seen by the second
-look (DELETE), which is a statement of its own because only a new statement sees what was committed since. That is
-enough, because a delivery that has succeeded moves no more, unless an operator replays it, which locks its event too.
+An event goes with all its deliveries, or stays with all of them. It stays, however old, while any delivery has neither
+succeeded nor been cancelled. It is looked at twice. The first look (PAGE) finds what is over and locks nothing. Then
+those events are locked (TAKE), which no new delivery gets past: inserting one locks its event too. What was inserted
+before that is seen by the second look (DELETE), which is a statement of its own because only a new statement sees what
+was committed since. That is enough, because a delivery that is over is made due again only by an operator, whose
+statement locks its event too.
 
 Housekeeping waits for no event that somebody else has locked, so several relays may do it.
 """
@@ -47,8 +48,8 @@ FROM (
     ORDER BY recorded_at, id
     LIMIT %(limit)s
 ) AS page CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE (state = 'succeeded' AND finished_at < now() - %(retention)s) IS NOT TRUE)
-        AS unfinished
+    SELECT count(*) FILTER (
+        WHERE (state IN ('succeeded', 'cancelled') AND finished_at < now() - %(retention)s) IS NOT TRUE) AS unfinished
     FROM deliveries WHERE event_id = page.id
 ) AS found
 ORDER BY recorded_at, id
@@ -64,7 +65,8 @@ _DELETE: LiteralString = """
 DELETE FROM events
 WHERE id = ANY (%(ids)s) AND NOT EXISTS (
     SELECT FROM deliveries
-    WHERE event_id = events.id AND (state = 'succeeded' AND finished_at < now() - %(retention)s) IS NOT TRUE
+    WHERE event_id = events.id
+        AND (state IN ('succeeded', 'cancelled') AND finished_at < now() - %(retention)s) IS NOT TRUE
 )
 """
 
