@@ -95,7 +95,7 @@ def test_each_program_refuses_transactions_that_are_pooled(command: str, transac
         "PORT": str(free_port()),
         "DATABASE_URL": transactions,
         "REDIS_URL": f"redis://127.0.0.1:{free_port()}",
-        "SMTP_URL": f"smtp://127.0.0.1:{free_port()}",
+        "MAIL_URL": f"smtp://127.0.0.1:{free_port()}",
     }
     argv = [str(Path(sys.executable).with_name(program)), *arguments]
     ended = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=60)

@@ -155,7 +155,7 @@ def test_migrations_run_whatever_the_database_sets(postgres: Postgres) -> None:
 
 def run(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name(program)), *arguments]
-    nowhere = {"REDIS_URL": f"redis://127.0.0.1:{free_port()}", "SMTP_URL": f"smtp://127.0.0.1:{free_port()}"}
+    nowhere = {"REDIS_URL": f"redis://127.0.0.1:{free_port()}", "MAIL_URL": f"smtp://127.0.0.1:{free_port()}"}
     given = {"PATH": os.environ["PATH"], "PORT": str(free_port()), **nowhere, **environment}
     return subprocess.run(command, env=given, capture_output=True, text=True, check=False, timeout=60)
 

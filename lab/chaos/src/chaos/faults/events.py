@@ -19,7 +19,7 @@ class Poison(Fault):
 
     number = 16
     title = "a poison event: a handler that kills its process"
-    environment = {"SMTP_TIMEOUT": "4"}
+    environment = {"MAIL_TIMEOUT": "4"}
     share = 0.5
 
     def prepare(self, trial: Trial) -> None:

@@ -89,8 +89,8 @@ class StopNotifier(Fault):
 
     number = 13
     title = "SIGSTOP of the notifier past its lease, then SIGCONT"
-    environment = {"SMTP_TIMEOUT": "4"}
-    lease = 7.0  # of a claim: SMTP_TIMEOUT and three seconds
+    environment = {"MAIL_TIMEOUT": "4"}
+    lease = 7.0  # of a claim: MAIL_TIMEOUT and three seconds
 
     def prepare(self, trial: Trial) -> None:
         trial.system.sink.delay = 0.05  # so that there are always some in flight

@@ -32,11 +32,11 @@ def poison(beginning: str) -> None:
     """Die whenever the welcome email of an address that begins so is to be sent."""
     from notifier import handlers
 
-    original = getattr(handlers, "compose_welcome")  # noqa: B009  # not the module's to export
+    original = handlers.send_welcome_email
 
-    def compose(*, email: str, **more: Any) -> Any:
+    def send(email: str, *arguments: Any, **more: Any) -> Any:
         if email.startswith(beginning):
             die()
-        return original(email=email, **more)
+        return original(email, *arguments, **more)
 
-    setattr(handlers, "compose_welcome", compose)  # noqa: B010  # as above
+    setattr(handlers, "send_welcome_email", send)  # noqa: B010  # mypy knows functions are no variables

@@ -64,11 +64,11 @@ def _relay_applied(bomb: Bomb) -> None:
 def _notifier_before_send(bomb: Bomb) -> None:
     """Mails are claimed; not one is on its way in any thread."""
     from notifier.ledger import Ledger
-    from notifier.smtp import Mailer
+    from notifier.senders.smtp import Sender
 
     gate = Gate(bomb)
     busy: set[int] = set()
-    send, settle = Mailer.send, Ledger.settle
+    send, settle = Sender.send, Ledger.settle
 
     def sending(*args: Any, **kwargs: Any) -> None:
         gate.enter()
@@ -84,15 +84,15 @@ def _notifier_before_send(bomb: Bomb) -> None:
             gate.leave()
         return settled
 
-    setattr(Mailer, "send", sending)  # noqa: B010  # mypy knows methods are no variables
+    setattr(Sender, "send", sending)  # noqa: B010  # mypy knows methods are no variables
     setattr(Ledger, "settle", settling)  # noqa: B010  # as above
 
 
 def _notifier_sent(bomb: Bomb) -> None:
     """The server has said 250, and the ledger doesn't know."""
-    from notifier.smtp import Mailer
+    from notifier.senders.smtp import Sender
 
-    after(Mailer, "send", bomb)
+    after(Sender, "send", bomb)
 
 
 def _auditor_written(bomb: Bomb) -> None:
