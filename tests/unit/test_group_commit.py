@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from users_api import group_commit
-from users_api.database import WAIT_SECONDS, DatabaseBusy, DatabaseUnavailable
+from users_api.database import DatabaseBusy, DatabaseUnavailable
 from users_api.group_commit import GroupCommit
+from users_api.pool import WAIT_SECONDS
 
 
 class Hand:

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from users_api.database import WAIT_SECONDS, DatabaseBusy, DatabaseUnavailable, too_late, unavailable
+from users_api.database import DatabaseBusy, DatabaseUnavailable, too_late, unavailable
+from users_api.pool import WAIT_SECONDS
 
 LIMIT = 100
 """Members of one group at most: a few milliseconds of PostgreSQL's time."""

@@ -69,3 +69,16 @@ class Retried(BaseModel):
     event_id: UUID
     subscription: str
     state: str = "pending"
+
+
+class Alive(BaseModel):
+    """The process runs."""
+
+    status: str = "alive"
+
+
+class Ready(BaseModel):
+    """Users can be registered and read; else the answer is a problem with the same `checks`."""
+
+    status: str = "ready"
+    checks: dict[str, str]
