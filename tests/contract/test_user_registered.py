@@ -14,7 +14,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from contracts import Event, InvalidEvent, UnknownEventVersion, UserRegistered, decode
-from users_api.database import Connection
+from users_api.pool import Connection
 from users_api.registration import Registration, register
 from users_api.schemas import NewUser
 

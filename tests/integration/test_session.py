@@ -21,7 +21,7 @@ from messaging.process import session
 from messaging.process.database import connect, open_pool
 from messaging.process.migrate import migrate
 from users_api.app import MIGRATIONS
-from users_api.database import make_pool
+from users_api.pool import Pool as UsersPool
 
 from .live_api import is_problem, serving
 from .workers import until
@@ -94,7 +94,7 @@ def test_every_kind_of_connection_has_what_herald_needs(hostile: str) -> None:
 
 async def shown_by_the_api(url: str) -> dict[str, str]:
     found = {}
-    async with make_pool(url) as pool, pool.connection() as connection:
+    async with UsersPool(url) as pool, pool.connection() as connection:
         for name in [*NEEDED, "enable_seqscan", "lock_timeout"]:
             row = await (await connection.execute("SELECT current_setting(%s) AS value", (name,))).fetchone()
             found[name] = row["value"] if row else ""

@@ -5,8 +5,9 @@ from typing import LiteralString
 from uuid import UUID
 
 from messaging.publishing import operations
-from users_api.database import Pool, query
+from users_api.database import query
 from users_api.fields import email_key
+from users_api.pool import Pool
 from users_api.schemas import Deliveries, User, UserPage
 
 _USER: LiteralString = "SELECT id, email, full_name, created_at FROM users WHERE id = %(id)s"

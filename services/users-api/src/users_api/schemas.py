@@ -70,3 +70,16 @@ class Moved(BaseModel):
     event_id: UUID
     subscription: str
     state: DeliveryState
+
+
+class Alive(BaseModel):
+    """The process runs."""
+
+    status: str = "alive"
+
+
+class Ready(BaseModel):
+    """Users can be registered and read; else the answer is a problem with the same `checks`."""
+
+    status: str = "ready"
+    checks: dict[str, str]
