@@ -25,8 +25,8 @@ REDIS = "#dd6b20"
 
 
 COLUMNS = 2
-DPI = 66
-SHADES = 32
+DPI = 62
+SHADES = 64
 WIDE = 150
 """Characters that a line of the title has room for."""
 
