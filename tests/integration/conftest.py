@@ -13,6 +13,7 @@ from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, RetryPolicy, S
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
 from messaging import HeraldBroker, subscribe
+from messaging.process import session
 from messaging.process.database import Pool
 from messaging.relay import run
 from messaging.relay.apply import Applier
@@ -143,6 +144,14 @@ def quick_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("messaging.consuming.inbox.WAIT_SECONDS", 0.2)
     monkeypatch.setattr("messaging.relay.relay.IDLE_SECONDS", 0.2)
     monkeypatch.setattr("messaging.relay.relay.RECONCILE_SECONDS", 0.2)
+
+
+@pytest.fixture
+def reported_anew() -> Iterator[None]:
+    """Let a fault of the database that another test has met be reported again."""
+    session._say.cache_clear()
+    yield
+    session._say.cache_clear()
 
 
 @pytest.fixture

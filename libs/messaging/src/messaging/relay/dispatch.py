@@ -20,9 +20,11 @@ from messaging.relay import deliveries
 from messaging.wire import message, transport
 
 LIMIT = 500
+"""Deliveries that one round enqueues at most."""
+
 ROOM = 10_000
-"""A queue that may hold so many deliveries gets no more for now: a backlog belongs in PostgreSQL, and a Redis that is
-full of one consumer's would stop every other."""
+"""A queue that may hold this many deliveries gets no more for now: a backlog belongs in PostgreSQL, and a Redis that is
+full of one consumer's messages would stop every other consumer."""
 
 STUCK_SECONDS = 10.0
 """After so long without room a queue is reported. Under load a queue is full again and again, but never for long."""
@@ -70,13 +72,21 @@ class Claimed:
 
 
 class Dispatcher:
-    """Moves due deliveries of the given subscriptions into their queues."""
+    """Moves due deliveries of the given subscriptions into their queues: `limit` in a round, `room` in a queue."""
 
     def __init__(
-        self, database: Connections, client: redis.Redis, subscriptions: Sequence[Subscription[EventData]]
+        self,
+        database: Connections,
+        client: redis.Redis,
+        subscriptions: Sequence[Subscription[EventData]],
+        *,
+        limit: int = LIMIT,
+        room: int = ROOM,
     ) -> None:
         self._database = database
         self._redis = client
+        self._limit = limit
+        self._room = room
         self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
         self._open = list(self._subscriptions.values())
         self._keys = [key for each in self._open for key in _keys(each.queue)]
@@ -91,7 +101,7 @@ class Dispatcher:
         return len(self._open) < len(self._subscriptions)
 
     def dispatch(self) -> int:
-        """Enqueue up to 500 due deliveries and return how many. A queue that is full enough gets no more.
+        """Enqueue due deliveries, up to the limit, and return how many. A queue that is full enough gets no more.
 
         Raises:
             redis.RedisError: Redis didn't take them; they are due again.
@@ -122,7 +132,7 @@ class Dispatcher:
 
     def _open_ones(self, lengths: Sequence[int]) -> list[Subscription[EventData]]:
         asked = zip(self._subscriptions.values(), lengths, strict=True)
-        has_room = [subscription for subscription, length in asked if length * subscription.group_size < ROOM]
+        has_room = [subscription for subscription, length in asked if length * subscription.group_size < self._room]
         self._report_full(set(self._subscriptions) - {each.name for each in has_room})
         return has_room
 
@@ -147,7 +157,7 @@ class Dispatcher:
                     "names": [each.name for each in self._open],
                     "group_sizes": [each.group_size for each in self._open],
                     "claim": uuid4().hex,
-                    "limit": LIMIT,
+                    "limit": self._limit,
                     "lease": LEASE,
                 },
             ).fetchall()
