@@ -14,18 +14,18 @@ from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
 from messaging import Delivery, HeraldBroker, subscribe
 from messaging.process.database import Pool
-from messaging.relay import run
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.reconcile import Reconciler
 from messaging.relay.sweep import Sweeper
-from messaging.wire import message, transport
+from messaging.wire import layout, message
 from messaging.wire.receipts import Outcome, Receipt
+from users_api import PUBLISHER
 
 from .crowd import Crowd, gathered
 from .live_api import LiveApi, live_api
-from .workers import Consume, working
+from .workers import Consume, run_relay, working
 
 QUICK = RetryPolicy(max_attempts=3, first_delay=0.01, max_delay=0.05, max_crashes=2)
 QUICK_SUBSCRIPTIONS = tuple(
@@ -67,8 +67,8 @@ class RelayParts:
 
     def messages(self, queue: str) -> list[list[message.Reference]]:
         """Return what each message waiting in a queue carries, in order."""
-        ids = self.redis.lrange(transport.queue_key(queue), 0, -1)
-        stored = [self.redis.hget(transport.messages_key(queue), each) for each in ids]
+        ids = self.redis.lrange(layout.queue_key(queue), 0, -1)
+        stored = [self.redis.hget(layout.messages_key(queue), each) for each in ids]
         return [message.references(data) for data in stored if isinstance(data, bytes)]
 
     def tell(self, event_id: Any, outcome: Outcome, dispatch: int = 1, **news: Any) -> None:
@@ -94,11 +94,11 @@ def relay(users_pool: Pool, redis_client: redis.Redis, subscriptions: tuple[Subs
     parts = RelayParts(
         users_pool,
         redis_client,
-        Dispatcher(users_pool, redis_client, subscriptions),
+        Dispatcher(users_pool, redis_client, subscriptions, PUBLISHER),
         Applier(users_pool, subscriptions),
-        Reconciler(users_pool, redis_client, subscriptions),
-        ReceiptReader(redis_client, "test"),
-        Sweeper(users_pool, redis_client, subscriptions),
+        Reconciler(users_pool, redis_client, subscriptions, PUBLISHER),
+        ReceiptReader(redis_client, "test", PUBLISHER),
+        Sweeper(users_pool, redis_client, subscriptions, PUBLISHER),
     )
     parts.reconciler.reconcile()  # a relay that has been running for a while knows that Redis is not new
     return parts
@@ -149,7 +149,7 @@ def running_relay(
 ) -> Iterator[None]:
     """A whole relay, in a thread."""
     stop = threading.Event()
-    thread = threading.Thread(target=run, args=(users_database, redis_server.url, subscriptions, stop))
+    thread = threading.Thread(target=run_relay, args=(users_database, redis_server.url, subscriptions, stop))
     thread.start()
     yield
     stop.set()
@@ -163,7 +163,7 @@ def consume(redis_server: RedisServer, redis_client: redis.Redis, running_relay:
 
     def start(subscription: Subscription, handler: Callable[[Delivery], None]) -> None:
         broker = HeraldBroker(redis_server.url)
-        subscribe(broker, subscription, handler, receipts=redis_client)
+        subscribe(broker, subscription, handler)
         context = working(broker)
         context.__enter__()
         brokers.append(context)

@@ -22,6 +22,7 @@ from messaging.wire.receipts import Receipt
 from notifier.handlers import send_welcome_emails
 from notifier.ledger import Ledger
 from notifier.smtp import Mailer, SmtpSettings
+from users_api import PUBLISHER
 
 from .conftest import RelayParts
 from .crowd import Crowd, statuses
@@ -149,7 +150,7 @@ def test_applying_receipts_costs_one_statement_in_a_transaction(
 def test_reading_receipts_and_forgetting_them_costs_a_command_each(relay: RelayParts) -> None:
     relay.reader.read(wait=0.001)
     for number in range(100):
-        report(relay.redis, [Receipt(user_registered(number).id, "audit_log", 1, "succeeded")])
+        report(relay.redis, PUBLISHER, [Receipt(user_registered(number).id, "audit_log", 1, "succeeded")])
 
     with sent_to_redis(relay.redis) as calls:
         entries, receipts = relay.reader.read(wait=1)
@@ -179,10 +180,10 @@ def test_recording_events_costs_the_auditor_one_statement_and_two_receipts(
             with pool.connection() as connection:
                 record(connection, [each.event for each in deliveries])
 
-        actor = subscribe_group(broker, AUDIT_LOG, audit_log, receipts=redis_client)
+        actor = subscribe_group(broker, AUDIT_LOG, audit_log)
         pool.wait()  # a new connection sets its parameters
         with by_workers() as sent, sent_to_redis(redis_client) as calls:
-            actor.fn(batch(number))
+            actor.fn(PUBLISHER, batch(number))
     broker.client.close()
 
     assert len(sent) == 1
@@ -207,10 +208,10 @@ def test_mailing_costs_the_notifier_a_statement_for_ten_and_two_receipts(
         def welcome_email(deliveries: Any) -> Any:
             return send_welcome_emails(deliveries, ledger=ledger, mailer=mailer, sender="Herald <hello@example.com>")
 
-        actor = subscribe_settling(broker, WELCOME_EMAIL, welcome_email, receipts=redis_client)
+        actor = subscribe_settling(broker, WELCOME_EMAIL, welcome_email)
         pool.wait()  # as above
         with by_workers() as sent, sent_to_redis(redis_client) as calls:
-            actor.fn(batch(30))
+            actor.fn(PUBLISHER, batch(30))
         with pool.connection() as connection:
             assert connection.execute("SELECT count(*) FROM emails WHERE state = 'sent'").fetchone() == (30,)
     mailer.close()

@@ -42,7 +42,6 @@ from contracts import Subscription, UserRegistered
 from devstack.redis_server import RedisServer
 from messaging import publish
 from messaging.publishing.operations import REPLAY, RETRY_BY_OPERATOR
-from messaging.wire import transport
 from messaging.wire.receipts import OUTCOMES, Outcome, Receipt
 
 from .delivery_moves import Asked, Cause, Claimed, Crossed, Looked, Nothing, Released, Told
@@ -62,6 +61,7 @@ from .delivery_world import (
     policy,
     world,
 )
+from .workers import EPOCH
 
 MOST_EVENTS = 5
 ROUNDS_TO_HEAL = 40
@@ -353,11 +353,11 @@ class Deliveries(RuleBasedStateMachine):
     def look_once(self, relay: int) -> None:
         self.cause = self.looked()
         self.relay(relay).reconciler.reconcile()
-        assert self.world.redis.exists(transport.EPOCH), "every look would take Redis for wiped"
+        assert self.world.redis.exists(EPOCH), "every look would take Redis for wiped"
 
     def looked(self, *, killed: bool = False) -> Looked:
         """Note how things are before a relay looks."""
-        wiped, stored = not self.world.redis.exists(transport.EPOCH), self.world.stored()
+        wiped, stored = not self.world.redis.exists(EPOCH), self.world.stored()
         return Looked(self.world.now(), wiped, stored, stored & self.world.held_by_silent(), killed)
 
     def go_on_meanwhile(self, relay: Relay, end: Outcome) -> None:

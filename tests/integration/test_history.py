@@ -19,10 +19,11 @@ from messaging.process.database import Pool, open_pool
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.relay import SETTINGS
-from messaging.wire import message, transport
+from messaging.wire import layout, message
 from messaging.wire.receipts import Receipt
 from notifier import ledger
 from notifier.ledger import Claim, Ledger
+from users_api import PUBLISHER
 from users_api.database import Connection, make_pool
 from users_api.registration import Registration, register
 from users_api.schemas import NewUser
@@ -59,7 +60,7 @@ class Relay:
     def __init__(self, pool: Pool, client: redis.Redis) -> None:
         self._pool = pool
         self._redis = client
-        self._dispatcher = Dispatcher(pool, client, SUBSCRIPTIONS)
+        self._dispatcher = Dispatcher(pool, client, SUBSCRIPTIONS, PUBLISHER)
         self._applier = Applier(pool, SUBSCRIPTIONS)
 
     def deliver(self, rounds: int) -> int:
@@ -79,7 +80,7 @@ class Relay:
 
     def _receipts(self) -> list[Receipt]:
         queues = {each.queue for each in SUBSCRIPTIONS}
-        stored = [data for queue in queues for data in self._redis.hvals(transport.messages_key(queue))]
+        stored = [data for queue in queues for data in self._redis.hvals(layout.messages_key(queue))]
         carried = [each for data in stored if isinstance(data, bytes) for each in message.references(data)]
         return [Receipt(each.event_id, each.subscription, each.dispatch, "succeeded") for each in carried]
 

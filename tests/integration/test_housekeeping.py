@@ -25,14 +25,15 @@ from devstack.redis_server import RedisServer
 from messaging.consuming.receipt_writer import report
 from messaging.process.database import Pool, open_pool
 from messaging.publishing import operations
-from messaging.relay import Retention, housekeep, run
+from messaging.relay import Retention, housekeep
 from messaging.relay.housekeep import START, Housekeeper
 from messaging.relay.receipt_reader import GROUP, ReceiptReader
-from messaging.wire import transport
+from messaging.wire.client import connect
 from messaging.wire.receipts import Receipt
+from users_api import PUBLISHER
 from users_api.retention import FORGET_KEYS
 
-from .workers import until
+from .workers import RECEIPTS, run_relay, until
 
 Publish = Callable[..., list[Event[EventData]]]
 Old = Callable[[int], list[UUID]]
@@ -50,7 +51,7 @@ def impatient_pool(users_database: str) -> Iterator[Pool]:
 
 @pytest.fixture
 def housekeeper(impatient_pool: Pool, relay: RelayParts) -> Housekeeper:
-    return Housekeeper(impatient_pool, relay.redis, MONTH, threading.Event())
+    return Housekeeper(impatient_pool, relay.redis, MONTH, threading.Event(), PUBLISHER)
 
 
 @pytest.fixture
@@ -146,7 +147,7 @@ def test_the_retention_is_the_operators(relay: RelayParts, impatient_pool: Pool,
     for hours in (2, 1):
         assert len(events(relay)) == 1
         retention = Retention(timedelta(hours=hours))
-        Housekeeper(impatient_pool, relay.redis, retention, threading.Event()).tidy()
+        Housekeeper(impatient_pool, relay.redis, retention, threading.Event(), PUBLISHER).tidy()
 
     assert events(relay) == set()
 
@@ -262,7 +263,7 @@ def test_two_relays_share_the_work(
     monkeypatch.setattr(housekeep, "LIMIT", 50)
     old(1000)
     relay.execute("INSERT INTO idempotency_keys SELECT i, '', 201, '{}', '2000-01-01' FROM generate_series(1, 500) i")
-    both = [Housekeeper(impatient_pool, relay.redis, MONTH, threading.Event()) for _ in range(2)]
+    both = [Housekeeper(impatient_pool, relay.redis, MONTH, threading.Event(), PUBLISHER) for _ in range(2)]
 
     with capture_logs() as log, ThreadPoolExecutor(2) as relays:
         for done in [relays.submit(each.tidy) for each in both]:
@@ -396,7 +397,7 @@ def test_answers_are_forgotten_after_a_day_or_sooner(
         )
 
     forget = Retention(retention, {"idempotency_keys": FORGET_KEYS})
-    Housekeeper(impatient_pool, relay.redis, forget, threading.Event()).tidy()
+    Housekeeper(impatient_pool, relay.redis, forget, threading.Event(), PUBLISHER).tidy()
 
     assert column(relay, "SELECT key FROM idempotency_keys ORDER BY created_at DESC") == kept
 
@@ -407,10 +408,10 @@ def test_answers_are_forgotten_after_a_day_or_sooner(
 @pytest.fixture
 def readers(redis_client: redis.Redis) -> dict[str, ReceiptReader]:
     """Two relays that have read a receipt each: `done` is done with it, `owing` isn't."""
-    both = {name: ReceiptReader(redis_client, name) for name in ("done", "owing")}
+    both = {name: ReceiptReader(redis_client, name, PUBLISHER) for name in ("done", "owing")}
     both["done"].read(wait=0.001)  # makes the group
     for reader in both.values():
-        report(redis_client, [Receipt(UUID(int=1), "audit_log", 1, "succeeded")])
+        report(redis_client, PUBLISHER, [Receipt(UUID(int=1), "audit_log", 1, "succeeded")])
         entry_ids, _ = reader.read(wait=1)
         if reader is both["done"]:
             reader.done(entry_ids)
@@ -418,7 +419,7 @@ def readers(redis_client: redis.Redis) -> dict[str, ReceiptReader]:
 
 
 def names(client: redis.Redis) -> set[bytes]:
-    return {each["name"] for each in client.xinfo_consumers(transport.RECEIPTS, GROUP)}
+    return {each["name"] for each in client.xinfo_consumers(RECEIPTS, GROUP)}
 
 
 def test_the_name_of_an_ended_relay_is_removed_and_one_that_owes_stays(
@@ -460,7 +461,7 @@ def test_a_relay_whose_name_was_removed_reads_on(
 ) -> None:
     monkeypatch.setattr(housekeep, "RELAY_GONE", 0.0)
     housekeeper.tidy()
-    report(relay.redis, [Receipt(UUID(int=2), "audit_log", 1, "succeeded")])
+    report(relay.redis, PUBLISHER, [Receipt(UUID(int=2), "audit_log", 1, "succeeded")])
 
     assert readers["done"].read(wait=1)[1] == [Receipt(UUID(int=2), "audit_log", 1, "succeeded")]
 
@@ -469,9 +470,9 @@ def test_while_redis_is_away_postgresql_is_tidied_all_the_same(
     relay: RelayParts, impatient_pool: Pool, old: Old
 ) -> None:
     old(1)
-    nowhere = transport.connect(f"redis://127.0.0.1:{free_port()}")
+    nowhere = connect(f"redis://127.0.0.1:{free_port()}")
 
-    Housekeeper(impatient_pool, nowhere, MONTH, threading.Event()).tidy()
+    Housekeeper(impatient_pool, nowhere, MONTH, threading.Event(), PUBLISHER).tidy()
 
     assert events(relay) == set()
 
@@ -504,7 +505,7 @@ def test_what_was_removed_before_an_error_is_said_too(relay: RelayParts, impatie
     broken = Retention(timedelta(days=30), {"answers": "DELETE FROM nowhere"})
 
     with capture_logs() as log, pytest.raises(psycopg.errors.UndefinedTable):
-        Housekeeper(impatient_pool, relay.redis, broken, threading.Event()).tidy()
+        Housekeeper(impatient_pool, relay.redis, broken, threading.Event(), PUBLISHER).tidy()
 
     assert [(line["event"], line["events"]) for line in log] == [("history.removed", 3)]
 
@@ -517,7 +518,7 @@ def test_a_relay_that_is_told_to_stop_finishes_the_batch_in_hand(
     stop.set()
     old(5)
 
-    Housekeeper(impatient_pool, relay.redis, MONTH, stop).tidy()
+    Housekeeper(impatient_pool, relay.redis, MONTH, stop, PUBLISHER).tidy()
 
     assert len(events(relay)) == 3
 
@@ -529,7 +530,7 @@ def test_a_relay_does_it_again_and_again(
     monkeypatch.setattr("messaging.relay.relay.HOUSEKEEP_SECONDS", 0.01)
     stop = threading.Event()
     arguments = (users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop, MONTH)
-    loop = threading.Thread(target=run, args=arguments)
+    loop = threading.Thread(target=run_relay, args=arguments)
     loop.start()
     try:
         for _ in range(2):

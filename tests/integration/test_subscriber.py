@@ -31,9 +31,10 @@ from messaging import (
 from messaging.consuming.subscriber import _is_outage
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.wire.receipts import Receipt
+from users_api import PUBLISHER
 
 from .conftest import RelayParts
-from .workers import Consume, Publish, states, until, working
+from .workers import RECEIPTS, Consume, Publish, states, until, working
 
 pytestmark = pytest.mark.usefixtures("quick_shutdown")
 
@@ -134,7 +135,7 @@ def test_a_group_that_fails_is_tried_one_by_one(
     publish_users(5)
     until(lambda: states(relay) == {"queued": 5})
     broker = HeraldBroker(redis_server.url)
-    subscribe_group(broker, AUDIT_LOG, work, receipts=redis_client)
+    subscribe_group(broker, AUDIT_LOG, work)
     with working(broker):
         until(lambda: states(relay) == {"succeeded": 4, "failed": 1})
 
@@ -207,7 +208,7 @@ def test_a_group_is_not_taken_apart_when_the_world_is_out_of_order(
     publish_users(5)
     until(lambda: states(relay) == {"queued": 5})
     broker = HeraldBroker(redis_server.url)
-    subscribe_group(broker, AUDIT_LOG, work, receipts=redis_client)
+    subscribe_group(broker, AUDIT_LOG, work)
     with working(broker):
         until(lambda: states(relay) == {"succeeded": 5})
 
@@ -246,7 +247,7 @@ def test_a_group_of_one_that_fails_is_not_tried_twice(
         raise PermanentError("this one")
 
     broker = HeraldBroker(redis_server.url)
-    subscribe_group(broker, AUDIT_LOG, work, receipts=redis_client)
+    subscribe_group(broker, AUDIT_LOG, work)
     with working(broker):
         publish_users(1)
         until(lambda: states(relay) == {"failed": 1})
@@ -287,11 +288,11 @@ def consumed(redis_server: RedisServer, redis_client: redis.Redis) -> Consumed:
     """Let a handler consume a message of so many events, and return the receipts that the relay gets to see."""
 
     def consume(handler: Callable[[Sequence[Delivery]], Iterator[Settled]], number: int) -> list[Receipt]:
-        reader = ReceiptReader(redis_client, "test")
+        reader = ReceiptReader(redis_client, "test", PUBLISHER)
         reader.read(wait=0.001)
         broker = HeraldBroker(redis_server.url)
-        actor = subscribe_settling(broker, AUDIT_LOG, handler, receipts=redis_client)
-        actor.fn([item(index) for index in range(number)])
+        actor = subscribe_settling(broker, AUDIT_LOG, handler)
+        actor.fn(PUBLISHER, [item(index) for index in range(number)])
         broker.client.close()
         return reader.read(wait=1)[1]
 
@@ -380,16 +381,16 @@ def test_what_went_well_is_one_line_for_a_message_and_what_did_not_one_each(cons
 def test_one_event_that_cannot_be_read_is_refused_and_one_that_is_not_ours_left_out(
     redis_server: RedisServer, redis_client: redis.Redis
 ) -> None:
-    reader = ReceiptReader(redis_client, "test")
+    reader = ReceiptReader(redis_client, "test", PUBLISHER)
     reader.read(wait=0.001)
     unknown, foreign = item(1), item(2)
     unknown["event"] = {**unknown["event"], "dataschema": "urn:else:1"}  # type: ignore[dict-item]
     foreign["event"] = {"id": "no id", "dataschema": "urn:else:1"}
     heard: list[Delivery] = []
     broker = HeraldBroker(redis_server.url)
-    actor = subscribe_group(broker, AUDIT_LOG, heard.extend, receipts=redis_client)
+    actor = subscribe_group(broker, AUDIT_LOG, heard.extend)
 
-    actor.fn([unknown, foreign, {}, item(3)])
+    actor.fn(PUBLISHER, [unknown, foreign, {}, item(3)])
     broker.client.close()
 
     assert [each.event.subject for each in heard] == ["users/3"]
@@ -401,6 +402,6 @@ def test_a_message_costs_two_entries_of_the_stream_however_many_its_events(
 ) -> None:
     consumed(lambda deliveries: ((each, None) for each in deliveries), 50)
 
-    entries = [fields[b"receipts"] for _, fields in redis_client.xrange("herald:receipts")]
+    entries = [fields[b"receipts"] for _, fields in redis_client.xrange(RECEIPTS)]
     assert len(entries) == 2
     assert sum(map(len, entries)) < 50 * 100

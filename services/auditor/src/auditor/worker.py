@@ -9,7 +9,6 @@ from contracts import AUDIT_LOG
 from messaging import Delivery, HeraldBroker, subscribe_group
 from messaging.process import logs, settings
 from messaging.process.database import open_pool, require_suitable
-from messaging.wire import transport
 
 config = settings.load_or_exit(settings.Settings)
 logs.configure(config.log_level, config.log_format)
@@ -25,4 +24,4 @@ def audit_log(deliveries: Sequence[Delivery]) -> None:
         handlers.record(connection, [delivery.event for delivery in deliveries])
 
 
-subscribe_group(broker, AUDIT_LOG, audit_log, receipts=transport.connect(config.redis_url))
+subscribe_group(broker, AUDIT_LOG, audit_log)

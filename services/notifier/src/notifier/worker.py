@@ -8,7 +8,6 @@ from contracts import WELCOME_EMAIL
 from messaging import Delivery, HeraldBroker, Settled, subscribe_settling
 from messaging.process import logs, settings
 from messaging.process.database import open_pool, require_suitable
-from messaging.wire import transport
 from notifier import handlers
 from notifier.ledger import SETTINGS, Ledger
 from notifier.settings import NotifierSettings
@@ -33,4 +32,4 @@ def welcome_email(deliveries: Sequence[Delivery]) -> Iterator[Settled]:
     return handlers.send_welcome_emails(deliveries, ledger=ledger, mailer=mailer, sender=config.mail_from)
 
 
-subscribe_settling(broker, WELCOME_EMAIL, welcome_email, receipts=transport.connect(config.redis_url))
+subscribe_settling(broker, WELCOME_EMAIL, welcome_email)

@@ -59,8 +59,8 @@ Tell = Callable[[Sequence[Receipt]], None]
 
 
 @contextmanager
-def telling(client: redis.Redis) -> Iterator[Tell]:
-    """Report as work goes on: a report is on its way at once, and looked after before the next, or in the end.
+def reporting(client: redis.Redis, publisher: str) -> Iterator[Tell]:
+    """Send each report to the publisher's relays immediately. Redis' reply is read before the next, or at the end.
 
     If Redis is away, work goes on: the lease and the handler's idempotency cover a lost receipt.
     """
@@ -75,7 +75,7 @@ def telling(client: redis.Redis) -> Iterator[Tell]:
             with _losing(last):
                 writer.write(last)
 
-    with closing(ReceiptWriter(client)) as writer:
+    with closing(ReceiptWriter(client, publisher)) as writer:
         yield tell
         with _losing(last):
             writer.confirm()

@@ -32,7 +32,7 @@ Handler = Callable[[Delivery], None]
 GroupHandler = Callable[[Sequence[Delivery]], None]
 SettlingHandler = Callable[[Sequence[Delivery]], Iterator[Settled]]
 Batch = Sequence[Mapping[str, Any]]
-Actor = dramatiq.Actor[[Batch], None]
+Actor = dramatiq.Actor[[str, Batch], None]
 
 REPORT_EVERY = 0.25
 """Seconds after which outcomes of a long batch are reported before it ends."""
@@ -40,43 +40,36 @@ REPORT_EVERY = 0.25
 log: structlog.stdlib.BoundLogger = structlog.get_logger("subscriber")
 
 
-def subscribe(broker: HeraldBroker, subscription: Subscription, handler: Handler, *, receipts: redis.Redis) -> Actor:
-    """Declare the actor that calls `handler` once for each delivery. `receipts`: where to report."""
-    return _declare(
-        broker, subscription, lambda deliveries: _one_by_one(handler, deliveries, broker.stopping), receipts
-    )
+def subscribe(broker: HeraldBroker, subscription: Subscription, handler: Handler) -> Actor:
+    """Declare the actor that calls `handler` once for each delivery."""
+    return _declare(broker, subscription, lambda deliveries: _one_by_one(handler, deliveries, broker.stopping))
 
 
-def subscribe_group(
-    broker: HeraldBroker, subscription: Subscription, handler: GroupHandler, *, receipts: redis.Redis
-) -> Actor:
+def subscribe_group(broker: HeraldBroker, subscription: Subscription, handler: GroupHandler) -> Actor:
     """Declare the actor that calls `handler` with all deliveries of a message at once.
 
     A group that raises is tried again one by one, so the handler must be idempotent and do all or nothing.
     """
-    return _declare(broker, subscription, lambda deliveries: _as_group(handler, deliveries, broker.stopping), receipts)
+    return _declare(broker, subscription, lambda deliveries: _as_group(handler, deliveries, broker.stopping))
 
 
-def subscribe_settling(
-    broker: HeraldBroker, subscription: Subscription, handler: SettlingHandler, *, receipts: redis.Redis
-) -> Actor:
+def subscribe_settling(broker: HeraldBroker, subscription: Subscription, handler: SettlingHandler) -> Actor:
     """Declare the actor that calls `handler` with all deliveries of a message, of which it settles each by itself.
 
     It yields each delivery, in any order, with what became of it: None, or what `subscribe`'s handler would raise. When
     the worker stops it yields HandedBack for what it hasn't begun. What it leaves out is tried again.
     """
-    return _declare(broker, subscription, lambda deliveries: _settling(handler, deliveries), receipts)
+    return _declare(broker, subscription, lambda deliveries: _settling(handler, deliveries))
 
 
 def _declare(
     broker: HeraldBroker,
     subscription: Subscription,
     handle: Callable[[Sequence[Delivery]], Iterator[Settled]],
-    client: redis.Redis,
 ) -> Actor:
-    def consume(batch: Batch) -> None:
+    def consume(publisher: str, batch: Batch) -> None:
         opened, refused = _open(subscription.name, batch)
-        with outcomes.telling(client) as tell:
+        with outcomes.reporting(broker.client, publisher) as tell:
             tell([*refused, *outcomes.begun(opened)])
             settled: list[Settled] = []
             reported = time.monotonic()

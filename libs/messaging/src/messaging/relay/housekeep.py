@@ -88,9 +88,12 @@ START: Place = ("-infinity", UUID(int=0))
 class Housekeeper:
     """Removes what is over. `stop`: when set, a round ends with the batch in hand."""
 
-    def __init__(self, pool: Pool, client: redis.Redis, retention: Retention, stop: threading.Event) -> None:
+    def __init__(
+        self, pool: Pool, client: redis.Redis, retention: Retention, stop: threading.Event, publisher: str
+    ) -> None:
         self._pool = pool
         self._redis = client
+        self._publisher = publisher
         self._retention = retention
         self._stop = stop
         self._place = START
@@ -151,7 +154,7 @@ class Housekeeper:
 
     def _relays(self) -> int:
         with suppress(redis.ConnectionError, redis.TimeoutError):  # that Redis is away the other loops say
-            return forget_readers(self._redis, idle=RELAY_GONE)
+            return forget_readers(self._redis, self._publisher, idle=RELAY_GONE)
         return 0
 
     def _given(self, **more: Any) -> dict[str, Any]:
