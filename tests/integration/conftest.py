@@ -89,19 +89,26 @@ def subscriptions() -> tuple[Subscription, ...]:
     return QUICK_SUBSCRIPTIONS
 
 
+def relay_parts(
+    pool: Pool, client: redis.Redis, subscriptions: tuple[Subscription, ...], publisher: str = PUBLISHER
+) -> RelayParts:
+    """Make the parts of a relay that has been running for a while, so that it knows that Redis is not new."""
+    parts = RelayParts(
+        pool,
+        client,
+        Dispatcher(pool, client, subscriptions, publisher),
+        Applier(pool, subscriptions),
+        Reconciler(pool, client, subscriptions, publisher),
+        ReceiptReader(client, "test", publisher),
+        Sweeper(pool, client, subscriptions, publisher),
+    )
+    parts.reconciler.reconcile()
+    return parts
+
+
 @pytest.fixture
 def relay(users_pool: Pool, redis_client: redis.Redis, subscriptions: tuple[Subscription, ...]) -> RelayParts:
-    parts = RelayParts(
-        users_pool,
-        redis_client,
-        Dispatcher(users_pool, redis_client, subscriptions, PUBLISHER),
-        Applier(users_pool, subscriptions),
-        Reconciler(users_pool, redis_client, subscriptions, PUBLISHER),
-        ReceiptReader(redis_client, "test", PUBLISHER),
-        Sweeper(users_pool, redis_client, subscriptions, PUBLISHER),
-    )
-    parts.reconciler.reconcile()  # a relay that has been running for a while knows that Redis is not new
-    return parts
+    return relay_parts(users_pool, redis_client, subscriptions)
 
 
 @pytest.fixture
