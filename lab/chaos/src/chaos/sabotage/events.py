@@ -26,11 +26,11 @@ def poison(beginning: str) -> None:
     """Die whenever the welcome email of an address that begins so is to be sent."""
     from notifier import handlers
 
-    original = getattr(handlers, "compose_welcome")  # noqa: B009  # not the module's to export
+    send = handlers.send_welcome_email
 
-    def compose(*, email: str, **more: Any) -> Any:
+    def poisoned(email: str, *args: Any, **more: Any) -> str | None:
         if email.startswith(beginning):
             die()
-        return original(email=email, **more)
+        return send(email, *args, **more)
 
-    setattr(handlers, "compose_welcome", compose)  # noqa: B010  # as above
+    setattr(handlers, "send_welcome_email", poisoned)  # noqa: B010  # mypy knows functions are no variables
