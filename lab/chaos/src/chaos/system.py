@@ -30,8 +30,8 @@ OURS = "subscription IN ('welcome_email', 'audit_log')"
 WORKERS = ("notifier", "auditor")
 """The services that consume, each the queue of its own name."""
 
-SENDING = "SELECT event_id FROM emails WHERE state = 'sending'"
-"""Mails that somebody has claimed and not recorded: in flight, if whoever it was is dead."""
+CLAIMED = "SELECT event_id FROM effects WHERE state = 'claimed'"
+"""Mails that are claimed and not recorded: in doubt, if their worker is dead."""
 
 UNFINISHED = frozenset({"pending", "queued", "running", "retrying"})
 
@@ -124,9 +124,9 @@ class System:
             cursor = connection.execute(statement.encode(), given)
             return cursor.fetchall() if cursor.description is not None else []
 
-    def sending(self) -> set[UUID]:
-        """Return the events whose mails are in flight."""
-        return {row[0] for row in self.query("notifier", SENDING)}
+    def claimed(self) -> set[UUID]:
+        """Return the events whose mails are claimed and not recorded."""
+        return {row[0] for row in self.query("notifier", CLAIMED)}
 
     def audited(self) -> list[str]:
         """List the addresses in the audit log."""

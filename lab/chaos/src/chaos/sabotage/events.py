@@ -32,11 +32,11 @@ def poison(beginning: str) -> None:
     """Die whenever the welcome email of an address that begins so is to be sent."""
     from notifier import handlers
 
-    original = handlers.send_welcome_email
+    send = handlers.send_welcome_email
 
-    def send(email: str, *arguments: Any, **more: Any) -> Any:
+    def poisoned(email: str, *args: Any, **more: Any) -> str | None:
         if email.startswith(beginning):
             die()
-        return original(email, *arguments, **more)
+        return send(email, *args, **more)
 
-    setattr(handlers, "send_welcome_email", send)  # noqa: B010  # mypy knows functions are no variables
+    setattr(handlers, "send_welcome_email", poisoned)  # noqa: B010  # mypy knows functions are no variables
