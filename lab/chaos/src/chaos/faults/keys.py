@@ -54,7 +54,7 @@ class Keys(Fault):
     """
 
     number = 21
-    environment = {"SMTP_TIMEOUT": "4"}
+    environment = {"MAIL_TIMEOUT": "4"}
     per_second, least = 20.0, 8_000  # as many as it takes: the load ends with the last key
     recovers_within = 20.0  # a lease of 15 s, a look every 2 s, and 3 s for a busy machine
 
@@ -119,7 +119,7 @@ class Keys(Fault):
 
     def _kill_worker(self, trial: Trial, service: str) -> None:
         trial.system.processes[service].kill()
-        self._in_flight |= trial.system.sending()
+        self._in_flight |= trial.system.claimed()
         trial.system.replace(service)
 
     def _wait_until_mended(self, trial: Trial, blow: Blow) -> None:

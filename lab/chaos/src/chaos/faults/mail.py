@@ -72,7 +72,7 @@ class Hang(Fault):
 
     number = 15
     title = "SMTP hangs after DATA (`hold`)"
-    environment = {"SMTP_TIMEOUT": "3", "NOTIFIER_UNCERTAIN": "hold"}
+    environment = {"MAIL_TIMEOUT": "3", "NOTIFIER_UNCERTAIN": "hold"}
     bound = 3.0 + 2.0
 
     def prepare(self, trial: Trial) -> None:

@@ -33,7 +33,7 @@ from messaging.wire.receipts import Receipt, describe
 
 Batch = Sequence[Mapping[str, Any]]
 Handle = Callable[[Sequence[Attempt[DataT]]], Iterator[Result]]
-Actor = dramatiq.Actor[[Batch], None]
+Actor = dramatiq.Actor[[str, Batch], None]
 
 REPORT_EVERY = 0.25
 """Seconds after which outcomes of a long batch are reported before it ends."""
@@ -70,8 +70,8 @@ def declare(
     `time_limit`: seconds after which Dramatiq interrupts it; the subscription's, if None.
     """
 
-    def consume(batch: Batch) -> None:
-        with outcomes.reporting(broker.client) as report:
+    def consume(publisher: str, batch: Batch) -> None:
+        with outcomes.reporting(broker.client, publisher) as report:
             work(subscription, handle, batch, report)
 
     actor = dramatiq.actor(

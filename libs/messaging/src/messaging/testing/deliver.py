@@ -18,6 +18,8 @@ from messaging.testing.ledger import MemoryLedger
 from messaging.wire import message
 from messaging.wire.receipts import Outcome, Receipt
 
+_MESSAGE_ID = "test/1"
+
 State = Literal["succeeded", "retrying", "failed", "uncertain", "pending"]
 
 _STATES: Mapping[Outcome, State] = {
@@ -94,8 +96,8 @@ def _delivered(
 def _sent(subscription: Subscription[DataT], events: Sequence[Event[DataT]], generation: int) -> Batch:
     """Return the events as a worker gets them: through JSON."""
     items = [message.Item(1, generation, event.model_dump_json()) for event in events]
-    encoded = message.encode("test", subscription, items)
-    batch: Batch = message.read(subscription.queue, b"test", encoded).args[0]
+    encoded = message.encode(_MESSAGE_ID, subscription, items)
+    batch: Batch = message.read(subscription.queue, _MESSAGE_ID.encode(), encoded).args[1]
     return batch
 
 
