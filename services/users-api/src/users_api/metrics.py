@@ -1,4 +1,4 @@
-"""What Prometheus gets to see of users-api. One web process is one registry: scrape each."""
+"""Metrics of users-api, for Prometheus. Each web process has a registry of its own: scrape each process."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ def show_deliveries(unfinished: Iterable[Unfinished]) -> None:
 
 
 def hide_deliveries() -> None:
-    """Unset the gauges: PostgreSQL isn't there to ask, and the last numbers would be lies."""
+    """Unset the gauges: PostgreSQL is unreachable, and the last numbers may be wrong by now."""
     _DELIVERIES.clear()
     _OVERDUE.clear()
 
@@ -72,7 +72,7 @@ def show_connections(number: int) -> None:
 
 
 def count_dropped(reason: str) -> None:
-    """Count a client that was given up."""
+    """Count a connection that was dropped."""
     _DROPPED.labels(reason).inc()
 
 
