@@ -186,7 +186,7 @@ def test_while_something_reads_the_deliveries_the_migration_gives_up_and_holds_u
 
     assert (run.returncode, run.stderr) == (
         1,
-        "users-api migrate: canceling statement due to lock timeout. Nothing was changed.\n",
+        "users-api migrate: 55P03: canceling statement due to lock timeout. Nothing was changed.\n",
     )
     assert column(empty, "SELECT version_num FROM users_api_revision") == {"users_0003", "messaging_0002"}
     assert succeeded(run_migrate(empty)), "when it has ended"
