@@ -8,12 +8,12 @@ import pytest
 import redis
 
 from chaos import servers
-from contracts import Event, EventData, UserRegistered
+from contracts import Event, UserRegistered
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
 from messaging import publish
 from messaging.process.database import Pool, open_pool
-from messaging.wire import transport
+from messaging.wire.client import connect
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def new_database(postgres: Postgres) -> Callable[[str], str]:
 @pytest.fixture
 def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
     """An empty Redis."""
-    client = transport.connect(redis_server.url)
+    client = connect(redis_server.url)
     client.flushall()
     yield client
     client.close()
@@ -61,10 +61,10 @@ def users_pool(users_database: str) -> Iterator[Pool]:
 
 
 @pytest.fixture
-def publish_users(users_pool: Pool) -> Callable[..., list[Event[EventData]]]:
+def publish_users(users_pool: Pool) -> Callable[..., list[Event[UserRegistered]]]:
     """Publish `user_registered` for so many users, in one transaction: `publish_users(3)`."""
 
-    def publish_them(number: int, *, available_at: datetime | None = None) -> list[Event[EventData]]:
+    def publish_them(number: int, *, available_at: datetime | None = None) -> list[Event[UserRegistered]]:
         events = [user_registered(index) for index in range(1, number + 1)]
         with users_pool.connection() as connection:
             connection.execute(*publish(events, available_at=available_at))
@@ -73,7 +73,7 @@ def publish_users(users_pool: Pool) -> Callable[..., list[Event[EventData]]]:
     return publish_them
 
 
-def user_registered(index: int) -> Event[EventData]:
+def user_registered(index: int) -> Event[UserRegistered]:
     data = UserRegistered(
         user_id=index, email=f"user{index}@example.com", full_name=f"User {index}", registered_at=datetime.now(UTC)
     )

@@ -39,7 +39,7 @@ def test_no_effect_is_lost(row: str, attempt: Try) -> None:
 def test_a_ledger_without_a_guard_is_red(name: str, attempt: Try) -> None:
     guard = next(each for each in GUARDS if each.name == name)
 
-    ledger = attempt(str(guard.row), guard.taken_away(Plan(400, SEED)))
+    ledger = attempt(guard.row, guard.taken_away(Plan(400, SEED)))
 
     assert any("lost" in each for each in ledger.wrong)
 

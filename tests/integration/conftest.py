@@ -9,23 +9,26 @@ from uuid import UUID
 import pytest
 import redis
 
-from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, RetryPolicy, Subscription
+from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, RetryPolicy, Subscription, UserRegistered
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
-from messaging import Delivery, HeraldBroker, subscribe
+from messaging import HeraldBroker, subscribe
+from messaging.process import session
 from messaging.process.database import Pool
-from messaging.relay import run
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.reconcile import Reconciler
 from messaging.relay.sweep import Sweeper
-from messaging.wire import message, transport
+from messaging.wire import layout, message
 from messaging.wire.receipts import Outcome, Receipt
+from users_api import PUBLISHER
 
 from .crowd import Crowd, gathered
 from .live_api import LiveApi, live_api
-from .workers import Consume, working
+from .workers import Consume, run_relay, working
+
+Subscriptions = tuple[Subscription[EventData], ...]
 
 QUICK = RetryPolicy(max_attempts=3, first_delay=0.01, max_delay=0.05, max_crashes=2)
 QUICK_SUBSCRIPTIONS = tuple(
@@ -67,8 +70,8 @@ class RelayParts:
 
     def messages(self, queue: str) -> list[list[message.Reference]]:
         """Return what each message waiting in a queue carries, in order."""
-        ids = self.redis.lrange(transport.queue_key(queue), 0, -1)
-        stored = [self.redis.hget(transport.messages_key(queue), each) for each in ids]
+        ids = self.redis.lrange(layout.queue_key(queue), 0, -1)
+        stored = [self.redis.hget(layout.messages_key(queue), each) for each in ids]
         return [message.references(data) for data in stored if isinstance(data, bytes)]
 
     def tell(self, event_id: Any, outcome: Outcome, dispatch: int = 1, **news: Any) -> None:
@@ -85,27 +88,34 @@ class RelayParts:
 
 
 @pytest.fixture
-def subscriptions() -> tuple[Subscription, ...]:
+def subscriptions() -> Subscriptions:
     return QUICK_SUBSCRIPTIONS
 
 
-@pytest.fixture
-def relay(users_pool: Pool, redis_client: redis.Redis, subscriptions: tuple[Subscription, ...]) -> RelayParts:
+def relay_parts(
+    pool: Pool, client: redis.Redis, subscriptions: Subscriptions, publisher: str = PUBLISHER
+) -> RelayParts:
+    """Make the parts of a relay that has been running for a while, so that it knows that Redis is not new."""
     parts = RelayParts(
-        users_pool,
-        redis_client,
-        Dispatcher(users_pool, redis_client, subscriptions),
-        Applier(users_pool, subscriptions),
-        Reconciler(users_pool, redis_client, subscriptions),
-        ReceiptReader(redis_client, "test"),
-        Sweeper(users_pool, redis_client, subscriptions),
+        pool,
+        client,
+        Dispatcher(pool, client, subscriptions, publisher),
+        Applier(pool, subscriptions),
+        Reconciler(pool, client, subscriptions, publisher),
+        ReceiptReader(client, "test", publisher),
+        Sweeper(pool, client, subscriptions, publisher),
     )
-    parts.reconciler.reconcile()  # a relay that has been running for a while knows that Redis is not new
+    parts.reconciler.reconcile()
     return parts
 
 
 @pytest.fixture
-def queued(relay: RelayParts, publish_users: Callable[..., list[Event[EventData]]]) -> UUID:
+def relay(users_pool: Pool, redis_client: redis.Redis, subscriptions: Subscriptions) -> RelayParts:
+    return relay_parts(users_pool, redis_client, subscriptions)
+
+
+@pytest.fixture
+def queued(relay: RelayParts, publish_users: Callable[..., list[Event[UserRegistered]]]) -> UUID:
     """An audit_log delivery in its first dispatch."""
     [event] = publish_users(1)
     relay.dispatcher.dispatch()
@@ -144,12 +154,23 @@ def quick_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def reported_anew() -> Iterator[None]:
+    """Let a fault of the database that another test has met be reported again."""
+    session._say.cache_clear()
+    yield
+    session._say.cache_clear()
+
+
+@pytest.fixture
 def running_relay(
-    users_database: str, redis_server: RedisServer, relay: RelayParts, subscriptions: tuple[Subscription, ...]
+    users_database: str,
+    redis_server: RedisServer,
+    relay: RelayParts,
+    subscriptions: Subscriptions,
 ) -> Iterator[None]:
     """A whole relay, in a thread."""
     stop = threading.Event()
-    thread = threading.Thread(target=run, args=(users_database, redis_server.url, subscriptions, stop))
+    thread = threading.Thread(target=run_relay, args=(users_database, redis_server.url, subscriptions, stop))
     thread.start()
     yield
     stop.set()
@@ -157,13 +178,19 @@ def running_relay(
 
 
 @pytest.fixture
-def consume(redis_server: RedisServer, redis_client: redis.Redis, running_relay: None) -> Iterator[Consume]:
+def effects_database(new_database: Callable[[str], str]) -> str:
+    """A database with an effect ledger."""
+    return new_database("notifier")
+
+
+@pytest.fixture
+def consume(redis_server: RedisServer, running_relay: None) -> Iterator[Consume]:
     """Start a worker for one subscription: `consume(AUDIT_LOG, handler)`."""
     brokers = []
 
-    def start(subscription: Subscription, handler: Callable[[Delivery], None]) -> None:
+    def start(subscription: Subscription[UserRegistered], handler: Callable[[Event[UserRegistered]], None]) -> None:
         broker = HeraldBroker(redis_server.url)
-        subscribe(broker, subscription, handler, receipts=redis_client)
+        subscribe(broker, subscription, handler)
         context = working(broker)
         context.__enter__()
         brokers.append(context)

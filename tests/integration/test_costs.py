@@ -1,9 +1,8 @@
 """What work costs, in round trips: what makes Herald fast is that much is done in few of them. No clock here."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from threading import Event as Flag
 from typing import Any
 
 import psycopg
@@ -12,16 +11,14 @@ import redis
 from tests.conftest import user_registered
 
 from auditor.handlers import record
-from chaos.sink import Sink
-from contracts import AUDIT_LOG, WELCOME_EMAIL
+from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, UserRegistered
 from devstack.redis_server import RedisServer
-from messaging import HeraldBroker, subscribe_group, subscribe_settling
+from messaging import HeraldBroker, subscribe_group, subscribe_once
 from messaging.consuming.receipt_writer import report
+from messaging.effects import Ledger
 from messaging.process.database import open_pool
 from messaging.wire.receipts import Receipt
-from notifier.handlers import send_welcome_emails
-from notifier.ledger import Ledger
-from notifier.smtp import Mailer, SmtpSettings
+from users_api import PUBLISHER
 
 from .conftest import RelayParts
 from .crowd import Crowd, statuses
@@ -149,7 +146,7 @@ def test_applying_receipts_costs_one_statement_in_a_transaction(
 def test_reading_receipts_and_forgetting_them_costs_a_command_each(relay: RelayParts) -> None:
     relay.reader.read(wait=0.001)
     for number in range(100):
-        report(relay.redis, [Receipt(user_registered(number).id, "audit_log", 1, "succeeded")])
+        report(relay.redis, PUBLISHER, [Receipt(user_registered(number).id, "audit_log", 1, "succeeded")])
 
     with sent_to_redis(relay.redis) as calls:
         entries, receipts = relay.reader.read(wait=1)
@@ -175,47 +172,36 @@ def test_recording_events_costs_the_auditor_one_statement_and_two_receipts(
     broker = HeraldBroker(redis_server.url)
     with open_pool(new_database("auditor"), size=1, name="test") as pool:
 
-        def audit_log(deliveries: Any) -> None:
+        def audit_log(events: Sequence[Event[UserRegistered]]) -> None:
             with pool.connection() as connection:
-                record(connection, [each.event for each in deliveries])
+                record(connection, events)
 
-        actor = subscribe_group(broker, AUDIT_LOG, audit_log, receipts=redis_client)
-        pool.wait()  # a new connection sets its parameters
+        actor = subscribe_group(broker, AUDIT_LOG, audit_log)
+        pool.wait()  # new connections set their parameters
+        broker.client.ping()
         with by_workers() as sent, sent_to_redis(redis_client) as calls:
-            actor.fn(batch(number))
+            actor.fn(PUBLISHER, batch(number))
     broker.client.close()
 
     assert len(sent) == 1
     assert calls["all"] == calls["xadd"] == 2, "one that it began, one that it ended"
 
 
-def test_mailing_costs_the_notifier_a_statement_for_ten_and_two_receipts(
-    new_database: Callable[[str], str],
-    redis_server: RedisServer,
-    redis_client: redis.Redis,
-    monkeypatch: pytest.MonkeyPatch,
+def test_effects_cost_a_claim_and_a_record_for_ten_and_two_receipts(
+    effects_database: str, redis_server: RedisServer, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("notifier.attempt.UNRECORDED", 60.0)  # however slow this machine is just now
-    monkeypatch.setattr("notifier.round.KEEP_AFTER", 60.0)
+    monkeypatch.setattr("messaging.effects.recorder.WITHIN", 60.0)  # however slow this machine is just now
     monkeypatch.setattr("messaging.consuming.subscriber.REPORT_EVERY", 60.0)
-    broker, sink = HeraldBroker(redis_server.url), Sink()
-    sink.start()
-    with open_pool(new_database("notifier"), size=1, name="test") as pool:
-        ledger = Ledger(pool, uncertain="resend", lease=60, stopping=Flag())
-        mailer = Mailer(SmtpSettings.parse(sink.url))
-
-        def welcome_email(deliveries: Any) -> Any:
-            return send_welcome_emails(deliveries, ledger=ledger, mailer=mailer, sender="Herald <hello@example.com>")
-
-        actor = subscribe_settling(broker, WELCOME_EMAIL, welcome_email, receipts=redis_client)
-        pool.wait()  # as above
-        with by_workers() as sent, sent_to_redis(redis_client) as calls:
-            actor.fn(batch(30))
-        with pool.connection() as connection:
-            assert connection.execute("SELECT count(*) FROM emails WHERE state = 'sent'").fetchone() == (30,)
-    mailer.close()
-    sink.stop()
+    broker = HeraldBroker(redis_server.url)
+    ledger = Ledger(effects_database, limit=60, uncertain="resend")
+    actor = subscribe_once(broker, WELCOME_EMAIL, lambda event, key: key, ledger=ledger)
+    broker.client.ping()  # new connections set their parameters
+    ledger.claim([])
+    ledger.record([])
+    with by_workers() as sent, sent_to_redis(redis_client) as calls:
+        actor.fn(PUBLISHER, batch(30))
+    ledger.close()
     broker.client.close()
 
-    assert len(sent) == 4, "claim ten; record ten and claim ten, twice; record ten"
+    assert len(sent) == 6, "claim ten and record ten, three times"
     assert calls["all"] == calls["xadd"] == 2, "one that it began, one that it ended"

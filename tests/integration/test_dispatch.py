@@ -8,14 +8,16 @@ import psycopg
 import pytest
 import redis
 from tests.conftest import user_registered
-from tests.integration.conftest import RelayParts
+from tests.integration.conftest import QUICK_SUBSCRIPTIONS, RelayParts
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData
 from devstack.ports import free_port
 from messaging import publish
 from messaging.process.database import Pool
 from messaging.relay.dispatch import LEASE, Dispatcher
-from messaging.wire import transport
+from messaging.wire import layout
+from messaging.wire.client import connect
+from users_api import PUBLISHER
 
 from .workers import full
 
@@ -88,7 +90,7 @@ def test_relays_share_the_work_and_none_of_it_twice(
     relay: RelayParts, publish_users: Publish, users_pool: Pool, redis_client: redis.Redis
 ) -> None:
     publish_users(1500)
-    relays = [Dispatcher(users_pool, redis_client, SUBSCRIPTIONS) for _ in range(4)]
+    relays = [Dispatcher(users_pool, redis_client, SUBSCRIPTIONS, PUBLISHER) for _ in range(4)]
 
     def drain(dispatcher: Dispatcher) -> int:
         total = 0
@@ -106,10 +108,10 @@ def test_relays_share_the_work_and_none_of_it_twice(
 
 def test_with_redis_away_deliveries_stay_due(relay: RelayParts, publish_users: Publish, users_pool: Pool) -> None:
     [event] = publish_users(1)
-    nobody = transport.connect(f"redis://127.0.0.1:{free_port()}")
+    nobody = connect(f"redis://127.0.0.1:{free_port()}")
 
     with pytest.raises(redis.ConnectionError):
-        Dispatcher(users_pool, nobody, SUBSCRIPTIONS).dispatch()
+        Dispatcher(users_pool, nobody, SUBSCRIPTIONS, PUBLISHER).dispatch()
 
     assert relay.row(event.id)["state"] == "pending"
     assert relay.dispatcher.dispatch() == 2
@@ -119,7 +121,7 @@ def test_with_redis_away_nothing_is_claimed_again_and_again(relay: RelayParts, p
     publish_users(1)
     relay.dispatcher.dispatch()
     [event] = publish_users(1)
-    relay.dispatcher._redis = transport.connect(f"redis://127.0.0.1:{free_port()}")
+    relay.dispatcher._redis = connect(f"redis://127.0.0.1:{free_port()}")
 
     for _ in range(3):
         with pytest.raises(redis.ConnectionError):
@@ -157,10 +159,12 @@ def test_a_subscription_this_relay_does_not_know_waits_for_one_that_does(
 ) -> None:
     [event] = publish_users(1)
 
-    assert Dispatcher(users_pool, redis_client, [WELCOME_EMAIL]).dispatch() == 1
+    assert Dispatcher(users_pool, redis_client, [WELCOME_EMAIL], PUBLISHER).dispatch() == 1
 
     assert relay.row(event.id, "audit_log")["state"] == "pending"
-    assert Dispatcher(users_pool, redis_client, [WELCOME_EMAIL]).next_due() is None, "or it would look again at once"
+    assert Dispatcher(users_pool, redis_client, [WELCOME_EMAIL], PUBLISHER).next_due() is None, (
+        "or it would look again at once"
+    )
 
 
 def test_publishing_wakes_a_listening_relay(users_database: str, publish_users: Publish) -> None:
@@ -172,21 +176,21 @@ def test_publishing_wakes_a_listening_relay(users_database: str, publish_users: 
 
 
 def test_a_backlog_stays_in_postgresql_and_holds_up_no_other_subscription(
-    relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
+    relay: RelayParts, publish_users: Publish
 ) -> None:
-    monkeypatch.setattr("messaging.relay.dispatch.ROOM", 10)  # a message of mails
+    dispatcher = Dispatcher(relay.pool, relay.redis, QUICK_SUBSCRIPTIONS, PUBLISHER, room=10)  # a message of mails
     publish_users(1)
-    relay.dispatcher.dispatch()
-    relay.redis.delete(transport.queue_key("auditor"), transport.messages_key("auditor"))  # the auditor is up to date
+    dispatcher.dispatch()
+    relay.redis.delete(layout.queue_key("auditor"), layout.messages_key("auditor"))  # the auditor is up to date
     [second] = publish_users(1)
 
-    assert relay.dispatcher.dispatch() == 1
+    assert dispatcher.dispatch() == 1
 
     assert relay.row(second.id, "audit_log")["state"] == "queued"
     assert relay.row(second.id, "welcome_email")["state"] == "pending"
-    assert relay.dispatcher.next_due() is None, "or it would look again at once"
-    relay.redis.delete(transport.queue_key("notifier"), transport.messages_key("notifier"))
-    assert relay.dispatcher.dispatch() == 1
+    assert dispatcher.next_due() is None, "or it would look again at once"
+    relay.redis.delete(layout.queue_key("notifier"), layout.messages_key("notifier"))
+    assert dispatcher.dispatch() == 1
 
 
 def test_what_saw_its_worker_die_twice_goes_one_at_a_time(relay: RelayParts, publish_users: Publish) -> None:
@@ -207,13 +211,12 @@ def test_what_saw_its_worker_die_twice_goes_one_at_a_time(relay: RelayParts, pub
 
 
 def test_what_this_relay_does_not_know_does_not_crowd_out_what_it_does(
-    relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
+    relay: RelayParts, publish_users: Publish
 ) -> None:
-    monkeypatch.setattr("messaging.relay.dispatch.LIMIT", 1)
     [event] = publish_users(1)
     relay.execute("UPDATE deliveries SET due_at = due_at - interval '1 hour' WHERE subscription = 'audit_log'")
 
-    assert Dispatcher(relay.pool, relay.redis, [WELCOME_EMAIL]).dispatch() == 1
+    assert Dispatcher(relay.pool, relay.redis, [WELCOME_EMAIL], PUBLISHER, limit=1).dispatch() == 1
 
     assert relay.row(event.id, "welcome_email")["state"] == "queued"
 
@@ -223,9 +226,9 @@ def test_a_suspect_of_one_subscription_holds_up_no_suspect_of_another(
 ) -> None:
     [event] = publish_users(1)
     relay.execute("UPDATE deliveries SET crashes = 2")
-    Dispatcher(relay.pool, relay.redis, [WELCOME_EMAIL]).dispatch()
+    Dispatcher(relay.pool, relay.redis, [WELCOME_EMAIL], PUBLISHER).dispatch()
 
-    assert Dispatcher(relay.pool, relay.redis, [AUDIT_LOG]).dispatch() == 1
+    assert Dispatcher(relay.pool, relay.redis, [AUDIT_LOG], PUBLISHER).dispatch() == 1
 
     assert relay.row(event.id, "audit_log")["state"] == "queued"
 
@@ -242,17 +245,14 @@ def test_while_a_suspect_is_running_the_next_one_waits(relay: RelayParts, publis
     assert sorted(relay.row(event.id)["state"] for event in events) == ["pending", "running"]
 
 
-def test_when_more_is_due_than_fits_in_a_round_the_oldest_goes_first(
-    relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("messaging.relay.dispatch.LIMIT", 1)
+def test_when_more_is_due_than_fits_in_a_round_the_oldest_goes_first(relay: RelayParts, publish_users: Publish) -> None:
     events = publish_users(4)
     for hours, event in enumerate(events):
         relay.execute(
             "UPDATE deliveries SET due_at = now() - make_interval(hours => %s) WHERE event_id = %s", hours, event.id
         )
 
-    dispatcher = Dispatcher(relay.pool, relay.redis, [AUDIT_LOG])
+    dispatcher = Dispatcher(relay.pool, relay.redis, [AUDIT_LOG], PUBLISHER, limit=1)
     while dispatcher.dispatch():
         pass
 

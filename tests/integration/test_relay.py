@@ -11,16 +11,17 @@ import pytest
 import redis
 from tests.integration.conftest import QUICK_SUBSCRIPTIONS, RelayParts
 
-from contracts import Event, EventData
+from contracts import AUDIT_LOG, Event, EventData
 from devstack.redis_server import RedisServer
 from messaging.consuming.receipt_writer import report
-from messaging.relay.dispatch import Dispatcher
+from messaging.relay.dispatch import ROOM, Dispatcher
 from messaging.relay.listener import Listener
 from messaging.relay.receipt_reader import ReceiptReader
-from messaging.relay.relay import STOP_SECONDS, _dispatch_forever, _forever, run
+from messaging.relay.relay import STOP_SECONDS, _dispatch_forever, _forever
 from messaging.wire.receipts import Receipt
+from users_api import PUBLISHER
 
-from .workers import until
+from .workers import RECEIPTS, run_relay, until
 
 Publish = Callable[..., list[Event[EventData]]]
 
@@ -76,7 +77,7 @@ def dispatching(relay: RelayParts, users_database: str) -> Iterator[None]:
             return due
 
     ear = Listener(users_database)
-    dispatcher = Observed(ear, relay.redis, QUICK_SUBSCRIPTIONS)
+    dispatcher = Observed(ear, relay.redis, QUICK_SUBSCRIPTIONS, PUBLISHER)
     loop = threading.Thread(target=_dispatch_forever, args=(ear, dispatcher, stop))
     loop.start()
     try:
@@ -145,18 +146,18 @@ def test_a_relay_takes_over_what_a_dead_one_had_read_and_forgets_it_when_it_is_d
     monkeypatch.setattr("messaging.relay.relay.TAKE_OVER_SECONDS", 0.2)
     read, unread = publish_users(2)
     relay.dispatcher.dispatch()
-    dead = ReceiptReader(relay.redis, "dead")
+    dead = ReceiptReader(relay.redis, "dead", PUBLISHER)
     dead.read(wait=0.001)
-    report(relay.redis, [Receipt(read.id, "audit_log", 1, "succeeded")])
+    report(relay.redis, PUBLISHER, [Receipt(read.id, "audit_log", 1, "succeeded")])
     dead.read(wait=1)  # ... and here it dies
-    report(relay.redis, [Receipt(unread.id, "audit_log", 1, "succeeded")])
+    report(relay.redis, PUBLISHER, [Receipt(unread.id, "audit_log", 1, "succeeded")])
     stop = threading.Event()
-    loop = threading.Thread(target=run, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
+    loop = threading.Thread(target=run_relay, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
     loop.start()
     try:
         for event in (read, unread):
             until(lambda: relay.row(event.id)["state"] == "succeeded")  # noqa: B023  # called at once
-        until(lambda: relay.redis.xlen("herald:receipts") == 0)
+        until(lambda: relay.redis.xlen(RECEIPTS) == 0)
     finally:
         stop.set()
         loop.join()
@@ -179,11 +180,10 @@ def test_an_idle_relay_enqueues_a_retry_when_its_time_has_come(
 
 @pytest.mark.usefixtures("_once_a_minute")
 def test_a_queue_that_was_full_gets_more_soon_after_it_has_room(
-    relay: RelayParts, publish_users: Publish, users_database: str, monkeypatch: pytest.MonkeyPatch
+    relay: RelayParts, publish_users: Publish, users_database: str
 ) -> None:
-    """Nobody notifies the relay of room."""
-    monkeypatch.setattr("messaging.relay.dispatch.ROOM", 1)
-    relay.redis.rpush("dramatiq:auditor", "somebody else's")
+    """Nothing notifies the relay of room."""
+    relay.redis.rpush("dramatiq:auditor", *["another program's"] * (ROOM // AUDIT_LOG.group_size))
     [event] = publish_users(1)
     with dispatching(relay, users_database):
         assert relay.row(event.id)["state"] == "pending"
@@ -204,7 +204,7 @@ def test_an_idle_relay_that_is_told_to_stop_stops_at_once(
             return super().wait(seconds, stop)
 
     monkeypatch.setattr("messaging.relay.relay.Listener", Observed)
-    loop = threading.Thread(target=run, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
+    loop = threading.Thread(target=run_relay, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
     loop.start()
     try:
         assert idle.wait(20)
@@ -225,7 +225,7 @@ def test_a_relay_stops_though_postgresql_answers_nobody(
     answer, stop = threading.Event(), threading.Event()
     monkeypatch.setattr("messaging.relay.relay._wake", lambda _: answer.wait())
     monkeypatch.setattr("messaging.relay.relay.STOP_SECONDS", 0.5)
-    loop = threading.Thread(target=run, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
+    loop = threading.Thread(target=run_relay, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
     loop.start()
     try:
         stop.set()

@@ -14,33 +14,35 @@ from dramatiq.middleware import TimeLimitExceeded
 from structlog.testing import capture_logs
 from tests.conftest import user_registered
 
-from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData
+from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, UserRegistered
 from devstack.redis_server import RedisServer
 from messaging import (
-    Delivery,
     HandedBack,
     HeraldBroker,
     PermanentError,
     RetryLater,
-    Settled,
     TransientError,
+    Unavailable,
     UncertainError,
+    subscribe,
     subscribe_group,
-    subscribe_settling,
 )
-from messaging.consuming.subscriber import _is_outage
+from messaging.consuming.outcomes import Result
+from messaging.consuming.subscriber import _is_outage, declare
 from messaging.relay.receipt_reader import ReceiptReader
+from messaging.wire.message import Attempt
 from messaging.wire.receipts import Receipt
+from users_api import PUBLISHER
 
 from .conftest import RelayParts
-from .workers import Consume, Publish, states, until, working
+from .workers import RECEIPTS, Consume, Publish, states, until, working
 
 pytestmark = pytest.mark.usefixtures("quick_shutdown")
 
 
 def test_events_are_handled_and_reported(relay: RelayParts, publish_users: Publish, consume: Consume) -> None:
     heard: list[Event[EventData]] = []
-    consume(AUDIT_LOG, lambda delivery: heard.append(delivery.event))
+    consume(AUDIT_LOG, heard.append)
 
     events = publish_users(50)
 
@@ -49,11 +51,11 @@ def test_events_are_handled_and_reported(relay: RelayParts, publish_users: Publi
 
 
 def test_each_subscription_has_its_own_fate(relay: RelayParts, publish_users: Publish, consume: Consume) -> None:
-    def refuse(delivery: Delivery) -> None:
+    def refuse(event: Event[UserRegistered]) -> None:
         raise PermanentError("no such mailbox")
 
     consume(WELCOME_EMAIL, refuse)
-    consume(AUDIT_LOG, lambda delivery: None)
+    consume(AUDIT_LOG, lambda _: None)
 
     [event] = publish_users(1)
 
@@ -65,11 +67,11 @@ def test_each_subscription_has_its_own_fate(relay: RelayParts, publish_users: Pu
 def test_a_transient_error_is_tried_again_until_it_works(
     relay: RelayParts, publish_users: Publish, consume: Consume
 ) -> None:
-    attempts: Counter[int] = Counter()
+    attempts: list[str] = []
 
-    def work(delivery: Delivery) -> None:
-        attempts[delivery.dispatch] += 1
-        if delivery.dispatch < 3:
+    def work(event: Event[UserRegistered]) -> None:
+        attempts.append(event.subject)
+        if len(attempts) < 3:
             raise ConnectionError("away")
 
     consume(AUDIT_LOG, work)
@@ -77,7 +79,7 @@ def test_a_transient_error_is_tried_again_until_it_works(
     [event] = publish_users(1)
 
     until(lambda: states(relay) == {"succeeded": 1})
-    assert attempts == {1: 1, 2: 1, 3: 1}
+    assert attempts == [event.subject] * 3
     assert relay.row(event.id)["attempts"] == 3
 
 
@@ -96,7 +98,7 @@ def test_a_transient_error_is_tried_again_until_it_works(
 def test_what_a_handler_raises_decides_and_no_exception_is_swallowed(
     relay: RelayParts, publish_users: Publish, consume: Consume, error: BaseException, state: str
 ) -> None:
-    def work(delivery: Delivery) -> None:
+    def work(event: Event[UserRegistered]) -> None:
         raise error
 
     consume(AUDIT_LOG, work)
@@ -110,8 +112,8 @@ def test_what_a_handler_raises_decides_and_no_exception_is_swallowed(
 def test_one_bad_event_in_a_batch_holds_up_none_of_the_others(
     relay: RelayParts, publish_users: Publish, consume: Consume
 ) -> None:
-    def work(delivery: Delivery) -> None:
-        if delivery.event.subject == "users/7":
+    def work(event: Event[UserRegistered]) -> None:
+        if event.subject == "users/7":
             raise PermanentError("this one")
 
     events = publish_users(20)
@@ -121,20 +123,40 @@ def test_one_bad_event_in_a_batch_holds_up_none_of_the_others(
     assert relay.row(events[6].id)["state"] == "failed"
 
 
+def test_what_the_handler_talks_to_is_asked_once_when_it_is_away_for_all(
+    relay: RelayParts, publish_users: Publish, redis_server: RedisServer, running_relay: None
+) -> None:
+    asked: list[str] = []
+
+    def work(event: Event[UserRegistered]) -> None:
+        asked.append(event.subject)
+        if len(asked) == 1:
+            raise Unavailable("no route to host")
+
+    publish_users(5)
+    until(lambda: states(relay) == {"queued": 5})
+    broker = HeraldBroker(redis_server.url)
+    subscribe(broker, AUDIT_LOG, work)
+    with working(broker):
+        until(lambda: states(relay) == {"succeeded": 5})
+
+    assert len(asked) == 6, "once, and then for each"
+
+
 def test_a_group_that_fails_is_tried_one_by_one(
     relay: RelayParts, publish_users: Publish, redis_server: RedisServer, redis_client: redis.Redis, running_relay: None
 ) -> None:
     sizes = []
 
-    def work(deliveries: Sequence[Delivery]) -> None:
-        sizes.append(len(deliveries))
-        if any(delivery.event.subject == "users/3" for delivery in deliveries):
+    def work(events: Sequence[Event[UserRegistered]]) -> None:
+        sizes.append(len(events))
+        if any(event.subject == "users/3" for event in events):
             raise PermanentError("this one")
 
     publish_users(5)
     until(lambda: states(relay) == {"queued": 5})
     broker = HeraldBroker(redis_server.url)
-    subscribe_group(broker, AUDIT_LOG, work, receipts=redis_client)
+    subscribe_group(broker, AUDIT_LOG, work)
     with working(broker):
         until(lambda: states(relay) == {"succeeded": 4, "failed": 1})
 
@@ -154,7 +176,7 @@ def test_an_event_that_breaks_its_contract_is_parked_and_its_neighbours_flow(
 ) -> None:
     events = publish_users(3, available_at=datetime.now(UTC) + timedelta(hours=1))
     relay.execute(f"UPDATE events SET envelope = ({spoil})::json WHERE id = %s", events[1].id)
-    consume(AUDIT_LOG, lambda delivery: None)
+    consume(AUDIT_LOG, lambda _: None)
 
     relay.age_retries()
 
@@ -166,7 +188,7 @@ def test_an_event_that_breaks_its_contract_is_parked_and_its_neighbours_flow(
 def test_slow_work_is_shown_as_running(relay: RelayParts, publish_users: Publish, consume: Consume) -> None:
     finish = threading.Event()
 
-    def work(delivery: Delivery) -> None:
+    def work(event: Event[UserRegistered]) -> None:
         finish.wait(20)
 
     consume(AUDIT_LOG, work)
@@ -183,9 +205,9 @@ def test_with_redis_away_at_the_end_of_an_attempt_the_worker_goes_on(
 ) -> None:
     handled: Counter[str] = Counter()
 
-    def work(delivery: Delivery) -> None:
-        handled[delivery.event.subject] += 1
-        if delivery.event.subject == "users/1":
+    def work(event: Event[UserRegistered]) -> None:
+        handled[event.subject] += 1
+        if event.subject == "users/1":
             redis_client.flushall()
 
     consume(AUDIT_LOG, work)
@@ -199,15 +221,15 @@ def test_a_group_is_not_taken_apart_when_the_world_is_out_of_order(
 ) -> None:
     sizes: list[int] = []
 
-    def work(deliveries: Sequence[Delivery]) -> None:
-        sizes.append(len(deliveries))
+    def work(events: Sequence[Event[UserRegistered]]) -> None:
+        sizes.append(len(events))
         if len(sizes) == 1:
             raise psycopg.OperationalError("the database is away")
 
     publish_users(5)
     until(lambda: states(relay) == {"queued": 5})
     broker = HeraldBroker(redis_server.url)
-    subscribe_group(broker, AUDIT_LOG, work, receipts=redis_client)
+    subscribe_group(broker, AUDIT_LOG, work)
     with working(broker):
         until(lambda: states(relay) == {"succeeded": 5})
 
@@ -241,12 +263,12 @@ def test_a_group_of_one_that_fails_is_not_tried_twice(
 ) -> None:
     sizes: list[int] = []
 
-    def work(deliveries: Sequence[Delivery]) -> None:
-        sizes.append(len(deliveries))
+    def work(events: Sequence[Event[UserRegistered]]) -> None:
+        sizes.append(len(events))
         raise PermanentError("this one")
 
     broker = HeraldBroker(redis_server.url)
-    subscribe_group(broker, AUDIT_LOG, work, receipts=redis_client)
+    subscribe_group(broker, AUDIT_LOG, work)
     with working(broker):
         publish_users(1)
         until(lambda: states(relay) == {"failed": 1})
@@ -260,8 +282,8 @@ def test_in_a_long_batch_what_is_done_is_reported_before_the_rest(
     monkeypatch.setattr("messaging.consuming.subscriber.REPORT_EVERY", 0.0)
     finish = threading.Event()
 
-    def work(delivery: Delivery) -> None:
-        if delivery.event.subject == "users/3":
+    def work(event: Event[UserRegistered]) -> None:
+        if event.subject == "users/3":
             finish.wait(20)
 
     events = publish_users(3, available_at=datetime.now(UTC) + timedelta(hours=1))
@@ -277,21 +299,22 @@ def test_in_a_long_batch_what_is_done_is_reported_before_the_rest(
     until(lambda: states(relay) == {"succeeded": 3})
 
 
-# Handlers that settle each delivery by themselves
+# What the relay gets to see
 
-Consumed = Callable[[Callable[[Sequence[Delivery]], Iterator[Settled]], int], list[Receipt]]
+Handle = Callable[[Sequence[Attempt[UserRegistered]]], Iterator[Result]]
+Consumed = Callable[[Handle, int], list[Receipt]]
 
 
 @pytest.fixture
 def consumed(redis_server: RedisServer, redis_client: redis.Redis) -> Consumed:
-    """Let a handler consume a message of so many events, and return the receipts that the relay gets to see."""
+    """Consume a message of so many events, and return the receipts that the relay gets to see."""
 
-    def consume(handler: Callable[[Sequence[Delivery]], Iterator[Settled]], number: int) -> list[Receipt]:
-        reader = ReceiptReader(redis_client, "test")
+    def consume(handle: Handle, number: int) -> list[Receipt]:
+        reader = ReceiptReader(redis_client, "test", PUBLISHER)
         reader.read(wait=0.001)
         broker = HeraldBroker(redis_server.url)
-        actor = subscribe_settling(broker, AUDIT_LOG, handler, receipts=redis_client)
-        actor.fn([item(index) for index in range(number)])
+        actor = declare(broker, AUDIT_LOG, handle)
+        actor.fn(PUBLISHER, [item(index) for index in range(number)])
         broker.client.close()
         return reader.read(wait=1)[1]
 
@@ -306,10 +329,10 @@ def outcomes(receipts: list[Receipt]) -> list[tuple[str, str | None]]:
     return [(each.outcome, each.error) for each in receipts if each.outcome != "started"]
 
 
-def test_a_handler_may_settle_each_delivery_by_itself(consumed: Consumed) -> None:
+def test_each_outcome_is_a_receipt(consumed: Consumed) -> None:
     errors = [None, PermanentError("never"), RetryLater("not now", 60), HandedBack(), UncertainError("who knows")]
 
-    receipts = consumed(lambda deliveries: zip(deliveries, errors, strict=True), 5)
+    receipts = consumed(lambda attempts: zip(attempts, errors, strict=True), 5)
 
     assert [each.outcome for each in receipts[:5]] == ["started"] * 5
     assert sorted(receipts[:5], key=id_of) == sorted(
@@ -329,41 +352,10 @@ def id_of(receipt: Receipt) -> str:
     return str(receipt.event_id)
 
 
-def test_what_a_handler_does_not_settle_is_tried_again(consumed: Consumed) -> None:
-    def forgets(deliveries: Sequence[Delivery]) -> Iterator[Settled]:
-        yield deliveries[1], None
-
-    said = outcomes(consumed(forgets, 3))
-
-    assert [outcome for outcome, _ in said] == ["succeeded", "retry", "retry"]
-    assert all(error and error.startswith("Unsettled") for _, error in said[1:])
-
-
-@pytest.mark.parametrize("error", [ValueError("a bug"), TimeLimitExceeded("too slow"), SystemExit("a bug too")])
-def test_a_handler_that_breaks_off_changes_nothing_of_what_it_settled(consumed: Consumed, error: BaseException) -> None:
-    def breaks_off(deliveries: Sequence[Delivery]) -> Iterator[Settled]:
-        yield deliveries[0], None
-        yield deliveries[1], PermanentError("never")
-        raise error
-
-    said = outcomes(consumed(breaks_off, 4))
-
-    assert [outcome for outcome, _ in said] == ["succeeded", "failed", "retry", "retry"]
-    assert all(str(error) in str(told) for _, told in said[2:])
-
-
-def test_of_a_delivery_settled_twice_the_first_outcome_counts(consumed: Consumed) -> None:
-    def repeats(deliveries: Sequence[Delivery]) -> Iterator[Settled]:
-        yield deliveries[0], None
-        yield deliveries[0], PermanentError("never")
-
-    assert outcomes(consumed(repeats, 1)) == [("succeeded", None)]
-
-
 def test_what_went_well_is_one_line_for_a_message_and_what_did_not_one_each(consumed: Consumed) -> None:
-    def work(deliveries: Sequence[Delivery]) -> Iterator[Settled]:
-        yield from ((each, None) for each in deliveries[:8])
-        yield from ((each, PermanentError("never")) for each in deliveries[8:])
+    def work(attempts: Sequence[Attempt[UserRegistered]]) -> Iterator[Result]:
+        yield from ((attempt, None) for attempt in attempts[:8])
+        yield from ((attempt, PermanentError("never")) for attempt in attempts[8:])
 
     with capture_logs() as lines:
         receipts = consumed(work, 10)
@@ -380,27 +372,27 @@ def test_what_went_well_is_one_line_for_a_message_and_what_did_not_one_each(cons
 def test_one_event_that_cannot_be_read_is_refused_and_one_that_is_not_ours_left_out(
     redis_server: RedisServer, redis_client: redis.Redis
 ) -> None:
-    reader = ReceiptReader(redis_client, "test")
+    reader = ReceiptReader(redis_client, "test", PUBLISHER)
     reader.read(wait=0.001)
     unknown, foreign = item(1), item(2)
     unknown["event"] = {**unknown["event"], "dataschema": "urn:else:1"}  # type: ignore[dict-item]
     foreign["event"] = {"id": "no id", "dataschema": "urn:else:1"}
-    heard: list[Delivery] = []
+    heard: list[Event[UserRegistered]] = []
     broker = HeraldBroker(redis_server.url)
-    actor = subscribe_group(broker, AUDIT_LOG, heard.extend, receipts=redis_client)
+    actor = subscribe_group(broker, AUDIT_LOG, heard.extend)
 
-    actor.fn([unknown, foreign, {}, item(3)])
+    actor.fn(PUBLISHER, [unknown, foreign, {}, item(3)])
     broker.client.close()
 
-    assert [each.event.subject for each in heard] == ["users/3"]
+    assert [each.subject for each in heard] == ["users/3"]
     assert sorted(each.outcome for each in reader.read(wait=1)[1]) == ["failed", "started", "succeeded"]
 
 
 def test_a_message_costs_two_entries_of_the_stream_however_many_its_events(
     consumed: Consumed, redis_client: Any
 ) -> None:
-    consumed(lambda deliveries: ((each, None) for each in deliveries), 50)
+    consumed(lambda attempts: ((attempt, None) for attempt in attempts), 50)
 
-    entries = [fields[b"receipts"] for _, fields in redis_client.xrange("herald:receipts")]
+    entries = [fields[b"receipts"] for _, fields in redis_client.xrange(RECEIPTS)]
     assert len(entries) == 2
     assert sum(map(len, entries)) < 50 * 100

@@ -19,7 +19,10 @@ from chaos.sink import Sink
 from devstack.herald import Command, Herald
 from devstack.processes import Process
 from devstack.redis_server import RedisServer
-from messaging.wire import transport
+from messaging.wire import layout
+from messaging.wire.client import connect
+from messaging.wire.script import members
+from users_api import PUBLISHER
 
 OURS = "subscription IN ('welcome_email', 'audit_log')"
 """Whatever else you subscribe is no matter here."""
@@ -27,8 +30,8 @@ OURS = "subscription IN ('welcome_email', 'audit_log')"
 WORKERS = ("notifier", "auditor")
 """The services that consume, each the queue of its own name."""
 
-SENDING = "SELECT event_id FROM emails WHERE state = 'sending'"
-"""Mails that somebody has claimed and not recorded: in flight, if whoever it was is dead."""
+CLAIMED = "SELECT event_id FROM effects WHERE state = 'claimed'"
+"""Mails that are claimed and not recorded: in doubt, if their worker is dead."""
 
 UNFINISHED = frozenset({"pending", "queued", "running", "retrying"})
 
@@ -43,7 +46,7 @@ class System:
     def __init__(self, herald: Herald, redis_server: RedisServer, sink: Sink, logs: Path) -> None:
         self.herald = herald
         self.redis_server = redis_server
-        self.redis: redis.Redis = transport.connect(redis_server.url)
+        self.redis: redis.Redis = connect(redis_server.url)
         self.sink = sink
         self.logs = logs
         self.http = httpx.Client(base_url=herald.local_url, timeout=10)
@@ -112,7 +115,7 @@ class System:
 
     def unfinished(self) -> int:
         """Count what is still to be done: deliveries without a final state, and messages that Redis holds."""
-        held = sum(self.redis.hlen(transport.messages_key(queue)) for queue in WORKERS)
+        held = sum(self.redis.hlen(layout.messages_key(queue)) for queue in WORKERS)
         return held + sum(count for state, count in self.states().items() if state in UNFINISHED)
 
     def query(self, database: str, statement: str, given: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
@@ -121,9 +124,9 @@ class System:
             cursor = connection.execute(statement.encode(), given)
             return cursor.fetchall() if cursor.description is not None else []
 
-    def sending(self) -> set[UUID]:
-        """Return the events whose mails are in flight."""
-        return {row[0] for row in self.query("notifier", SENDING)}
+    def claimed(self) -> set[UUID]:
+        """Return the events whose mails are claimed and not recorded."""
+        return {row[0] for row in self.query("notifier", CLAIMED)}
 
     def audited(self) -> list[str]:
         """List the addresses in the audit log."""
@@ -157,7 +160,7 @@ class System:
         workers = [each for name, each in self.processes.items() if name.startswith(WORKERS) and each.running]
         with ThreadPoolExecutor(max(1, len(workers))) as threads:
             list(threads.map(lambda process: process.stop(timeout=30), workers))
-        self.until(lambda: self.redis.xlen(transport.RECEIPTS) == 0)
+        self.until(lambda: self.redis.xlen(layout.receipts_key(PUBLISHER)) == 0)
         return {process.returncode for process in workers}
 
     def _process(self, command: Command) -> Process:
@@ -169,7 +172,7 @@ class System:
             served = self.http.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
-        holders = transport.members(self.redis, transport.WORKERS)
+        holders = members(self.redis, layout.WORKERS)
         consumed = {holder.rpartition("/")[2] for holder in holders}
-        relayed = self.redis.exists(transport.relay_key(socket.gethostname()))
+        relayed = self.redis.exists(layout.relay_key(socket.gethostname()))
         return served and consumed >= set(WORKERS) and bool(relayed)

@@ -10,7 +10,7 @@ from chaos.trial import Plan
 
 @dataclass(frozen=True)
 class Guard:
-    """A guard, the processes that it is in, the row that must turn red without it, and a word of why.
+    """A guard, the processes that it is in, the row that must turn red without it (such as "7" or "5-hold"), and why.
 
     `order`: what the processes are told (`chaos.sabotage`). `statement`: what the auditor's database loses with it.
     """
@@ -19,14 +19,14 @@ class Guard:
     meaning: str
     order: str
     processes: tuple[str, ...]
-    row: int
+    row: str
     because: str
     statement: str = ""
 
     @property
     def fault(self) -> Fault:
         """The fault of that row."""
-        return next(each for each in FAULTS if each.number == self.row)
+        return next(fault for fault in FAULTS if f"{fault.number}{fault.variant}" == self.row)
 
     def taken_away(self, plan: Plan) -> Plan:
         """Return the same plan, without this guard."""
@@ -36,11 +36,15 @@ class Guard:
 _NO_KEY = "ALTER TABLE audit_log DROP CONSTRAINT audit_log_event_id_key"
 
 GUARDS = (
-    Guard("idempotency-mail", "the ledger of emails", "idempotency", ("notifier",), 7, "mails twice"),
-    Guard("idempotency-audit", "the log's unique key", "idempotency", ("auditor",), 6, "rows twice", _NO_KEY),
-    Guard("leases", "a claim that runs out", "leases", ("relay",), 2, "stuck"),
-    Guard("reconciliation", "the relay's look for what got lost", "reconciliation", ("relay",), 7, "stuck"),
-    Guard("outbox", "event and user in one transaction", "outbox", ("users-api",), 1, "lost"),
-    Guard("strictness", "only what is exactly ours is a message", "strictness", WORKERS, 24, "left in Redis"),
-    Guard("fencing", "news of an older attempt moves nothing", "fencing", ("relay", "notifier"), 13, "backwards"),
+    Guard("effects", "the effect ledger", "effects", ("notifier",), "7", "mails twice"),
+    Guard("claims", "a claim that ran out is not used", "claims", ("notifier",), "13", "mails twice after it woke"),
+    Guard("recorder", "effects are recorded at once", "recorder", ("notifier",), "5-resend", "sent and not recorded"),
+    Guard("hold", "at most once, if so chosen", "hold", ("notifier",), "5-hold", "mails twice under hold"),
+    Guard("resend", "at least once, if so chosen", "resend", ("notifier",), "5-resend", "uncertain under resend"),
+    Guard("unique-key", "the log's unique key", "unique-key", ("auditor",), "6", "rows twice", _NO_KEY),
+    Guard("leases", "a lease that runs out", "leases", ("relay",), "2", "stuck"),
+    Guard("reconciliation", "the relay's look for what got lost", "reconciliation", ("relay",), "7", "stuck"),
+    Guard("outbox", "event and user in one transaction", "outbox", ("users-api",), "1", "lost"),
+    Guard("strictness", "only what is exactly ours is a message", "strictness", WORKERS, "24", "left in Redis"),
+    Guard("fencing", "news of an older attempt moves nothing", "fencing", ("relay",), "13", "backwards"),
 )

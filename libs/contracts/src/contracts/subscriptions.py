@@ -4,9 +4,15 @@ A subscription is an *effect*, not a service, so that each effect has its own re
 A new effect is one line in `SUBSCRIPTIONS`; users-api's code doesn't change.
 """
 
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Generic
+
 from pydantic import BaseModel, ConfigDict, Field
 
-from contracts.events import UserRegistered
+from contracts.envelope import DataT, EventData
+from contracts.errors import ContractError
+from contracts.events import EVENTS, UserRegistered
 
 
 class RetryPolicy(BaseModel):
@@ -24,29 +30,37 @@ class RetryPolicy(BaseModel):
     max_crashes: int = Field(default=5, ge=1)
 
 
-class Subscription(BaseModel):
+class Subscription(BaseModel, Generic[DataT]):
     """One effect that wants every event of one type. Its Dramatiq actor has the same name.
 
-    `group_size`: at most so many events travel in one message, when many are due at once.
+    `event`: the newest version of the event's data, which the handler gets whichever version was published.
+    `group_size`: how many events one message carries at most, when many are due at once.
     `time_limit`: seconds after which a message's handler is interrupted and tried again.
     `repeatable`: whether doing it again does nothing more, whatever happened before: the effect is one row with a
     unique key, and nothing else. Only then may what succeeded be replayed.
+    `delay`: how long after the event the effect is due. An operator can cancel it until then.
     """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
-    event_type: str
+    event: type[DataT]
     queue: str
     retry: RetryPolicy
     group_size: int = Field(default=100, ge=1)
     time_limit: float = Field(default=600.0, gt=0)
     repeatable: bool = False
+    delay: timedelta = Field(default=timedelta(0), ge=timedelta(0))
+
+    @property
+    def event_type(self) -> str:
+        """Which events it wants, whatever their version."""
+        return self.event.event_type
 
 
 WELCOME_EMAIL = Subscription(
     name="welcome_email",
-    event_type=UserRegistered.event_type,
+    event=UserRegistered,
     queue="notifier",
     group_size=30,
     retry=RetryPolicy(max_attempts=300, first_delay=1, max_delay=300),  # about a day
@@ -54,15 +68,30 @@ WELCOME_EMAIL = Subscription(
 
 AUDIT_LOG = Subscription(
     name="audit_log",
-    event_type=UserRegistered.event_type,
+    event=UserRegistered,
     queue="auditor",
     retry=RetryPolicy(max_attempts=10_000, first_delay=0.5, max_delay=60),  # about a week
     repeatable=True,
 )
 
-SUBSCRIPTIONS: tuple[Subscription, ...] = (WELCOME_EMAIL, AUDIT_LOG)
+SUBSCRIPTIONS: tuple[Subscription[EventData], ...] = (WELCOME_EMAIL, AUDIT_LOG)
 
 
-def subscriptions_to(event_type: str) -> tuple[Subscription, ...]:
+def subscriptions_to(event_type: str) -> tuple[Subscription[EventData], ...]:
     """Return the subscriptions that want events of this type; none is a valid answer."""
-    return tuple(each for each in SUBSCRIPTIONS if each.event_type == event_type)
+    return tuple(subscription for subscription in SUBSCRIPTIONS if subscription.event_type == event_type)
+
+
+def require_newest(subscriptions: Collection[Subscription[EventData]], events: Collection[type[EventData]]) -> None:
+    """Check that each subscription takes one of `events`, the newest version of each event type.
+
+    Raises:
+        ContractError: one takes an older version, so that it would refuse every event that is published.
+    """
+    for subscription in subscriptions:
+        if subscription.event not in events:
+            schema = subscription.event.schema_uri()
+            raise ContractError(f"{subscription.name} takes {schema}, which isn't in EVENTS: name the newest version")
+
+
+require_newest(SUBSCRIPTIONS, EVENTS)

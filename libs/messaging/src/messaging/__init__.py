@@ -13,40 +13,37 @@ from messaging.errors import (
     PermanentError,
     RetryLater,
     TransientError,
+    Unavailable,
     UncertainError,
 )
 from messaging.publishing.outbox import publish
 
 if TYPE_CHECKING:
     from messaging.consuming.broker import HeraldBroker
-    from messaging.consuming.outcomes import Settled
-    from messaging.consuming.subscriber import subscribe, subscribe_group, subscribe_settling
-    from messaging.wire.message import Delivery
+    from messaging.consuming.subscriber import subscribe, subscribe_group
+    from messaging.effects import subscribe_once
 
 __all__ = [
     "ConfigurationError",
-    "Delivery",
     "HandedBack",
     "HeraldBroker",
     "MessagingError",
     "PermanentError",
     "RetryLater",
-    "Settled",
     "TransientError",
+    "Unavailable",
     "UncertainError",
     "publish",
     "subscribe",
     "subscribe_group",
-    "subscribe_settling",
+    "subscribe_once",
 ]
 
 _CONSUMING = {
-    "Delivery": "messaging.wire.message",
     "HeraldBroker": "messaging.consuming.broker",
-    "Settled": "messaging.consuming.outcomes",
     "subscribe": "messaging.consuming.subscriber",
     "subscribe_group": "messaging.consuming.subscriber",
-    "subscribe_settling": "messaging.consuming.subscriber",
+    "subscribe_once": "messaging.effects",
 }
 
 

@@ -26,13 +26,6 @@ class TransientError(MessagingError):
     """The attempt failed, and another may succeed. It is made after a backoff; nothing to do unless that lasts."""
 
 
-class Unavailable(TransientError):
-    """What the handler talks to is away for every event.
-
-    The rest of the message is tried again later, without being tried now.
-    """
-
-
 class UncertainError(MessagingError):
     """Nobody can know whether the effect happened. Look for yourself, then retry the delivery or leave it."""
 
@@ -52,8 +45,20 @@ class HandedBack(MessagingError):
         super().__init__(self.__doc__)
 
 
-class Unsettled(MessagingError):
-    """The handler ended without an outcome for this delivery. It is tried again; fix the handler."""
+class Unavailable(TransientError):
+    """What the handler talks to is away for every event. The rest of the message is tried again later, untried now."""
+
+
+class ClaimLost(TransientError):
+    """Another attempt has claimed this effect, because this one's claim ran out. Nothing to do: it is tried again."""
 
     def __init__(self) -> None:
         super().__init__(self.__doc__)
+
+
+class LedgerSlow(TransientError):
+    """The effect ledger took longer than its claims last. See what holds up the consumer's database."""
+
+
+class EffectHeld(UncertainError):
+    """The effect may have happened. Look at the provider; retry the delivery to cause it (again)."""

@@ -5,8 +5,7 @@ from typing import LiteralString
 
 from psycopg import Connection
 
-from contracts import Event, EventData, UserRegistered
-from messaging import PermanentError
+from contracts import Event, UserRegistered
 
 _RECORD: LiteralString = """
 -- One row for each event; an event that is already in the log stays as it is. `event_id` is unique: that, and no
@@ -19,27 +18,16 @@ ON CONFLICT (event_id) DO NOTHING
 """
 
 
-def record(connection: Connection[tuple[object, ...]], events: Sequence[Event[EventData]]) -> None:
-    """Write events into the audit log, all of them or none, in one statement of the caller's transaction.
-
-    Raises:
-        PermanentError: one is of a kind that the log has no entry for; upgrade the auditor, then retry.
-    """
-    registered = [(event, _user(event)) for event in events]
+def record(connection: Connection[tuple[object, ...]], events: Sequence[Event[UserRegistered]]) -> None:
+    """Write events into the audit log, all of them or none, in one statement of the caller's transaction."""
     connection.execute(
         _RECORD,
         {
-            "event_ids": [event.id for event, _ in registered],
-            "actions": [event.type for event, _ in registered],
-            "emails": [user.email for _, user in registered],
-            "user_ids": [user.user_id for _, user in registered],
-            "correlation_ids": [event.correlationid for event, _ in registered],
-            "times": [event.time for event, _ in registered],
+            "event_ids": [event.id for event in events],
+            "actions": [event.type for event in events],
+            "emails": [event.data.email for event in events],
+            "user_ids": [event.data.user_id for event in events],
+            "correlation_ids": [event.correlationid for event in events],
+            "times": [event.time for event in events],
         },
     )
-
-
-def _user(event: Event[EventData]) -> UserRegistered:
-    if not isinstance(event.data, UserRegistered):
-        raise PermanentError(f"the audit log can't record {event.dataschema}; upgrade the auditor, then retry")
-    return event.data

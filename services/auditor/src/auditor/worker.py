@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import dramatiq
 
 from auditor import handlers
-from contracts import AUDIT_LOG
-from messaging import Delivery, HeraldBroker, subscribe_group
+from contracts import AUDIT_LOG, Event, UserRegistered
+from messaging import HeraldBroker, subscribe_group
 from messaging.process import logs, settings
 from messaging.process.database import open_pool, require_suitable
-from messaging.wire import transport
 
 config = settings.load_or_exit(settings.Settings)
 logs.configure(config.log_level, config.log_format)
@@ -19,10 +18,10 @@ dramatiq.set_broker(broker)
 pool = open_pool(config.database_url, size=8, name="auditor")
 
 
-def audit_log(deliveries: Sequence[Delivery]) -> None:
+def audit_log(events: Sequence[Event[UserRegistered]]) -> None:
     """Record a group of events in one transaction."""
     with pool.connection() as connection:
-        handlers.record(connection, [delivery.event for delivery in deliveries])
+        handlers.record(connection, events)
 
 
-subscribe_group(broker, AUDIT_LOG, audit_log, receipts=transport.connect(config.redis_url))
+subscribe_group(broker, AUDIT_LOG, audit_log)

@@ -12,7 +12,7 @@ app = typer.Typer(
     help="Sends the welcome email. The consumer itself runs as: dramatiq notifier.worker", no_args_is_help=True
 )
 
-MIGRATIONS = ("notifier.migrations",)
+MIGRATIONS = ("messaging.effects.migrations", "notifier.migrations")
 
 
 @app.command()

@@ -35,7 +35,7 @@ class Poison(Fault):
             trial.system.until(lambda: self._given_up(trial) or not trial.system.processes["notifier"].running)
             if not trial.system.processes["notifier"].running:
                 self._deaths += 1
-                self._in_flight |= trial.system.sending()
+                self._in_flight |= trial.system.claimed()
                 if self._deaths > 2 * WELCOME_EMAIL.retry.max_crashes:
                     raise Unsettled(f"died {self._deaths} times, and nobody has given it up")
                 trial.system.replace("notifier")

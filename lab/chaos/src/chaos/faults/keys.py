@@ -119,7 +119,7 @@ class Keys(Fault):
 
     def _kill_worker(self, trial: Trial, service: str) -> None:
         trial.system.processes[service].kill()
-        self._in_flight |= trial.system.sending()
+        self._in_flight |= trial.system.claimed()
         trial.system.replace(service)
 
     def _wait_until_mended(self, trial: Trial, blow: Blow) -> None:

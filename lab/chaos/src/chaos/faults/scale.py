@@ -71,7 +71,7 @@ class Clocks(Fault):
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         super().judge(trial, ledger)
         said = [trial.system.log(name) for name in ("notifier", "notifier-2")]
-        met = sum(log.count("another attempt has claimed this mail") for log in said)
+        met = sum(log.count("another attempt has claimed this effect") for log in said)
         ledger.expect(met > 0, "no attempt met another's claim")
         ledger.expect(_minutes(said[0]).isdisjoint(_minutes(said[1])), "both notifiers have the same time")
         ledger.figure = f"D = {ledger.duplicate_mails}; {met} attempts met a claim of a notifier that is 20 minutes off"

@@ -66,9 +66,9 @@ def after(owner: Any, name: str, bomb: Callable[[], None]) -> None:
 
 
 class Gate:
-    """Lets threads send until the bomb's time has come; then nobody enters, and when the last one is out, all die.
+    """Lets threads send until the bomb's time has come. Then no thread enters, and when the last one is out, all die.
 
-    A thread comes in with the first mail of a round and out when the round is recorded.
+    A thread is inside from its first call after a claim until all its calls are recorded.
     """
 
     def __init__(self, bomb: Bomb) -> None:
@@ -78,7 +78,7 @@ class Gate:
         self._moved = threading.Condition()
 
     def enter(self) -> None:
-        """Go in, or wait for the end; whoever is in already may go on."""
+        """Go in, or wait for the end. A thread that is inside already goes on."""
         with self._moved:
             self._closed = self._bomb.passed() or self._closed
             if self._closed and threading.get_ident() not in self._inside:

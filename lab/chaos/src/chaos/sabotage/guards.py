@@ -1,5 +1,6 @@
 """Herald without one of its guards. A ledger that stays green without a guard would prove nothing about it."""
 
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,15 +18,50 @@ def take_away(guard: str) -> None:
     GUARDS[guard]()
 
 
-def _idempotency() -> None:
-    """Every attempt sends and writes, whatever was done before. (The rig drops the log's unique key.)"""
+def _effects() -> None:
+    """Every attempt sends, whatever was done before."""
+    from messaging.effects import Ledger
+
+    _set(Ledger, "claim", _all_granted)
+
+
+def _claims() -> None:
+    """An attempt goes on with the effects that it claimed once, although another attempt has them by now."""
+    from messaging.effects import Ledger
+
+    _set(Ledger, "renew", _all_granted)
+
+
+def _all_granted(_: object, claims: Any) -> set[Any]:
+    return {claim.token for claim in claims}
+
+
+def _recorder() -> None:
+    """Each thread records its effects by itself, when it has caused all that it claimed."""
+    from messaging.effects.recorder import Recorder
+
+    _set(Recorder, "add", lambda self, ending: Future())
+    _set(Recorder, "wait", lambda self, added, stopping: self._record_here(list(added)))
+
+
+def _hold() -> None:
+    """An effect in doubt is caused again, whatever the operator has chosen."""
+    from messaging.effects import ledger
+
+    _cut(ledger, "CLAIM", "%(resend)s AND effects.doubts < %(max_doubts)s", "true")
+
+
+def _resend() -> None:
+    """An effect in doubt is never caused again, whatever the operator has chosen."""
+    from messaging.effects import ledger
+
+    _cut(ledger, "CLAIM", "%(resend)s AND effects.doubts < %(max_doubts)s", "false")
+
+
+def _unique_key() -> None:
+    """Every attempt writes, whatever was written before. (The rig drops the log's unique key.)"""
     from auditor import handlers
-    from notifier.ledger import Ledger
 
-    def settle(self: Ledger, claim: Any, *, sent: Any = (), kept: Any = (), wanted: Any = None, **more: Any) -> Any:
-        return {*sent, *kept, *(wanted or ())}
-
-    _set(Ledger, "settle", settle)
     _cut(handlers, "_RECORD", "ON CONFLICT (event_id) DO NOTHING")
 
 
@@ -54,9 +90,10 @@ def _outbox() -> None:
     from messaging.publishing import outbox
     from users_api import registration
     from users_api.database import query
+    from users_api.registrar import Registrar, is_new
 
     _cut(registration, "_REGISTER", f", {outbox.PUBLISH}", "")
-    registrar, subject = registration.registrar, registration.subject
+    execute = Registrar._execute
 
     def event(each: Any, answer: Any) -> Any:
         user = UserRegistered(
@@ -65,36 +102,28 @@ def _outbox() -> None:
             full_name=each.user.full_name,
             registered_at=datetime.now(UTC),
         )
-        return Event.about(user, source="users-api", subject=subject(user.user_id), correlation_id=each.correlation_id)
+        return Event.about(
+            user, source="users-api", subject=registration.subject(user.user_id), correlation_id=each.correlation_id
+        )
 
-    def publishing(pool: Any) -> Any:
-        registrations = registrar(pool)
-        execute = registrations._execute
+    async def then_publish(self: Registrar, group: Any) -> Any:
+        answers = await execute(self, group)
+        new = [event(*each) for each in zip(group, answers, strict=True) if is_new(each[1])]
+        if new:
+            await query(self._pool, *publish(new))
+        return answers
 
-        async def then_publish(group: Any) -> Any:
-            answers = await execute(group)
-            new = [event(*each) for each in zip(group, answers, strict=True) if registration._is_new(each[1])]
-            if new:
-                await query(pool, *publish(new))
-            return answers
-
-        registrations._execute = then_publish
-        return registrations
-
-    _set(registration, "registrar", publishing)
+    _set(Registrar, "_execute", then_publish)
 
 
 def _fencing() -> None:
-    """News about an older dispatch, and a claim that somebody else has by now, count like any other."""
+    """News about an older dispatch counts like any other."""
     from messaging.relay import deliveries
-    from notifier import ledger
 
     _cut(deliveries, "FINISHED", "deliveries.dispatch = receipt.dispatch AND state IN ('queued', 'running')", "true")
     _cut(deliveries, "RETRIED", "JOIN deliveries USING (event_id, subscription, dispatch)",
          "JOIN deliveries USING (event_id, subscription)")  # fmt: skip
     _cut(deliveries, "RETRIED", "WHERE state IN ('queued', 'running')", "")
-    for statement in ("_SETTLE", "_RELEASE"):
-        _cut(ledger, statement, "AND claim = %(token)s", "")
 
 
 def _strictness() -> None:
@@ -119,7 +148,12 @@ def _cut(owner: Any, name: str, condition: str, instead: str = "") -> None:
 
 
 GUARDS = {
-    "idempotency": _idempotency,
+    "effects": _effects,
+    "claims": _claims,
+    "recorder": _recorder,
+    "hold": _hold,
+    "resend": _resend,
+    "unique-key": _unique_key,
     "leases": _leases,
     "reconciliation": _reconciliation,
     "outbox": _outbox,

@@ -1,7 +1,6 @@
 """Points between two lines at which a process can be told to die."""
 
 from collections.abc import Callable, Iterable
-from threading import get_ident
 from typing import Any
 
 from chaos.sabotage.bomb import Bomb, Gate, after, before
@@ -62,37 +61,20 @@ def _relay_applied(bomb: Bomb) -> None:
 
 
 def _notifier_before_send(bomb: Bomb) -> None:
-    """Mails are claimed; not one is on its way in any thread."""
-    from notifier.ledger import Ledger
-    from notifier.senders.smtp import Sender
+    """Mails are claimed; no thread is sending one, and all that were sent are recorded."""
+    from messaging.effects import once
+    from messaging.effects.recorder import Recorder
 
     gate = Gate(bomb)
-    busy: set[int] = set()
-    send, settle = Sender.send, Ledger.settle
-
-    def sending(*args: Any, **kwargs: Any) -> None:
-        gate.enter()
-        busy.add(get_ident())
-        try:
-            send(*args, **kwargs)
-        finally:
-            busy.discard(get_ident())
-
-    def settling(*args: Any, **kwargs: Any) -> Any:
-        settled = settle(*args, **kwargs)
-        if get_ident() not in busy:  # recorded while the next one waits for the server
-            gate.leave()
-        return settled
-
-    setattr(Sender, "send", sending)  # noqa: B010  # mypy knows methods are no variables
-    setattr(Ledger, "settle", settling)  # noqa: B010  # as above
+    before(once, "call", gate.enter)
+    after(Recorder, "wait", gate.leave)
 
 
 def _notifier_sent(bomb: Bomb) -> None:
-    """The server has said 250, and the ledger doesn't know."""
-    from notifier.senders.smtp import Sender
+    """The mail server has accepted a mail, and the effect ledger doesn't know."""
+    from notifier import handlers
 
-    after(Sender, "send", bomb)
+    after(handlers, "send_welcome_email", bomb)
 
 
 def _auditor_written(bomb: Bomb) -> None:

@@ -34,7 +34,7 @@ KINDS = {
     "deliveries": Kind("deliveries by state", "", 0, 0),
 }
 
-RECORDS = frozenset(f"{kind}/{table}" for kind in ("rows", "size") for table in ("users", "emails", "audit_log"))
+RECORDS = frozenset(f"{kind}/{table}" for kind in ("rows", "size") for table in ("users", "effects", "audit_log"))
 """They grow by design: one row for each registration is what they are for."""
 
 SHOWN_ONLY = frozenset({"done", "deliveries"})

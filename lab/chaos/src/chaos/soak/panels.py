@@ -25,7 +25,7 @@ PANELS = (
     Panel("Redis: used memory, MiB", ("redis/",)),
     Panel("Rows of what is forgotten", ("rows/",), _is_record),
     Panel("Its tables with indexes, MiB", ("size/",), _is_record),
-    Panel("Rows of records", ("rows/users", "rows/emails", "rows/audit_log")),
+    Panel("Rows of records", ("rows/users", "rows/effects", "rows/audit_log")),
     Panel("Registered and mailed, each second", ("done/",), rate=True),
     Panel("Unfinished deliveries", ("deliveries/",)),
     Panel("In Redis: messages, receipts not applied", ("waiting/messages", "waiting/receipts")),

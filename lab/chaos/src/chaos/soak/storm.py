@@ -27,7 +27,7 @@ class Storm:
         self, system: System, postgres: Postgres, recording: Recording, dice: random.Random, plan: Plan
     ) -> None:
         self.in_flight = 0
-        """Mails that were being sent whenever a notifier was killed: so many may come twice."""
+        """Mails that were claimed and not recorded whenever a notifier was killed: each of them may come twice."""
         self.wrong: list[str] = []
         self._system = system
         self._postgres = postgres
@@ -79,7 +79,7 @@ class Storm:
     def _kill(self, name: str) -> None:
         self._system.processes[name].kill()
         if name == "notifier":
-            self.in_flight += len(self._system.sending())
+            self.in_flight += len(self._system.claimed())
         self._start(name)
 
     def _end(self) -> None:

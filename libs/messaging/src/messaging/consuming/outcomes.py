@@ -1,6 +1,6 @@
-"""How deliveries end, told twice: to the relay as receipts, to people as log lines.
+"""How attempts end, reported twice: to the relay as receipts, to people as log lines.
 
-What went well is one receipt and one line for many; each that didn't has its own.
+Successes share a receipt and a log line; every failure has its own.
 """
 
 import logging
@@ -15,22 +15,22 @@ from contracts import ContractError
 from messaging.consuming.receipt_writer import ReceiptWriter
 from messaging.errors import HandedBack, MessagingError, PermanentError, RetryLater, UncertainError
 from messaging.wire import message
-from messaging.wire.message import Delivery
+from messaging.wire.message import Attempt
 from messaging.wire.receipts import Outcome, Receipt, describe
 
-Settled = tuple[Delivery, BaseException | None]
-"""A delivery, and what its attempt raised: None, if it succeeded."""
+Result = tuple[Attempt[Any], BaseException | None]
+"""An attempt, and what it raised: None, if it succeeded."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("subscriber")
 
 
-def begun(deliveries: Iterable[Delivery]) -> list[Receipt]:
-    """Tell that a handler is about to begin: by this a crash is told from a wait."""
-    return [_receipt(each, "started") for each in deliveries]
+def begun(attempts: Iterable[Attempt[Any]]) -> list[Receipt]:
+    """Report that a handler is about to begin. By this the relay tells a crash from a wait in the queue."""
+    return [_receipt(each, "started") for each in attempts]
 
 
 def refused(subscription: str, item: Mapping[str, Any], error: ContractError) -> Receipt:
-    """Tell that an event breaks its contract: no attempt can help.
+    """Report that an event breaks its contract: no attempt can help.
 
     Raises:
         LookupError, TypeError, ValueError: it isn't even known which delivery this is (`message.MALFORMED`).
@@ -40,9 +40,9 @@ def refused(subscription: str, item: Mapping[str, Any], error: ContractError) ->
     return Receipt(reference.event_id, reference.subscription, reference.dispatch, "failed", describe(error))
 
 
-def ended(settled: Sequence[Settled]) -> list[Receipt]:
-    """Tell how attempts ended."""
-    succeeded = [delivery for delivery, error in settled if error is None]
+def ended(results: Sequence[Result]) -> list[Receipt]:
+    """Report how attempts ended."""
+    succeeded = [attempt for attempt, error in results if error is None]
     if succeeded:
         log.info(
             "deliveries.succeeded",
@@ -51,22 +51,22 @@ def ended(settled: Sequence[Settled]) -> list[Receipt]:
             event_ids=[str(each.event.id) for each in succeeded],
             correlation_ids=[each.event.correlationid for each in succeeded],
         )
-    told = [_receipt(each, "succeeded") for each in succeeded]
-    return told + [_failure(delivery, error) for delivery, error in settled if error is not None]
+    receipts = [_receipt(each, "succeeded") for each in succeeded]
+    return receipts + [_failure(attempt, error) for attempt, error in results if error is not None]
 
 
-Tell = Callable[[Sequence[Receipt]], None]
+Report = Callable[[Sequence[Receipt]], None]
 
 
 @contextmanager
-def telling(client: redis.Redis) -> Iterator[Tell]:
-    """Report as work goes on: a report is on its way at once, and looked after before the next, or in the end.
+def reporting(client: redis.Redis, publisher: str) -> Iterator[Report]:
+    """Send each report to the publisher's relays immediately. Redis' reply is read before the next one, or at the end.
 
-    If Redis is away, work goes on: the lease and the handler's idempotency cover a lost receipt.
+    While Redis is unreachable work goes on: the lease and the consumer's idempotency cover a lost receipt.
     """
     last: Sequence[Receipt] = ()
 
-    def tell(receipts: Sequence[Receipt]) -> None:
+    def report(receipts: Sequence[Receipt]) -> None:
         nonlocal last
         if receipts:
             with _losing(last):
@@ -75,8 +75,8 @@ def telling(client: redis.Redis) -> Iterator[Tell]:
             with _losing(last):
                 writer.write(last)
 
-    with closing(ReceiptWriter(client)) as writer:
-        yield tell
+    with closing(ReceiptWriter(client, publisher)) as writer:
+        yield report
         with _losing(last):
             writer.confirm()
 
@@ -89,7 +89,7 @@ def _losing(receipts: Sequence[Receipt]) -> Iterator[None]:
         log.warning("receipts.lost", count=len(receipts), error=describe(error))
 
 
-def _failure(delivery: Delivery, error: BaseException) -> Receipt:
+def _failure(attempt: Attempt[Any], error: BaseException) -> Receipt:
     outcome = _classify(error)
     level = logging.INFO if isinstance(error, RetryLater | HandedBack) else logging.WARNING
     log.log(
@@ -97,12 +97,12 @@ def _failure(delivery: Delivery, error: BaseException) -> Receipt:
         f"delivery.{outcome}",
         error=describe(error),
         exc_info=_traceback(error),
-        event_id=str(delivery.event.id),
-        correlation_id=delivery.event.correlationid,
-        subscription=delivery.subscription,
-        dispatch=delivery.dispatch,
+        event_id=str(attempt.event.id),
+        correlation_id=attempt.event.correlationid,
+        subscription=attempt.subscription,
+        dispatch=attempt.dispatch,
     )
-    return _receipt(delivery, outcome, describe(error), error.after if isinstance(error, RetryLater) else None)
+    return _receipt(attempt, outcome, describe(error), error.after if isinstance(error, RetryLater) else None)
 
 
 def _classify(error: BaseException) -> Outcome:
@@ -122,5 +122,5 @@ def _traceback(error: BaseException) -> BaseException | None:
     return None if isinstance(error, MessagingError) else error
 
 
-def _receipt(delivery: Delivery, outcome: Outcome, error: str | None = None, after: float | None = None) -> Receipt:
-    return Receipt(delivery.event.id, delivery.subscription, delivery.dispatch, outcome, error, after)
+def _receipt(attempt: Attempt[Any], outcome: Outcome, error: str | None = None, after: float | None = None) -> Receipt:
+    return Receipt(attempt.event.id, attempt.subscription, attempt.dispatch, outcome, error, after)

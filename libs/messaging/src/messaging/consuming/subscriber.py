@@ -2,15 +2,17 @@
 
 The actor checks the contract, reports `started`, calls the function and reports how each event ended. It never
 raises: a transient error is the relay's to schedule, and one bad event never takes its neighbours down.
-Nothing is swallowed: each delivery of a message gets exactly one outcome.
+Nothing is swallowed: each event of a message gets exactly one outcome.
 
-There are three shapes of a function: for one delivery, for a group that is all or nothing, and for a group of which
-each is settled by itself.
+A function is called for one event (`subscribe`), or for all events of a message, all or nothing (`subscribe_group`).
+Both may be called more than once for an event, so they are idempotent by a unique key of their own database. What has
+no such key, because its effect is outside any database, is declared with `messaging.effects.subscribe_once`.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -18,21 +20,19 @@ import dramatiq
 import redis
 import structlog
 
-from contracts import ContractError, Subscription
+from contracts import ContractError, Event, Subscription
+from contracts.envelope import DataT
 from messaging.consuming import outcomes
 from messaging.consuming.broker import HeraldBroker
-from messaging.consuming.outcomes import Settled
-from messaging.errors import HandedBack, TransientError, Unsettled
+from messaging.consuming.outcomes import Result
+from messaging.errors import HandedBack, TransientError, Unavailable
 from messaging.process.postgres_errors import is_database_at_fault
 from messaging.wire import message
-from messaging.wire.message import Delivery
+from messaging.wire.message import Attempt
 from messaging.wire.receipts import Receipt, describe
 
-Handler = Callable[[Delivery], None]
-GroupHandler = Callable[[Sequence[Delivery]], None]
-SettlingHandler = Callable[[Sequence[Delivery]], Iterator[Settled]]
 Batch = Sequence[Mapping[str, Any]]
-Actor = dramatiq.Actor[[Batch], None]
+Actor = dramatiq.Actor[[str, Batch], None]
 
 REPORT_EVERY = 0.25
 """Seconds after which outcomes of a long batch are reported before it ends."""
@@ -40,116 +40,112 @@ REPORT_EVERY = 0.25
 log: structlog.stdlib.BoundLogger = structlog.get_logger("subscriber")
 
 
-def subscribe(broker: HeraldBroker, subscription: Subscription, handler: Handler, *, receipts: redis.Redis) -> Actor:
-    """Declare the actor that calls `handler` once for each delivery. `receipts`: where to report."""
-    return _declare(
-        broker, subscription, lambda deliveries: _one_by_one(handler, deliveries, broker.stopping), receipts
-    )
+def subscribe(
+    broker: HeraldBroker, subscription: Subscription[DataT], handler: Callable[[Event[DataT]], None]
+) -> Actor:
+    """Declare the actor that calls `handler` once for each event."""
+    return declare(broker, subscription, lambda attempts: _one_by_one(handler, attempts, broker.stopping))
 
 
 def subscribe_group(
-    broker: HeraldBroker, subscription: Subscription, handler: GroupHandler, *, receipts: redis.Redis
+    broker: HeraldBroker, subscription: Subscription[DataT], handler: Callable[[Sequence[Event[DataT]]], None]
 ) -> Actor:
-    """Declare the actor that calls `handler` with all deliveries of a message at once.
+    """Declare the actor that calls `handler` with all events of a message at once.
 
     A group that raises is tried again one by one, so the handler must be idempotent and do all or nothing.
     """
-    return _declare(broker, subscription, lambda deliveries: _as_group(handler, deliveries, broker.stopping), receipts)
+    return declare(broker, subscription, lambda attempts: _as_group(handler, attempts, broker.stopping))
 
 
-def subscribe_settling(
-    broker: HeraldBroker, subscription: Subscription, handler: SettlingHandler, *, receipts: redis.Redis
-) -> Actor:
-    """Declare the actor that calls `handler` with all deliveries of a message, of which it settles each by itself.
-
-    It yields each delivery, in any order, with what became of it: None, or what `subscribe`'s handler would raise. When
-    the worker stops it yields HandedBack for what it hasn't begun. What it leaves out is tried again.
-    """
-    return _declare(broker, subscription, lambda deliveries: _settling(handler, deliveries), receipts)
-
-
-def _declare(
+def declare(
     broker: HeraldBroker,
-    subscription: Subscription,
-    handle: Callable[[Sequence[Delivery]], Iterator[Settled]],
-    client: redis.Redis,
+    subscription: Subscription[DataT],
+    handle: Callable[[Sequence[Attempt[DataT]]], Iterator[Result]],
+    *,
+    time_limit: float | None = None,
 ) -> Actor:
-    def consume(batch: Batch) -> None:
-        opened, refused = _open(subscription.name, batch)
-        with outcomes.telling(client) as tell:
-            tell([*refused, *outcomes.begun(opened)])
-            settled: list[Settled] = []
-            reported = time.monotonic()
-            for each in handle(opened):
-                settled.append(each)
-                if time.monotonic() - reported > REPORT_EVERY:
-                    tell(outcomes.ended(settled))
-                    settled, reported = [], time.monotonic()
-            tell(outcomes.ended(settled))
+    """Declare the actor of a subscription. `handle` yields each attempt of a message once, with its error or None.
 
-    declare = dramatiq.actor(
+    `time_limit`: seconds after which Dramatiq interrupts it; the subscription's, if None.
+    """
+
+    def consume(publisher: str, batch: Batch) -> None:
+        attempts, refused = _open(subscription, batch)
+        with outcomes.reporting(broker.client, publisher) as report:
+            report([*refused, *outcomes.begun(attempts)])
+            results: list[Result] = []
+            reported_at = time.monotonic()
+            for result in handle(attempts):
+                results.append(result)
+                if time.monotonic() - reported_at > REPORT_EVERY:
+                    report(outcomes.ended(results))
+                    results, reported_at = [], time.monotonic()
+            report(outcomes.ended(results))
+
+    actor = dramatiq.actor(
         broker=broker,
         actor_name=subscription.name,
         queue_name=subscription.queue,
-        time_limit=int(subscription.time_limit * 1000),
+        time_limit=1000 * (subscription.time_limit if time_limit is None else time_limit),
     )
-    return declare(consume)
+    return actor(consume)
 
 
-def _open(subscription: str, batch: Batch) -> tuple[list[Delivery], list[Receipt]]:
+def bound(attempt: Attempt[Any]) -> AbstractContextManager[None]:
+    """Put what identifies an attempt on every log line of the block."""
+    event = attempt.event
+    return structlog.contextvars.bound_contextvars(
+        event_id=str(event.id), correlation_id=event.correlationid, subscription=attempt.subscription
+    )
+
+
+def _open(subscription: Subscription[DataT], batch: Batch) -> tuple[list[Attempt[DataT]], list[Receipt]]:
     """Read the events; each that breaks its contract is refused at once, for good."""
-    opened, refused = [], []
+    attempts, refused = [], []
     for item in batch:
         try:
             try:
-                opened.append(message.open_item(subscription, item))
+                attempts.append(message.open_item(subscription, item))
             except ContractError as error:
-                refused.append(outcomes.refused(subscription, item, error))
+                refused.append(outcomes.refused(subscription.name, item, error))
         except message.MALFORMED as error:
-            log.warning("message.not_ours", subscription=subscription, error=describe(error))
-    return opened, refused
+            log.warning("message.not_ours", subscription=subscription.name, error=describe(error))
+    return attempts, refused
 
 
-def _one_by_one(handler: Handler, deliveries: Iterable[Delivery], stopping: threading.Event) -> Iterator[Settled]:
-    for delivery in deliveries:
-        event = delivery.event
-        with structlog.contextvars.bound_contextvars(
-            event_id=str(event.id), correlation_id=event.correlationid, subscription=delivery.subscription
-        ):
-            yield delivery, HandedBack() if stopping.is_set() else _attempt(partial(handler, delivery))
+def _one_by_one(
+    handler: Callable[[Event[DataT]], None], attempts: Iterable[Attempt[DataT]], stopping: threading.Event
+) -> Iterator[Result]:
+    """Handle one after another, until the worker stops or what the handler talks to is away for all."""
+    end: BaseException | None = None
+    for attempt in attempts:
+        if end is None and stopping.is_set():
+            end = HandedBack()
+        with bound(attempt):
+            error = end or _error_of(partial(handler, attempt.event))
+            if isinstance(error, Unavailable):
+                end = error
+            yield attempt, error
 
 
-def _as_group(handler: GroupHandler, deliveries: Sequence[Delivery], stopping: threading.Event) -> Iterator[Settled]:
-    """Handle all at once; if one of them spoils it, one by one, but not if the world is out of order for all."""
-    error = _attempt(partial(handler, deliveries))
-    if error is None or len(deliveries) == 1 or _is_outage(error):
-        yield from ((delivery, error) for delivery in deliveries)
+def _as_group(
+    handler: Callable[[Sequence[Event[DataT]]], None], attempts: Sequence[Attempt[DataT]], stopping: threading.Event
+) -> Iterator[Result]:
+    """Handle all at once; if that fails because of one of them, one by one."""
+    error = _error_of(partial(handler, [attempt.event for attempt in attempts]))
+    if error is None or len(attempts) == 1 or _is_outage(error):
+        yield from ((attempt, error) for attempt in attempts)
     else:
-        yield from _one_by_one(lambda one: handler([one]), deliveries, stopping)
-
-
-def _settling(handler: SettlingHandler, deliveries: Sequence[Delivery]) -> Iterator[Settled]:
-    """Take what the handler settles, once each; what it left out, or broke off before, ends as it ended."""
-    left = {id(delivery): delivery for delivery in deliveries}
-    end: BaseException = Unsettled()
-    try:
-        for delivery, error in handler(deliveries):
-            if left.pop(id(delivery), None):
-                yield delivery, error
-    except GeneratorExit:
-        raise
-    except BaseException as error:  # as in _attempt
-        end = error
-    yield from ((delivery, end) for delivery in left.values())
+        yield from _one_by_one(lambda event: handler([event]), attempts, stopping)
 
 
 def _is_outage(error: BaseException) -> bool:
-    """Tell whether an error is no single event's fault, so that trying each alone would only wait as many times."""
+    """Tell whether an error is not due to one event, so that each alone would meet it again."""
     return is_database_at_fault(error) or isinstance(error, TransientError | redis.RedisError | OSError)
 
 
-def _attempt(call: Callable[[], None]) -> BaseException | None:
-    """Call, and return what was raised, a time limit or SystemExit like anything else: nobody else would act on it."""
+def _error_of(call: Callable[[], None]) -> BaseException | None:
+    """Call, and return what was raised; a time limit or SystemExit too, because nothing above would act on it."""
     try:
         call()
     except BaseException as error:  # returned, classified and reported

@@ -1,0 +1,27 @@
+"""What the parts of the effect ledger tell each other: a claim, and how the claimed effect ended."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import UUID, uuid4
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One attempt's right to cause one effect. `generation`: how often an operator has asked for it again."""
+
+    event_id: UUID
+    subscription: str
+    generation: int
+    token: UUID = field(default_factory=uuid4)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a claimed effect ended: done, certainly not done (released), or nobody knows (uncertain).
+
+    `reference`: what the function returned.
+    """
+
+    claim: Claim
+    how: Literal["done", "released", "uncertain"]
+    reference: str | None = None

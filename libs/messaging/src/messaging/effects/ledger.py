@@ -1,0 +1,206 @@
+"""The table `effects`, in the consumer's own database: claim an effect, cause it, record how that ended.
+
+    (no row) ──claim──► claimed ──► done        (the function returned)
+                          │  ▲────► released    (certainly not done; anyone may claim it)
+                          │  └────► uncertain   (nobody can know)
+                          └ runs out: its worker died, or doesn't know either
+
+Between the provider's acceptance and the record is the one window in which nobody can know whether an effect happened.
+A claim that ran out fell into it, or its worker died before. Then the operator's choice decides: `resend` lets another
+attempt claim the effect (at least once), `hold` reports it as uncertain until an operator asks for it (at most once).
+After MAX_DOUBTS attempts without an answer `resend` asks an operator too: a provider that is only slow would be sent
+copies for ever.
+
+Every claim has a token of its own, which is the fence: only the attempt that holds the token records. Tokens are
+unique, so a record that names effects by their event and their token matches the two in pairs. Repeating a statement
+whose answer got lost changes nothing more. Rows are found by `= ANY` on the primary key, not by a join with `unnest`:
+a plan of that, made while the table was empty, would later read all of it. Claims run out by the database's clock.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, LiteralString
+from uuid import UUID
+
+import psycopg
+import structlog
+
+from messaging.effects.claims import Claim, Ending
+from messaging.effects.recorder import Recorder
+from messaging.errors import EffectHeld, MessagingError, RetryLater
+from messaging.process.database import open_pool
+
+Uncertain = Literal["resend", "hold"]
+
+SETTINGS: tuple[LiteralString, ...] = ("plan_cache_mode = force_generic_plan", "enable_seqscan = off")
+"""Of the ledger's connections: making a plan takes longer than executing it, so each connection makes one and keeps
+it. The plan is by the index, also where the table was analysed while it was small enough to be read whole."""
+
+MAX_DOUBTS = 3
+SLACK = 5.0
+"""Seconds by which a claim lasts longer than one call of the function may take."""
+
+SLOW_SECONDS = 1.0
+"""A statement that takes longer is logged: the ledger holds up the effects, not their provider."""
+
+CLAIM: LiteralString = """
+-- Claim effects: those without a row, those that were certainly not done, and those whose claim ran out, if the policy
+-- allows another attempt or an operator has asked for it (a newer generation). What is done is never claimed. Sorted,
+-- so that attempts that overlap wait for each other and don't deadlock.
+INSERT INTO effects (event_id, subscription, state, claim, claimed_until, generation)
+SELECT event_id, subscription, 'claimed', claim, now() + make_interval(secs => %(lease)s), generation
+FROM (SELECT unnest(%(event_ids)s::uuid[]) AS event_id, unnest(%(subscriptions)s::text[]) AS subscription,
+    unnest(%(tokens)s::uuid[]) AS claim, unnest(%(generations)s::int[]) AS generation) AS wanted
+ORDER BY event_id
+ON CONFLICT (event_id, subscription) DO UPDATE
+SET state = 'claimed', claim = excluded.claim, claimed_until = excluded.claimed_until,
+    doubts = CASE WHEN effects.generation < excluded.generation THEN 0 ELSE effects.doubts END,
+    generation = excluded.generation
+WHERE effects.claim = excluded.claim OR effects.state = 'released'
+    OR effects.state <> 'done' AND effects.claimed_until <= now()
+        AND (effects.generation < excluded.generation OR %(resend)s AND effects.doubts < %(max_doubts)s)
+RETURNING claim
+"""
+
+RENEW: LiteralString = """
+-- Prolong claims that are still ours.
+UPDATE effects SET claimed_until = now() + make_interval(secs => %(lease)s)
+WHERE event_id = ANY (%(event_ids)s) AND claim = ANY (%(tokens)s) AND state = 'claimed'
+RETURNING claim
+"""
+
+LOOK: LiteralString = """
+-- Why effects can't be claimed. A claim that ran out becomes uncertain here, if no attempt may have it.
+WITH held AS (
+    UPDATE effects SET state = 'uncertain', doubts = doubts + 1
+    WHERE event_id = ANY (%(event_ids)s) AND subscription = %(subscription)s
+        AND state = 'claimed' AND claimed_until <= now()
+)
+SELECT event_id, state, extract(epoch FROM claimed_until - now())::float8 FROM effects
+WHERE event_id = ANY (%(event_ids)s) AND subscription = %(subscription)s
+"""
+
+RECORD: LiteralString = """
+-- How effects of any number of attempts ended, in one commit. What is done is recorded whatever became of its claim
+-- meanwhile, unless another attempt has it.
+WITH done AS (
+    UPDATE effects SET state = 'done', done_at = coalesce(done_at, now()),
+        reference = (%(references)s::text[])[array_position(%(done)s::uuid[], claim)]
+    WHERE event_id = ANY (%(done_events)s) AND claim = ANY (%(done)s)
+    RETURNING claim, doubts
+), uncertain AS (
+    UPDATE effects SET state = 'uncertain', doubts = doubts + (state = 'claimed')::int, claimed_until = now()
+    WHERE event_id = ANY (%(uncertain_events)s) AND claim = ANY (%(uncertain)s) AND state IN ('claimed', 'uncertain')
+    RETURNING claim, doubts
+), released AS (
+    UPDATE effects SET state = 'released', claimed_until = now()
+    WHERE event_id = ANY (%(released_events)s) AND claim = ANY (%(released)s) AND state = 'claimed'
+)
+SELECT * FROM done UNION ALL SELECT * FROM uncertain
+"""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("effects")
+
+
+class Ledger:
+    """The effects of one consumer. It opens its connections in the background, and doesn't wait for PostgreSQL.
+
+    `limit`: seconds that one call of a function may take, at most. `uncertain`: what happens to an effect of which
+    nobody knows whether it happened. `recorder`: records endings, for all threads of the process.
+    """
+
+    def __init__(self, database_url: str, *, limit: float, uncertain: Uncertain) -> None:
+        self.limit = limit
+        self.lease = limit + SLACK
+        self.uncertain = uncertain
+        self._pool = open_pool(database_url, size=8, name="effects", settings=SETTINGS)
+        # Of its own, so that records wait for no thread that is claiming.
+        self._recording = open_pool(database_url, size=1, name="recorder", settings=SETTINGS)
+        self.recorder = Recorder(self.record)
+
+    def claim(self, claims: Sequence[Claim]) -> set[UUID]:
+        """Claim effects, each event at most once in `claims`; return the tokens of those that were granted.
+
+        Raises:
+            psycopg.Error: nobody knows whether they were granted. Release them.
+        """
+        policy = {"resend": self.uncertain == "resend", "max_doubts": MAX_DOUBTS, "lease": self.lease}
+        wanted = {
+            "subscriptions": [claim.subscription for claim in claims],
+            "generations": [claim.generation for claim in claims],
+        }
+        return self._tokens("claim", CLAIM, _named(claims) | wanted | policy)
+
+    def renew(self, claims: Sequence[Claim]) -> set[UUID]:
+        """Prolong claims; return the tokens of those that are still ours.
+
+        Raises:
+            psycopg.Error: nobody knows whether they were prolonged.
+        """
+        return self._tokens("renew", RENEW, _named(claims) | {"lease": self.lease})
+
+    def look(self, subscription: str, event_ids: Sequence[UUID]) -> dict[UUID, MessagingError | None]:
+        """Return why effects couldn't be claimed: None, if done; RetryLater, if another attempt has it; EffectHeld.
+
+        Raises:
+            psycopg.Error: the ledger is unreachable.
+        """
+        parameters = {"subscription": subscription, "event_ids": list(event_ids)}
+        with self._pool.connection() as connection:
+            rows = connection.execute(LOOK, parameters).fetchall()
+        states = {event_id: (state, seconds) for event_id, state, seconds in rows}
+        return {event_id: _reason(*states.get(event_id, ("released", 0.0))) for event_id in event_ids}
+
+    def record(self, endings: Sequence[Ending]) -> dict[UUID, int]:
+        """Record endings; return the doubts of those that are done or uncertain, by token. The others weren't ours.
+
+        Raises:
+            psycopg.Error: nobody knows whether they were recorded. Record them again.
+        """
+        parameters: dict[str, Any] = {}
+        for how in ("done", "uncertain", "released"):
+            claims = [ending.claim for ending in endings if ending.how == how]
+            parameters[how] = [claim.token for claim in claims]
+            parameters[f"{how}_events"] = [claim.event_id for claim in claims]
+        parameters["references"] = [ending.reference for ending in endings if ending.how == "done"]
+        with _timed("record"), self._recording.connection() as connection:
+            return dict(connection.execute(RECORD, parameters, prepare=True).fetchall())
+
+    def close(self) -> None:
+        """Record what is left, and close all connections."""
+        self.recorder.close()
+        self._pool.close(timeout=1)
+        self._recording.close(timeout=1)
+
+    def _tokens(self, step: str, statement: LiteralString, parameters: dict[str, Any]) -> set[UUID]:
+        with _timed(step), self._pool.connection() as connection:
+            return {token for (token,) in connection.execute(statement, parameters, prepare=True)}
+
+
+def _named(claims: Sequence[Claim]) -> dict[str, Any]:
+    return {"event_ids": [claim.event_id for claim in claims], "tokens": [claim.token for claim in claims]}
+
+
+def _reason(state: str, seconds: float) -> MessagingError | None:
+    if state == "done":
+        return None
+    if state == "released" or (state == "claimed" and seconds > 0):
+        reason = "another attempt has claimed this effect; it is still at work, or its worker died meanwhile"
+        return RetryLater(reason, after=max(0.0, seconds) + 0.1)
+    return EffectHeld("an earlier attempt ended without reporting a result; the effect may have happened")
+
+
+@contextmanager
+def _timed(step: str) -> Iterator[None]:
+    """Log a slow statement, so that the provider isn't blamed for it."""
+    began = time.monotonic()
+    try:
+        yield
+    except psycopg.Error as error:
+        log.warning("ledger.failed", step=step, error=str(error).strip())
+        raise
+    finally:
+        seconds = time.monotonic() - began
+        if seconds > SLOW_SECONDS:
+            log.warning("ledger.slow", step=step, seconds=round(seconds, 1))

@@ -1,0 +1,30 @@
+"""What the ledger of emails knew moves into the effect ledger."""
+
+from alembic import op
+
+revision = "notifier_0002"
+down_revision = "notifier_0001"
+branch_labels = None
+depends_on = "effects_0001"
+
+
+def upgrade() -> None:
+    """Move every mail, finished or not, at one moment: a notifier of the old version can't claim or record in between.
+
+    What it sends after that can't be recorded, and is in doubt. So stop the old notifiers first.
+    """
+    op.execute(
+        """
+        LOCK TABLE emails IN ACCESS EXCLUSIVE MODE;
+        INSERT INTO effects (event_id, subscription, state, claim, claimed_until, generation, doubts, done_at)
+        SELECT event_id, kind, CASE state WHEN 'sent' THEN 'done' WHEN 'sending' THEN 'claimed' ELSE state END,
+            claim, claimed_until, generation, doubts, sent_at
+        FROM emails;
+        DROP TABLE emails;
+        """
+    )
+
+
+def downgrade() -> None:
+    """There is no way back but to restore the database: which mails were sent would be forgotten."""
+    raise NotImplementedError("restore the notifier's database from before notifier_0002")
