@@ -195,7 +195,7 @@ def test_many_that_stay_are_looked_at_a_few_at_a_time_and_hide_nothing_behind_th
     relay: RelayParts, housekeeper: Housekeeper, old: Old, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(housekeep, "LIMIT", 2)
-    monkeypatch.setattr(housekeep, "PATIENCE", 4)
+    monkeypatch.setattr(housekeep, "MAX_KEPT", 4)
     dead = set(old(5))
     relay.execute("UPDATE deliveries SET state = 'failed'")
     relay.execute("UPDATE events SET recorded_at = recorded_at - interval '1 day'")
@@ -217,7 +217,7 @@ def test_what_goes_costs_no_patience(
     relay: RelayParts, housekeeper: Housekeeper, old: Old, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(housekeep, "LIMIT", 2)
-    monkeypatch.setattr(housekeep, "PATIENCE", 2)
+    monkeypatch.setattr(housekeep, "MAX_KEPT", 2)
     old(7)
 
     housekeeper.tidy()

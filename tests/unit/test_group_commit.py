@@ -84,7 +84,7 @@ def test_of_many_who_wait_half_go_until_somebody_has_waited_long(
     monkeypatch: pytest.MonkeyPatch, patience: float, groups: list[list[int]]
 ) -> None:
     monkeypatch.setattr(group_commit, "AT_ONCE", 2)
-    monkeypatch.setattr(group_commit, "PATIENCE", patience)
+    monkeypatch.setattr(group_commit, "LONG_WAIT", patience)
 
     async def scene() -> None:
         hand = Hand()

@@ -28,8 +28,9 @@ AT_ONCE = 16
 """Of more than so many who wait, half go at once, and the others next. While PostgreSQL works for some, this process
 writes the others' answers and reads what comes next; if all went together, each would be idle while the other works."""
 
-PATIENCE = 0.02
-"""Seconds. Who has waited longer waits for PostgreSQL and not for this process: then all go, lest some wait twice."""
+LONG_WAIT = 0.02
+"""Seconds. A request that has waited longer waits for PostgreSQL and not for this process. Then all requests go at
+once, because otherwise some would wait twice."""
 
 SETTING_OFF = 0.1
 """Seconds. A request with less time left isn't started: it might commit after its client was answered 503."""
@@ -104,7 +105,7 @@ class GroupCommit(Generic[Asked, Told]):
         return group[len(late) :]
 
     def _size(self) -> int:
-        if WAIT_SECONDS - _left(self._waiting[0]) > PATIENCE:
+        if WAIT_SECONDS - _left(self._waiting[0]) > LONG_WAIT:
             return LIMIT
         return min(LIMIT, max(AT_ONCE, len(self._waiting) // 2))
 

@@ -1,7 +1,7 @@
 """What Prometheus gets to see of users-api. One web process is one registry: scrape each."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from contracts import SUBSCRIPTIONS
 
 REGISTRY = CollectorRegistry()
-STATES = ("pending", "queued", "running", "retrying", "failed", "uncertain")
+UNFINISHED = ("pending", "queued", "running", "retrying")
+STATES = (*UNFINISHED, "failed", "uncertain")
 
 _REQUESTS = Counter("herald_http_requests", "Requests answered.", ["method", "status"], registry=REGISTRY)
 _SECONDS = Histogram("herald_http_request_seconds", "Time to answer a request.", ["method"], registry=REGISTRY)
@@ -31,6 +32,13 @@ _OVERDUE = Gauge(
 )
 
 
+_UNKNOWN = Gauge(
+    "herald_deliveries_of_unknown_subscriptions",
+    "Unfinished deliveries that no relay takes: their subscription was renamed or removed.",
+    registry=REGISTRY,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Unfinished:
     """How many deliveries of a subscription are in a state.
@@ -44,11 +52,13 @@ class Unfinished:
     overdue: float | None
 
 
-def show_deliveries(unfinished: Iterable[Unfinished]) -> None:
+def show_deliveries(unfinished: Sequence[Unfinished]) -> None:
     """Set the gauges, those of known subscriptions to 0 where nothing is unfinished."""
     hide_deliveries()
     counts = {(each.name, state): 0 for each in SUBSCRIPTIONS for state in STATES}
     overdue = {each.name: 0.0 for each in SUBSCRIPTIONS}
+    unknown = [each for each in unfinished if each.subscription not in overdue and each.state in UNFINISHED]
+    _UNKNOWN.set(sum(each.count for each in unknown))
     for found in unfinished:
         counts[found.subscription, found.state] = found.count
         overdue[found.subscription] = max(overdue.get(found.subscription, 0.0), found.overdue or 0.0)
@@ -62,6 +72,7 @@ def hide_deliveries() -> None:
     """Unset the gauges: PostgreSQL isn't there to ask, and the last numbers would be lies."""
     _DELIVERIES.clear()
     _OVERDUE.clear()
+    _UNKNOWN.set(float("nan"))
 
 
 def show_connections(number: int) -> None:

@@ -43,7 +43,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, with everything loaded."""
         await super().startup(sockets)
-        collector.settle()
+        collector.freeze()
 
     async def main_loop(self) -> None:
         """Serve until told to stop."""

@@ -29,7 +29,7 @@ from messaging.relay.receipt_reader import forget_readers
 LIMIT = 1_000
 """Rows that one statement deletes: a few dozen milliseconds."""
 
-PATIENCE = 100_000
+MAX_KEPT = 100_000
 """Old events that one round finds unfinished, or recently finished, before it leaves the rest to the next."""
 
 RELAY_GONE = 3600.0
@@ -119,9 +119,9 @@ class Housekeeper:
         yield "relays", self._relays()
 
     def _events(self) -> Iterator[int]:
-        """Look at old events page by page, from where the last round lost its patience."""
+        """Look at old events page by page, from where the last round stopped."""
         stayed = 0
-        while stayed < PATIENCE:
+        while stayed < MAX_KEPT:
             page = self._page()
             removed = self._remove([event_id for event_id, _, over in page if over])
             stayed += len(page) - removed
