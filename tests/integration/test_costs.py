@@ -182,6 +182,7 @@ def test_recording_events_costs_the_auditor_one_statement_and_two_receipts(
 
         actor = subscribe_group(broker, AUDIT_LOG, audit_log)
         pool.wait()  # a new connection sets its parameters
+        broker.client.ping()  # and greets Redis
         with by_workers() as sent, sent_to_redis(redis_client) as calls:
             actor.fn(PUBLISHER, batch(number))
     broker.client.close()
@@ -210,6 +211,7 @@ def test_mailing_costs_the_notifier_a_statement_for_ten_and_two_receipts(
 
         actor = subscribe_settling(broker, WELCOME_EMAIL, welcome_email)
         pool.wait()  # as above
+        broker.client.ping()
         with by_workers() as sent, sent_to_redis(redis_client) as calls:
             actor.fn(PUBLISHER, batch(30))
         with pool.connection() as connection:
