@@ -45,5 +45,5 @@ def relay() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     retention = Retention(timedelta(days=settings.retention_days), {"idempotency_keys": FORGET_KEYS})
-    collector.settle()
+    collector.freeze()
     run(settings.database_url, settings.redis_url, SUBSCRIPTIONS, stop, retention, publisher=PUBLISHER)

@@ -47,7 +47,7 @@ class Foreign(Fault):
 
     number = 24
     title = "messages and receipts that aren't ours, of every kind, in queues and stream"
-    per_second, least = 100.0, 1500
+    per_second, least = 100.0, 600
     patience = 60.0
     recovers_within = 10.0  # ours waits for no lease
 

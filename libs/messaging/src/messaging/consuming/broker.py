@@ -144,7 +144,7 @@ class _Life(Middleware):
         worker.work_queue = self._work
 
     def after_process_boot(self, broker: Broker) -> None:
-        collector.settle()
+        collector.freeze()
         threading.excepthook = _ours(broker).end_for
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:

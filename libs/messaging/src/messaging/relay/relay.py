@@ -23,6 +23,7 @@ from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.receive import Receiver
 from messaging.relay.reconcile import Reconciler
 from messaging.relay.sweep import SWEEP_SECONDS, Sweeper
+from messaging.relay.unknown import UnknownSubscriptions
 from messaging.wire.client import connect
 from messaging.wire.waits import Waits
 
@@ -91,6 +92,7 @@ def run(  # noqa: PLR0913  # what a process is made of
     receiver = Receiver(waits, reader, heir, Applier(pool, subscriptions), stop)
     reconciler = Reconciler(pool, client, subscriptions, publisher)
     sweeper = Sweeper(pool, client, subscriptions, publisher)
+    unknown = UnknownSubscriptions(pool, subscriptions)
     housekeeper = Housekeeper(pool, client, retention, stop, publisher)
 
     def receive() -> None:
@@ -109,6 +111,7 @@ def run(  # noqa: PLR0913  # what a process is made of
         stop.wait(SWEEP_SECONDS)
 
     def housekeep() -> None:
+        unknown.report()
         housekeeper.tidy()
         stop.wait(HOUSEKEEP_SECONDS)
 
