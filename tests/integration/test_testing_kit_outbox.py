@@ -9,7 +9,7 @@ import pytest
 from psycopg.rows import dict_row
 from tests.conftest import user_registered
 
-from contracts import Event, EventData
+from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData
 from messaging import publish
 from messaging.process.database import Pool
 from messaging.testing import Outbox, Published
@@ -28,7 +28,8 @@ def test_the_outbox_shows_what_postgresql_would_hold(users_pool: Pool, available
     events = [user_registered(1), user_registered(2), unheard]
     outbox = Outbox()
 
-    statement = publish(events, available_at=available_at)
+    later = WELCOME_EMAIL.model_copy(update={"name": "follow_up_email", "delay": timedelta(days=3)})
+    statement = publish(events, available_at=available_at, subscriptions=[AUDIT_LOG, later])
     outbox.execute(*statement)
     with users_pool.connection() as connection:
         connection.execute(*statement)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -59,8 +59,8 @@ class Executed:
 
 def _published(parameters: Mapping[str, Any]) -> Iterator[Published]:
     at = parameters["available_at"] or datetime.now(UTC)
-    subscriptions = list(zip(parameters["names"], parameters["event_types"], strict=True))
+    subscriptions = list(zip(*(parameters[name] for name in ("names", "event_types", "delays")), strict=True))
     columns = (parameters[name] for name in ("ids", "types", "subjects", "envelopes"))
     for event_id, event_type, subject, envelope in zip(*columns, strict=True):
-        due = {name: at for name, wanted in subscriptions if wanted == event_type}
+        due = {name: at + timedelta(seconds=delay) for name, wanted, delay in subscriptions if wanted == event_type}
         yield Published(event_id, event_type, subject, json.loads(envelope), due)
