@@ -26,6 +26,7 @@ DELIVERIES = """
 -- What the users database believes of each effect of each user.
 SELECT email, subscription, deliveries.state, attempts, crashes, last_error FROM users
     JOIN events ON events.subject = 'users/' || users.id JOIN deliveries ON event_id = events.id
+WHERE subscription IN ('welcome_email', 'audit_log')
 """
 
 EFFECTS = ("welcome_email", "audit_log")
