@@ -1,6 +1,7 @@
 """The walks of docs/changing.md, carried out in a copy of the repository, checked, and run for real."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,9 +16,11 @@ from devstack.postgres import Postgres
 from devstack.processes import Process
 
 from .provider import Provider, provider
-from .walk import PAGE, copy_to, sources, walk
+from .walk import PAGE, PATH, ROOT, copy_to, sources, walk
 
 EXECUTED = ("A second mail, three days later", "Another mail provider", "A webhook", "A second publisher")
+
+CHECKED = ROOT / ".mypy_cache"
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +28,8 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the repository in which all walks were carried out."""
     root = tmp_path_factory.mktemp("changed")
     copy_to(root)
+    if CHECKED.exists():  # mypy then reads again only what the walks have changed
+        shutil.copytree(CHECKED, root / CHECKED.name)
     for title in EXECUTED:
         for edit in walk(title):
             edit.apply(root)
@@ -139,3 +144,8 @@ def test_each_section_is_in_the_table_of_the_page() -> None:
     titles = [line[3:] for line in text.splitlines() if line.startswith("## ")]
     linked = [f"(#{title.lower().replace(',', '').replace('`', '').replace(' ', '-')})" for title in titles]
     assert [link for link in linked if link not in text] == []
+
+
+def test_each_path_of_the_page_exists_or_is_made_by_a_walk(changed: Path) -> None:
+    paths = {path for path in PATH.findall(PAGE.read_text()) if "/" in path}
+    assert [path for path in sorted(paths) if not (changed / path).exists() and not (ROOT / path).exists()] == []

@@ -14,7 +14,7 @@ PAGE = ROOT / "docs/changing.md"
 COPIED = ("libs", "services", "lab", "tests/contract", "tests/conftest.py", "pyproject.toml", "Makefile")
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_PATH = re.compile(r"`((?:[\w.-]+/)*(?:[\w-]+\.[\w.]+|Makefile))`")
+PATH = re.compile(r"`((?:[\w.-]+/)*(?:[\w-]+\.[\w.]+|Makefile))`")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def walk(title: str) -> list[Edit]:
     edits = []
     start = 0
     for block in _BLOCK.finditer(section):
-        path = _PATH.findall(section[start : block.start()])[-1]
+        path = PATH.findall(section[start : block.start()])[-1]
         edits.append(Edit(path, block[1], block[2]))
         start = block.end()
     assert edits, f"no walk named {title}"
