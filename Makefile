@@ -45,7 +45,7 @@ bench: $(STAMP) $(PEERS) ## Herald and its peers, the same work, for docs/perfor
 ifneq ($(ONLY)$(ROUNDS)$(REGISTRATIONS),)
 	@$(BIN)/herald-bench $(ONLY:%=--only %) $(ROUNDS:%=--rounds %) $(REGISTRATIONS:%=--registrations %)
 else
-	@$(BIN)/herald-bench --json lab/benchmarks/results.json; status=$$?; $(BIN)/herald-bench report; exit $$status
+	@$(BIN)/herald-bench; status=$$?; $(BIN)/herald-bench report --json var/bench.json; exit $$status
 endif
 
 $(PEERS): lab/benchmarks/requirements.lock

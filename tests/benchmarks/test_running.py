@@ -92,4 +92,4 @@ def test_any_other_answer_or_503_to_all_is_no_measurement(run: Run, answer: str)
 
 
 def test_a_line_says_how_many_were_answered_503() -> None:
-    assert "3 answered 503" in in_words({"burst": {"posts": 900.0, "refused": 3}})
+    assert "3 answered 503" in in_words({"burst.posts": [900], "burst.refused": [3]})

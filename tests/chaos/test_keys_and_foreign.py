@@ -7,7 +7,7 @@ import pytest
 
 from chaos import foreign, keys
 from chaos.servers import Servers
-from contracts import SUBSCRIPTIONS, Subscription
+from contracts import SUBSCRIPTIONS, EventData, Subscription
 from devstack.postgres import Postgres
 from messaging.wire import transport
 
@@ -40,7 +40,7 @@ def test_each_kind_of_key_is_found_whoever_made_it(postgres: Postgres, tmp_path:
 
 
 @pytest.mark.parametrize("subscription", SUBSCRIPTIONS, ids=lambda each: each.name)
-def test_no_foreign_message_is_like_another_or_like_ours(subscription: Subscription) -> None:
+def test_no_foreign_message_is_like_another_or_like_ours(subscription: Subscription[EventData]) -> None:
     messages = list(foreign.messages(subscription))
     ours = {"queue_name": subscription.queue, "actor_name": subscription.name, "message_id": foreign.ID, "kwargs": {}}
 

@@ -15,7 +15,7 @@ import pytest
 from devstack.ports import free_port
 from devstack.programs import program
 
-SERVERS = {"DATABASE_URL", "REDIS_URL", "SMTP_URL", "MAILBOX_URL", "LOG_LEVEL", "LOG_FORMAT"}
+SERVERS = {"DATABASE_URL", "REDIS_URL", "MAIL_URL", "SMTP_URL", "MAILBOX_URL", "LOG_LEVEL", "LOG_FORMAT"}
 
 
 class MakeRun:

@@ -6,7 +6,7 @@ from chaos.system import System
 
 
 def test_under_hold_it_waits_for_an_operator_instead(start_system: Callable[..., System]) -> None:
-    system = start_system(SMTP_TIMEOUT="4", NOTIFIER_UNCERTAIN="hold")
+    system = start_system(MAIL_TIMEOUT="4", NOTIFIER_UNCERTAIN="hold")
     user = _kill_in_mid_send(system)
 
     system.until(lambda: system.states() == {"succeeded": 1, "uncertain": 1})

@@ -30,7 +30,7 @@ BEFORE = {
         ("messaging.publishing.migrations", "users_api.migrations"),
         ("messaging_0002", "users_0002"),
     ),
-    "notifier": ("notifier", ("notifier.migrations",), ("notifier_0001",)),
+    "notifier": ("notifier", ("messaging.effects.migrations", "notifier.migrations"), ("notifier_0001",)),
     "auditor": ("auditor", ("auditor.migrations",), ("auditor_0001",)),
 }
 """Of each database: whose it is, where its migrations are, and the revisions of the version before."""

@@ -9,10 +9,11 @@ from uuid import UUID
 import pytest
 import redis
 
-from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, RetryPolicy, Subscription, UserRegistered
+from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, RetryPolicy, Subscription, UserRegistered
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
 from messaging import HeraldBroker, subscribe
+from messaging.process import session
 from messaging.process.database import Pool
 from messaging.relay import run
 from messaging.relay.apply import Applier
@@ -26,6 +27,8 @@ from messaging.wire.receipts import Outcome, Receipt
 from .crowd import Crowd, gathered
 from .live_api import LiveApi, live_api
 from .workers import Consume, working
+
+Subscriptions = tuple[Subscription[EventData], ...]
 
 QUICK = RetryPolicy(max_attempts=3, first_delay=0.01, max_delay=0.05, max_crashes=2)
 QUICK_SUBSCRIPTIONS = tuple(
@@ -85,12 +88,12 @@ class RelayParts:
 
 
 @pytest.fixture
-def subscriptions() -> tuple[Subscription, ...]:
+def subscriptions() -> Subscriptions:
     return QUICK_SUBSCRIPTIONS
 
 
 @pytest.fixture
-def relay(users_pool: Pool, redis_client: redis.Redis, subscriptions: tuple[Subscription, ...]) -> RelayParts:
+def relay(users_pool: Pool, redis_client: redis.Redis, subscriptions: Subscriptions) -> RelayParts:
     parts = RelayParts(
         users_pool,
         redis_client,
@@ -144,8 +147,19 @@ def quick_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def reported_anew() -> Iterator[None]:
+    """Let a fault of the database that another test has met be reported again."""
+    session._say.cache_clear()
+    yield
+    session._say.cache_clear()
+
+
+@pytest.fixture
 def running_relay(
-    users_database: str, redis_server: RedisServer, relay: RelayParts, subscriptions: tuple[Subscription, ...]
+    users_database: str,
+    redis_server: RedisServer,
+    relay: RelayParts,
+    subscriptions: Subscriptions,
 ) -> Iterator[None]:
     """A whole relay, in a thread."""
     stop = threading.Event()

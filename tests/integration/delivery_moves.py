@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from messaging.publishing.states import DUE, FINAL, IN_FLIGHT, UNFINISHED
 from messaging.wire.receipts import Outcome, Receipt
 
-from .delivery_world import DUE, FINAL, IN_FLIGHT, Row, policy
+from .delivery_world import Key, Row, policy
 
 
 class Cause(Protocol):
@@ -68,7 +69,7 @@ class Told:
     def judge(self, before: Row, after: Row) -> None:
         news = [each for each in self.receipts if (each.event_id, each.subscription) == before.key]
         current = {each.outcome for each in news if each.dispatch == before.dispatch}
-        if before.state not in FINAL and any(each.outcome == "succeeded" for each in news):
+        if before.state in (*UNFINISHED, "cancelled") and any(each.outcome == "succeeded" for each in news):
             self._succeeded(before, after, current)
         elif before.state in IN_FLIGHT and current - {"started"}:
             [outcome] = current - {"started"}
@@ -150,6 +151,19 @@ class Asked:
             assert (after.state, *after.counts) == ("pending", 0, 0, before.dispatch, before.generation + 1)
         else:
             assert after == before
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """An operator cancelled a delivery, if it was still waiting."""
+
+    key: Key
+
+    def judge(self, before: Row, after: Row) -> None:
+        if before.key == self.key and before.state in DUE:
+            assert (after.state, after.counts) == ("cancelled", before.counts)
+        else:
+            assert after == before, "what has left PostgreSQL can't be called back"
 
 
 class Crossed:

@@ -25,6 +25,7 @@ from contracts import AUDIT_LOG, WELCOME_EMAIL, RetryPolicy
 from messaging import HeraldBroker
 from messaging.consuming.consumer import Consumer
 from messaging.process.database import Pool, open_pool
+from messaging.publishing.states import DeliveryState
 from messaging.relay.apply import Applier
 from messaging.relay.deliveries import Fenced
 from messaging.relay.dispatch import Dispatcher
@@ -53,11 +54,6 @@ INSERT INTO clock VALUES ('2026-01-01 00:00Z');
 DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database()); END $$
 """
 
-State = Literal["pending", "queued", "running", "retrying", "succeeded", "failed", "uncertain"]
-DUE = ("pending", "retrying")
-IN_FLIGHT = ("queued", "running")
-FINAL = ("succeeded", "failed", "uncertain")
-
 
 class Key(NamedTuple):
     """Which delivery."""
@@ -72,7 +68,7 @@ class Row:
 
     event_id: UUID
     subscription: str
-    state: State
+    state: DeliveryState
     attempts: int
     crashes: int
     dispatch: int

@@ -122,3 +122,9 @@ def is_problem(answer: httpx.Response, status: int) -> bool:
     assert body["title"], "a problem has a title"
     assert body["detail"], "a problem says what to do"
     return True
+
+
+def metrics(api: LiveApi) -> list[str]:
+    answer = api.http.get("/metrics")
+    assert answer.status_code == 200
+    return answer.text.splitlines()

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from types import SimpleNamespace
-from typing import ClassVar
 
 import psycopg
 import pytest
@@ -15,9 +14,7 @@ from tests.conftest import user_registered
 
 from auditor import log
 from auditor.handlers import record
-from contracts import Event, EventData
 from devstack.programs import program
-from messaging import PermanentError
 from messaging.process.database import Pool, open_pool
 
 
@@ -55,19 +52,6 @@ def test_an_event_that_comes_again_is_not_written_again(pool: Pool) -> None:
         record(connection, [other, event, event])
 
     assert len(rows(pool)) == 2
-
-
-def test_an_event_the_log_has_no_entry_for_is_refused_and_not_passed_over(pool: Pool) -> None:
-    class UserRenamed(EventData):
-        event_type: ClassVar[str] = "user_renamed"
-        version: ClassVar[int] = 1
-
-    strange = Event.about(UserRenamed(), source="test", subject="users/1", correlation_id="test")
-
-    with pool.connection() as connection, pytest.raises(PermanentError, match="upgrade the auditor"):
-        record(connection, [user_registered(1), strange])
-
-    assert rows(pool) == []
 
 
 def test_groups_that_overlap_at_the_same_time_write_each_event_once(pool: Pool) -> None:

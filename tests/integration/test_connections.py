@@ -1,118 +1,21 @@
 """Clients that are endless, slow or too many take nothing from the others. Real processes, real sockets."""
 
 import json
-import os
-import re
-import resource
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
 from functools import partial
-from pathlib import Path
 
 import httpx
-import psutil  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 
-from devstack.ports import free_port
-
+from .api_process import HEAD, NOWHERE, PING, Api, answers, is_closed, problem, users_api
 from .live_api import MAYA, is_problem
 from .workers import until
 
-HEAD = b"POST /users HTTP/1.1\r\nHost: herald\r\nContent-Type: application/json\r\n"
-PING = b"GET /livez HTTP/1.1\r\nHost: herald\r\n\r\n"
 MIB = 2**20
-
-
-@dataclass(frozen=True)
-class Api:
-    """`users-api serve`, as a process."""
-
-    process: subprocess.Popen[bytes]
-    port: int
-
-    @property
-    def http(self) -> httpx.Client:
-        """A client that keeps no connection."""
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers={"Connection": "close"}, timeout=20)
-
-    def connect(self, *sent: bytes) -> socket.socket:
-        """Open a connection and send something."""
-        client = socket.create_connection(("127.0.0.1", self.port), timeout=30)
-        for data in sent:
-            client.sendall(data)
-        return client
-
-    def clients(self) -> set[tuple[str, int]]:
-        """Return who is connected."""
-        return {each.raddr for each in psutil.Process(self.process.pid).net_connections() if each.raddr}
-
-    def memory(self) -> int:
-        """Return the bytes of memory that it holds."""
-        return int(psutil.Process(self.process.pid).memory_info().rss)
-
-
-@contextmanager
-def users_api(database: str, files: int | None = None, **settings: object) -> Iterator[Api]:
-    """Run the process until the block ends, with at most so many open files."""
-    port = free_port()
-    program = str(Path(sys.executable).with_name("users-api"))
-    given = {name: str(value) for name, value in settings.items()}
-    environment = {"PATH": os.environ["PATH"], "DATABASE_URL": database, "PORT": str(port), **given}
-
-    def limit_files() -> None:
-        if files is not None:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-
-    with subprocess.Popen([program, "serve"], env=environment, preexec_fn=limit_files) as process:  # noqa: PLW1509
-        try:
-            api = Api(process, port)
-            until(lambda: is_alive(port))
-            yield api
-        finally:
-            process.terminate()
-
-
-def is_alive(port: int) -> bool:
-    try:
-        with closing(socket.create_connection(("127.0.0.1", port))) as client:
-            client.sendall(PING.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-            return answers(client) != b""
-    except ConnectionRefusedError:
-        return False
-
-
-def answers(client: socket.socket) -> bytes:
-    """Read until the server closes."""
-    with closing(client):
-        parts = []
-        while part := client.recv(65_536):
-            parts.append(part)
-    return b"".join(parts)
-
-
-def is_closed(client: socket.socket) -> bool:
-    """Read until the server closes, however it does."""
-    try:
-        answers(client)
-    except ConnectionResetError:
-        return True
-    return True
-
-
-def problem(answer: bytes) -> tuple[int, str]:
-    """Return status and detail of the one answer that was given, as the standard wants it."""
-    head, _, body = answer.partition(b"\r\n\r\n")
-    lines = head.decode().lower().splitlines()
-    assert {"content-type: application/problem+json", "connection: close"} <= set(lines)
-    told = json.loads(body)
-    assert lines[0].startswith(f"http/1.1 {told['status']} ")
-    return told["status"], told["detail"]
 
 
 def endlessly(client: socket.socket, data: bytes, most: int) -> None:
@@ -125,21 +28,15 @@ def endlessly(client: socket.socket, data: bytes, most: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def nowhere() -> str:
-    """A database that nothing here needs."""
-    return "postgresql://nobody@127.0.0.1:1/nothing"
-
-
-@pytest.fixture(scope="module")
-def api(nowhere: str) -> Iterator[Api]:
-    with users_api(nowhere) as api:
+def api() -> Iterator[Api]:
+    with users_api(NOWHERE) as api:
         yield api
 
 
 @pytest.fixture(scope="module")
-def hasty(nowhere: str) -> Iterator[Api]:
+def hasty() -> Iterator[Api]:
     """One that waits for a second."""
-    with users_api(nowhere, REQUEST_TIMEOUT=1) as api:
+    with users_api(NOWHERE, REQUEST_TIMEOUT=1) as api:
         yield api
 
 
@@ -275,8 +172,8 @@ def test_a_connection_between_requests_may_be_idle_and_the_next_request_has_all_
 # Many
 
 
-def test_when_all_connections_are_taken_probes_are_answered_and_others_hear_why(nowhere: str) -> None:
-    with users_api(nowhere, MAX_CONNECTIONS=5, PROBE_CONNECTIONS=2) as api, ExitStack() as crowd:
+def test_when_all_connections_are_taken_probes_are_answered_and_others_hear_why() -> None:
+    with users_api(NOWHERE, MAX_CONNECTIONS=5, PROBE_CONNECTIONS=2) as api, ExitStack() as crowd:
         for _ in range(10):
             crowd.enter_context(closing(api.connect(HEAD)))
 
@@ -289,8 +186,8 @@ def test_when_all_connections_are_taken_probes_are_answered_and_others_hear_why(
             assert refused.headers["connection"] == "close"
 
 
-def test_when_a_connection_is_free_again_anyone_may_have_it(nowhere: str) -> None:
-    with users_api(nowhere, MAX_CONNECTIONS=1) as api:
+def test_when_a_connection_is_free_again_anyone_may_have_it() -> None:
+    with users_api(NOWHERE, MAX_CONNECTIONS=1) as api:
         with closing(api.connect(HEAD)):
             until(lambda: "taken" in api.http.get("/nowhere").text)
         until(lambda: api.http.get("/nowhere").status_code == 404)
@@ -331,81 +228,12 @@ def test_who_was_dropped_is_counted(hasty: Api) -> None:
     assert dropped("head_too_large")
 
 
-# Upgrades, which nothing here takes
-
-UPGRADES = {
-    "h2c": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nX-Empty:\r\n",
-    "websocket": b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
-    "anything": b"Connection: Upgrade\r\nUpgrade: TLS/1.0\r\n",
-}
-SMUGGLED = b"GET /livez?smuggled HTTP/1.1\r\nA: b\r\n\r\n"
-FRAMED = {
-    "length": b"Content-Length: %d\r\n\r\n%b" % (len(SMUGGLED), SMUGGLED),
-    "chunks": b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED),
-}
-LAST = PING.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-
-
-def status_lines(answer: bytes) -> list[bytes]:
-    return re.findall(rb"HTTP/1\.1 (\d+) ", answer)
-
-
-@pytest.mark.parametrize("in_pieces", [False, True])
-@pytest.mark.parametrize("body", FRAMED.values(), ids=FRAMED.keys())
-@pytest.mark.parametrize("upgrade", UPGRADES.values(), ids=UPGRADES.keys())
-def test_the_body_of_a_request_with_an_upgrade_is_its_body(
-    api: Api, upgrade: bytes, body: bytes, in_pieces: bool
-) -> None:
-    sent = HEAD + upgrade + body + LAST
-    pieces = [sent[at : at + 1] for at in range(len(sent))] if in_pieces else [sent]
-
-    answer = answers(api.connect(*pieces))
-
-    assert status_lines(answer) == [b"422", b"200"], "one answer to each request, and none to the body"
-    assert b"JSON" in answer, "of what was sent, not of an empty body"
-
-
-@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
-def test_nothing_is_read_after_a_last_request_with_an_upgrade(api: Api, version: bytes) -> None:
-    head = HEAD.replace(b"1.1", version) + UPGRADES["h2c"].replace(b"Connection: ", b"Connection: close, ")
-    assert status_lines(answers(api.connect(head + FRAMED["length"] + LAST))) == [b"422"]
-
-
-@pytest.mark.parametrize("upgrade", UPGRADES.values(), ids=UPGRADES.keys())
-def test_an_upgrade_is_ignored(api: Api, upgrade: bytes) -> None:
-    begin = PING.removesuffix(b"\r\n") + upgrade + b"\r\n"
-    assert status_lines(answers(api.connect(begin * 3 + LAST))) == [b"200"] * 4
-
-
-def test_who_offers_http2_is_registered(users_database: str) -> None:
-    body = json.dumps(MAYA | {"email": "h2c@example.com"}).encode()
-    with users_api(users_database) as api:
-        upgrade = UPGRADES["h2c"].replace(b"Connection: ", b"Connection: close, ")
-        sent = HEAD + upgrade + b"Content-Length: %d\r\n\r\n" % len(body) + body
-        assert status_lines(answers(api.connect(sent))) == [b"201"]
-
-
-def test_a_large_head_with_an_upgrade_is_refused_too(api: Api) -> None:
-    head = b"GET /livez HTTP/1.1\r\n" + UPGRADES["h2c"] + b"a:b\r\n" * 13_200 + b"\r\n"
-    assert problem(answers(api.connect(head[:60_000], head[60_000:])))[0] == 431
-
-
-def test_upgrades_at_once_are_as_few_as_other_requests(api: Api) -> None:
-    begin = PING.removesuffix(b"\r\n") + UPGRADES["h2c"] + b"\r\n"
-    assert is_closed(api.connect(begin * 100))
-
-
-def test_no_connect_is_taken_and_nothing_after_it_is_read(api: Api) -> None:
-    sent = b"CONNECT example.com:80 HTTP/1.1\r\nHost: example.com\r\nContent-Length: 40\r\n\r\n"
-    assert problem(answers(api.connect(sent + SMUGGLED)))[0] == 501
-
-
 # Given up
 
 
-def test_what_is_cut_off_while_it_is_answered_is_no_error(nowhere: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_is_cut_off_while_it_is_answered_is_no_error(capfd: pytest.CaptureFixture[str]) -> None:
     waiting = b"GET /users/1 HTTP/1.1\r\nHost: herald\r\n\r\n"
-    with users_api(nowhere) as api:
+    with users_api(NOWHERE) as api:
         for requests in (PING * 30, waiting * 30, waiting * 3 + b"GARBAGE\r\n\r\n", b"GARBAGE\r\n\r\n"):
             assert is_closed(api.connect(requests))
         api.connect(waiting * 3).close()

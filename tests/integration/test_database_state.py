@@ -8,8 +8,9 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from users_api import problems, queries
-from users_api.database import Connection, make_pool, using
+from users_api import error_handlers, queries
+from users_api.database import using
+from users_api.pool import Connection, Pool
 
 from .live_api import MAYA, is_problem, serving
 from .workers import until
@@ -33,7 +34,7 @@ def database(users_database: str) -> Iterator[Owner]:
 @pytest.fixture
 def http(users_database: str, database: Owner, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
     """An API with a role of its own; it has registered Maya, and said nothing of the database yet."""
-    monkeypatch.setattr(problems, "_unfit", problems._Reminder())
+    monkeypatch.setattr(error_handlers, "_unfit", error_handlers._Reminder())
     if not database.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone():
         database.execute(f"CREATE ROLE {ROLE} LOGIN")
     database.execute(f"ALTER ROLE {ROLE} RESET ALL; {GRANT}")
@@ -190,7 +191,7 @@ def test_once_a_setting_is_mended_one_error_renews_all_connections(
         await connection.execute("INSERT INTO users (email) SELECT '' FROM pg_sleep(0.3) AS slept WHERE slept IS NULL")
 
     async def scene() -> None:
-        async with make_pool(users_database) as pool:
+        async with Pool(users_database) as pool:
             await pool.wait()
             database.execute(f"ALTER DATABASE {name} RESET {setting}".encode())
             with pytest.raises(psycopg.Error):
@@ -207,7 +208,7 @@ def test_statements_that_the_server_has_forgotten_are_prepared_anew(users_databa
         async def forget(connection: Connection) -> None:
             connection.pgconn.exec_(b"DEALLOCATE ALL")  # not by way of psycopg, which would notice
 
-        pool = make_pool(users_database)
+        pool = Pool(users_database)
         async with pool:
             for _ in range(30):
                 await queries.user(pool, 1)

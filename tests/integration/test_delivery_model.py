@@ -4,11 +4,11 @@ Hypothesis writes the play. Two relays on one PostgreSQL and one Redis, all of t
 and look for what got lost; each can be killed or suspended in the middle. Two workers fetch, begin, end and
 acknowledge messages; each can be killed at any moment, with or without having done the work, or hang and come back
 later with news of long ago. Receipts are applied in any order, together or alone, twice or never. Redis is wiped, the
-clock moves, operators retry and replay. That world is `delivery_world.py`.
+clock moves, operators retry, cancel and replay. That world is `delivery_world.py`.
 
 After every step, whatever it was:
-- A finished delivery moves only when an operator says so, in the next generation; `dispatch` and `generation` never
-  fall.
+- A finished delivery moves only when an operator says so, in the next generation, or when the effect of a cancelled
+  one turns out to be there; `dispatch` and `generation` never fall.
 - Attempts stay within the policy's, and within what handlers really began; crashes stay within the policy's.
 - Whatever is queued or running has a lease and a message; whatever is pending or retrying has a due time.
 - What is said to have succeeded has had its effect; what failed says why.
@@ -38,18 +38,16 @@ from hypothesis.stateful import (
 from structlog.testing import capture_logs
 from tests.conftest import user_registered
 
-from contracts import Subscription, UserRegistered
+from contracts import EventData, Subscription
 from devstack.redis_server import RedisServer
 from messaging import publish
-from messaging.publishing.operations import REPLAY, RETRY_BY_OPERATOR
+from messaging.publishing.operations import CANCEL, REPLAY, RETRY_BY_OPERATOR, replaying
+from messaging.publishing.states import DUE, FINAL, IN_FLIGHT
 from messaging.wire import transport
 from messaging.wire.receipts import OUTCOMES, Outcome, Receipt
 
-from .delivery_moves import Asked, Cause, Claimed, Crossed, Looked, Nothing, Released, Told
+from .delivery_moves import Asked, Cancelled, Cause, Claimed, Crossed, Looked, Nothing, Released, Told
 from .delivery_world import (
-    DUE,
-    FINAL,
-    IN_FLIGHT,
     SUBSCRIPTIONS,
     Held,
     Killed,
@@ -169,20 +167,27 @@ class Deliveries(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.world.pass_time(seconds)
 
-    @precondition(lambda self: self.are_there("failed", "uncertain"))
+    @precondition(lambda self: self.are_there("failed", "uncertain", "cancelled"))
     @rule(place=places)
     def operator_retries(self, place: int) -> None:
         key = sorted(self.known)[place % len(self.known)]
-        self.cause = Asked(("failed", "uncertain"), lambda row: row.key == key)
+        self.cause = Asked(("failed", "uncertain", "cancelled"), lambda row: row.key == key)
         self.world.database.execute(RETRY_BY_OPERATOR, key._asdict())
+
+    @precondition(lambda self: self.are_there(*DUE))
+    @rule(place=places)
+    def operator_cancels(self, place: int) -> None:
+        key = sorted(self.known)[place % len(self.known)]
+        self.cause = Cancelled(key)
+        self.world.database.execute(CANCEL, key._asdict())
 
     @precondition(lambda self: self.are_there("failed", "succeeded"))
     @rule(subscription=st.sampled_from(SUBSCRIPTIONS), succeeded=st.booleans())
-    def operator_replays(self, subscription: Subscription, succeeded: bool) -> None:
+    def operator_replays(self, subscription: Subscription[EventData], succeeded: bool) -> None:
         which = ("failed", "succeeded") if succeeded else ("failed",)
         self.cause = Asked(which, lambda row: row.subscription == subscription.name)
-        what = {"subscription": subscription.name, "event_type": UserRegistered.event_type, "succeeded": succeeded}
-        self.world.database.execute(REPLAY, what | {"since": datetime(2000, 1, 1, tzinfo=UTC)})
+        since = datetime(2000, 1, 1, tzinfo=UTC)
+        self.world.database.execute(REPLAY, replaying(subscription, since, succeeded=succeeded))
 
     # What goes wrong
 
@@ -298,7 +303,7 @@ class Deliveries(RuleBasedStateMachine):
             after = known[key]
             assert after.dispatch >= before.dispatch
             assert before.generation <= after.generation <= before.generation + 1
-            if before.state in FINAL and after != before:
+            if before.state in FINAL and after != before and (before.state, after.state) != ("cancelled", "succeeded"):
                 assert after.generation == before.generation + 1, "what is final moves only in a new generation"
             self.cause.judge(before, after)
         self.known, self.cause = known, Nothing()

@@ -86,7 +86,7 @@ class Run:
         self.var, self.port, self.output = here / "var", free_port(), here / "output"
         call = f"run('127.0.0.1', {self.port}, Path({str(self.var)!r}), Path({str(here / 'bin')!r}))"
         self._argv = [sys.executable, "-c", f"from pathlib import Path; from devstack.run import run; {call}"]
-        servers = ("DATABASE_URL", "REDIS_URL", "SMTP_URL", "MAILBOX_URL", "LOG_LEVEL")
+        servers = ("DATABASE_URL", "REDIS_URL", "MAIL_URL", "SMTP_URL", "MAILBOX_URL", "LOG_LEVEL")
         self._env = {name: value for name, value in os.environ.items() if name not in servers} | environment
 
     def start(self) -> None:
@@ -193,7 +193,7 @@ def test_the_box_names_the_page_of_the_mails_and_the_api_knows_it(running: Run) 
 
 
 def test_where_a_mail_server_is_named_there_is_no_mailbox(tmp_path: Path) -> None:
-    with started(Run(tmp_path, SMTP_URL="smtp://maya:secret@mail.example.com:25")) as run:
+    with started(Run(tmp_path, MAIL_URL="smtp://maya:secret@mail.example.com:25")) as run:
         run.eventually_says("serve users None\n")
         said = run.output.read_text()
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 import redis
 from tests.conftest import user_registered
-from tests.integration.conftest import RelayParts
+from tests.integration.conftest import QUICK_SUBSCRIPTIONS, RelayParts
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData
 from devstack.ports import free_port
@@ -172,21 +172,21 @@ def test_publishing_wakes_a_listening_relay(users_database: str, publish_users: 
 
 
 def test_a_backlog_stays_in_postgresql_and_holds_up_no_other_subscription(
-    relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
+    relay: RelayParts, publish_users: Publish
 ) -> None:
-    monkeypatch.setattr("messaging.relay.dispatch.ROOM", 10)  # a message of mails
+    dispatcher = Dispatcher(relay.pool, relay.redis, QUICK_SUBSCRIPTIONS, room=10)  # a message of mails
     publish_users(1)
-    relay.dispatcher.dispatch()
+    dispatcher.dispatch()
     relay.redis.delete(transport.queue_key("auditor"), transport.messages_key("auditor"))  # the auditor is up to date
     [second] = publish_users(1)
 
-    assert relay.dispatcher.dispatch() == 1
+    assert dispatcher.dispatch() == 1
 
     assert relay.row(second.id, "audit_log")["state"] == "queued"
     assert relay.row(second.id, "welcome_email")["state"] == "pending"
-    assert relay.dispatcher.next_due() is None, "or it would look again at once"
+    assert dispatcher.next_due() is None, "or it would look again at once"
     relay.redis.delete(transport.queue_key("notifier"), transport.messages_key("notifier"))
-    assert relay.dispatcher.dispatch() == 1
+    assert dispatcher.dispatch() == 1
 
 
 def test_what_saw_its_worker_die_twice_goes_one_at_a_time(relay: RelayParts, publish_users: Publish) -> None:
@@ -207,13 +207,12 @@ def test_what_saw_its_worker_die_twice_goes_one_at_a_time(relay: RelayParts, pub
 
 
 def test_what_this_relay_does_not_know_does_not_crowd_out_what_it_does(
-    relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
+    relay: RelayParts, publish_users: Publish
 ) -> None:
-    monkeypatch.setattr("messaging.relay.dispatch.LIMIT", 1)
     [event] = publish_users(1)
     relay.execute("UPDATE deliveries SET due_at = due_at - interval '1 hour' WHERE subscription = 'audit_log'")
 
-    assert Dispatcher(relay.pool, relay.redis, [WELCOME_EMAIL]).dispatch() == 1
+    assert Dispatcher(relay.pool, relay.redis, [WELCOME_EMAIL], limit=1).dispatch() == 1
 
     assert relay.row(event.id, "welcome_email")["state"] == "queued"
 
@@ -242,17 +241,14 @@ def test_while_a_suspect_is_running_the_next_one_waits(relay: RelayParts, publis
     assert sorted(relay.row(event.id)["state"] for event in events) == ["pending", "running"]
 
 
-def test_when_more_is_due_than_fits_in_a_round_the_oldest_goes_first(
-    relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("messaging.relay.dispatch.LIMIT", 1)
+def test_when_more_is_due_than_fits_in_a_round_the_oldest_goes_first(relay: RelayParts, publish_users: Publish) -> None:
     events = publish_users(4)
     for hours, event in enumerate(events):
         relay.execute(
             "UPDATE deliveries SET due_at = now() - make_interval(hours => %s) WHERE event_id = %s", hours, event.id
         )
 
-    dispatcher = Dispatcher(relay.pool, relay.redis, [AUDIT_LOG])
+    dispatcher = Dispatcher(relay.pool, relay.redis, [AUDIT_LOG], limit=1)
     while dispatcher.dispatch():
         pass
 

@@ -23,7 +23,8 @@ from messaging.wire import message, transport
 from messaging.wire.receipts import Receipt
 from notifier import ledger
 from notifier.ledger import Claim, Ledger
-from users_api.database import Connection, make_pool
+from users_api.pool import Connection
+from users_api.pool import Pool as UsersPool
 from users_api.registration import Registration, register
 from users_api.schemas import NewUser
 
@@ -179,7 +180,7 @@ async def read_by(connection: Connection) -> int:
 def test_a_registration_reads_no_more_when_there_is_more_history(users_database: str, analysed: bool) -> None:
     async def measured() -> tuple[int, int]:
         numbers = count()
-        async with make_pool(users_database) as pool, pool.connection() as connection:
+        async with UsersPool(users_database) as pool, pool.connection() as connection:
             for table in WRITTEN:
                 await connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)".encode())
             if analysed:

@@ -8,6 +8,8 @@ import pytest
 
 from .live_api import MAYA, LiveApi, is_problem
 
+JSON = "application/json"
+
 # Query parameters
 
 
@@ -196,9 +198,11 @@ def test_every_answer_that_can_be_is_documented(api: LiveApi) -> None:
     assert set(paths["/users"]["get"]["responses"]) >= {"200", "408", "422", "431", "503"}
     retry = paths["/deliveries/{event_id}/{subscription}/retry"]["post"]["responses"]
     assert set(retry) >= {"202", "404", "409", "413", "415", "422", "503"}
-    for path in paths.values():
-        for operation in path.values():
-            errors = [each for status, each in operation["responses"].items() if status >= "400" and "content" in each]
-            assert {kind for each in errors for kind in each["content"]} <= {"application/problem+json"}
+    for path, operations in paths.items():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                kind = "application/problem+json" if status >= "400" else "text/plain" if path == "/metrics" else JSON
+                assert set(answer["content"]) == {kind}
+                assert answer["content"][kind]["schema"], f"{path} {status} has a model"
     names = [each["name"] for each in paths["/users"]["get"]["parameters"]]
     assert names == ["limit", "cursor", "email"]

@@ -6,7 +6,7 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from contracts import AUDIT_LOG, WELCOME_EMAIL, Subscription
+from contracts import AUDIT_LOG, WELCOME_EMAIL, EventData, Subscription
 from messaging.wire import transport
 
 from .conftest import RelayParts
@@ -16,7 +16,7 @@ SECONDS = 10.0
 
 
 @pytest.fixture
-def subscriptions() -> tuple[Subscription, ...]:
+def subscriptions() -> tuple[Subscription[EventData], ...]:
     return (WELCOME_EMAIL, AUDIT_LOG)
 
 

@@ -25,7 +25,7 @@ TABLES = {
     "notifier": {"emails", "notifier_revision"},
     "auditor": {"audit_log", "auditor_revision"},
 }
-REVISIONS = {"users_0003", "messaging_0002"}
+REVISIONS = {"users_0003", "messaging_0003"}
 
 Run = subprocess.CompletedProcess[str]
 _numbers = count()
@@ -143,6 +143,53 @@ def test_addresses_that_were_registered_keep_their_owner_when_they_are_compared_
         "é@y.de": "x",
         "nobody's": "é@y.de",
     }
+
+
+def before_cancelling(url: str) -> None:
+    """Make the tables as they were before messaging_0003, with a delivery in each state that there was."""
+    assert succeeded(run_migrate(url))
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            """
+            ALTER TABLE deliveries DROP CONSTRAINT deliveries_state_check, ADD CONSTRAINT deliveries_state_check CHECK
+                (state IN ('pending', 'queued', 'running', 'retrying', 'succeeded', 'failed', 'uncertain'));
+            UPDATE users_api_revision SET version_num = 'messaging_0002' WHERE version_num LIKE 'messaging%';
+            INSERT INTO events VALUES (gen_random_uuid(), 'x', 'x', '{}', now());
+            INSERT INTO deliveries (event_id, subscription, state, due_at, lease_until)
+            SELECT id, state, state, CASE WHEN state IN ('pending', 'retrying') THEN now() END,
+                CASE WHEN state IN ('queued', 'running') THEN now() END
+            FROM events, unnest(ARRAY['pending', 'queued', 'running', 'retrying', 'succeeded', 'failed', 'uncertain'])
+                AS state
+            """
+        )
+
+
+def test_an_old_table_of_deliveries_may_hold_cancelled_ones_and_no_unknown_ones(empty: str) -> None:
+    before_cancelling(empty)
+    before = column(empty, "SELECT deliveries::text FROM deliveries")
+
+    assert succeeded(run_migrate(empty))
+
+    assert column(empty, "SELECT deliveries::text FROM deliveries") == before
+    with psycopg.connect(empty) as connection:
+        connection.execute("UPDATE deliveries SET state = 'cancelled', due_at = NULL WHERE state = 'pending'")
+        with pytest.raises(psycopg.errors.CheckViolation, match="deliveries_state_check"):
+            connection.execute("UPDATE deliveries SET state = 'forgotten' WHERE state = 'failed'")
+
+
+def test_while_something_reads_the_deliveries_the_migration_gives_up_and_holds_up_no_registration(empty: str) -> None:
+    before_cancelling(empty)
+    with psycopg.connect(empty) as backup:
+        backup.execute("SELECT FROM deliveries")
+
+        run = run_migrate(empty)
+
+    assert (run.returncode, run.stderr) == (
+        1,
+        "users-api migrate: canceling statement due to lock timeout. Nothing was changed.\n",
+    )
+    assert column(empty, "SELECT version_num FROM users_api_revision") == {"users_0003", "messaging_0002"}
+    assert succeeded(run_migrate(empty)), "when it has ended"
 
 
 def test_a_failed_migration_leaves_nothing_behind(empty: str) -> None:

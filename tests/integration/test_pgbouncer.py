@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,28 +19,17 @@ from devstack.processes import Process
 from devstack.redis_server import RedisServer
 from messaging import HeraldBroker, subscribe
 from messaging.errors import DatabaseUnsuitable
-from messaging.process import pooler, session
+from messaging.process import pooler
 from messaging.process.database import connect
 from messaging.relay import run
 
 from .conftest import QUICK_SUBSCRIPTIONS
 from .live_api import is_problem, serving
+from .programs import PROGRAMS, refused
 from .workers import Publish, until, working
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no pgbouncer on this machine (apt install pgbouncer)")
-
-PROGRAMS = [
-    "users-api serve",
-    "users-api relay",
-    "users-api migrate",
-    "users-api deliveries list",
-    "notifier migrate",
-    "dramatiq notifier.worker --processes=1",
-    "auditor migrate",
-    "auditor log",
-    "dramatiq auditor.worker --processes=1",
-]
 
 
 @contextmanager
@@ -89,22 +76,7 @@ def sessions(users_database: str, tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("command", PROGRAMS)
 def test_each_program_refuses_transactions_that_are_pooled(command: str, transactions: str) -> None:
-    program, *arguments = command.split()
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PORT": str(free_port()),
-        "DATABASE_URL": transactions,
-        "REDIS_URL": f"redis://127.0.0.1:{free_port()}",
-        "SMTP_URL": f"smtp://127.0.0.1:{free_port()}",
-    }
-    argv = [str(Path(sys.executable).with_name(program)), *arguments]
-    ended = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=60)
-
-    said = ended.stdout + ended.stderr
-    assert ended.returncode == 2, said
-    [line] = [line for line in said.splitlines() if "pooler" in line]
-    assert line.startswith(f"configuration: DATABASE_URL: {pooler.FAULT}")
-    assert "Traceback" not in said
+    refused(command, transactions, pooler.FAULT)
 
 
 @pytest.mark.parametrize(("mode", "size"), [("transaction", 1), ("transaction", 5), ("statement", 5)])
@@ -170,10 +142,9 @@ def test_effects_follow_through_a_pool_of_sessions(
         relay.join()
 
 
+@pytest.mark.usefixtures("reported_anew")
 def test_what_begins_to_mix_sessions_up_is_said_and_nothing_is_ready(users_database: str, tmp_path: Path) -> None:
-    session._say.cache_clear()
     with pgbouncer(users_database, tmp_path, "transaction") as (url, _), capture_logs() as log, serving(url) as http:
         until(lambda: http.get("/readyz").json()["checks"]["postgresql"] == pooler.FAULT)
         assert is_problem(http.get("/readyz"), 503)
     assert [entry["log_level"] for entry in log if entry["event"] == "database.unsuitable"] == ["error"]
-    session._say.cache_clear()

@@ -192,7 +192,7 @@ def test_a_dead_worker_is_forgotten(relay: RelayParts, queued: UUID, redis_serve
 
 
 def test_a_relay_that_does_not_know_a_queue_leaves_its_workers_and_its_leases_to_one_that_does(
-    relay: RelayParts, queued: UUID, redis_server: RedisServer, subscriptions: tuple[Subscription, ...]
+    relay: RelayParts, queued: UUID, redis_server: RedisServer, subscriptions: tuple[Subscription[EventData], ...]
 ) -> None:
     """As in a rolling deploy of a new consumer: the older relay would forget the worker, and its message for ever."""
     older = Reconciler(relay.pool, relay.redis, [each for each in subscriptions if each.queue != "auditor"])

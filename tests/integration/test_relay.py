@@ -11,10 +11,10 @@ import pytest
 import redis
 from tests.integration.conftest import QUICK_SUBSCRIPTIONS, RelayParts
 
-from contracts import Event, EventData
+from contracts import AUDIT_LOG, Event, EventData
 from devstack.redis_server import RedisServer
 from messaging.consuming.receipt_writer import report
-from messaging.relay.dispatch import Dispatcher
+from messaging.relay.dispatch import ROOM, Dispatcher
 from messaging.relay.listener import Listener
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.relay import STOP_SECONDS, _dispatch_forever, _forever, run
@@ -179,11 +179,10 @@ def test_an_idle_relay_enqueues_a_retry_when_its_time_has_come(
 
 @pytest.mark.usefixtures("_once_a_minute")
 def test_a_queue_that_was_full_gets_more_soon_after_it_has_room(
-    relay: RelayParts, publish_users: Publish, users_database: str, monkeypatch: pytest.MonkeyPatch
+    relay: RelayParts, publish_users: Publish, users_database: str
 ) -> None:
-    """Nobody notifies the relay of room."""
-    monkeypatch.setattr("messaging.relay.dispatch.ROOM", 1)
-    relay.redis.rpush("dramatiq:auditor", "somebody else's")
+    """Nothing notifies the relay of room."""
+    relay.redis.rpush("dramatiq:auditor", *["another program's"] * (ROOM // AUDIT_LOG.group_size))
     [event] = publish_users(1)
     with dispatching(relay, users_database):
         assert relay.row(event.id)["state"] == "pending"

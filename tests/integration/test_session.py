@@ -1,12 +1,8 @@
 """What databases and roles set is nothing to Herald: each connection sets what it needs, and refuses what can't be."""
 
 import asyncio
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -14,16 +10,16 @@ from psycopg import sql
 from structlog.testing import capture_logs
 
 from contracts import Event, EventData
-from devstack.ports import free_port
 from devstack.postgres import Postgres
 from messaging.errors import DatabaseUnsuitable
 from messaging.process import session
 from messaging.process.database import connect, open_pool
 from messaging.process.migrate import migrate
 from users_api.app import MIGRATIONS
-from users_api.database import make_pool
+from users_api.pool import Pool as UsersPool
 
 from .live_api import is_problem, serving
+from .programs import PROGRAMS, refused, run
 from .workers import until
 
 Publish = Callable[..., list[Event[EventData]]]
@@ -94,7 +90,7 @@ def test_every_kind_of_connection_has_what_herald_needs(hostile: str) -> None:
 
 async def shown_by_the_api(url: str) -> dict[str, str]:
     found = {}
-    async with make_pool(url) as pool, pool.connection() as connection:
+    async with UsersPool(url) as pool, pool.connection() as connection:
         for name in [*NEEDED, "enable_seqscan", "lock_timeout"]:
             row = await (await connection.execute("SELECT current_setting(%s) AS value", (name,))).fetchone()
             found[name] = row["value"] if row else ""
@@ -153,37 +149,10 @@ def test_migrations_run_whatever_the_database_sets(postgres: Postgres) -> None:
 # What can't be set
 
 
-def run(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name(program)), *arguments]
-    nowhere = {"REDIS_URL": f"redis://127.0.0.1:{free_port()}", "SMTP_URL": f"smtp://127.0.0.1:{free_port()}"}
-    given = {"PATH": os.environ["PATH"], "PORT": str(free_port()), **nowhere, **environment}
-    return subprocess.run(command, env=given, capture_output=True, text=True, check=False, timeout=60)
-
-
-PROGRAMS = [
-    "users-api serve",
-    "users-api relay",
-    "users-api migrate",
-    "users-api deliveries list",
-    "notifier migrate",
-    "dramatiq notifier.worker --processes=1",
-    "auditor migrate",
-    "auditor log",
-    "auditor log --follow",
-    "dramatiq auditor.worker --processes=1",
-]
-
-
 @pytest.mark.parametrize("command", PROGRAMS)
 @pytest.mark.parametrize("not_utf8", ["LATIN1"], indirect=True)
 def test_each_program_refuses_a_database_that_cannot_hold_every_name(command: str, not_utf8: str) -> None:
-    ended = run(*command.split(), DATABASE_URL=not_utf8)
-
-    said = ended.stdout + ended.stderr
-    assert ended.returncode == 2, said
-    [line] = [line for line in said.splitlines() if "encoding" in line]
-    assert line.startswith("configuration: DATABASE_URL: the database's encoding is LATIN1, and Herald needs UTF8.")
-    assert "Traceback" not in said
+    refused(command, not_utf8, "the database's encoding is LATIN1, and Herald needs UTF8.")
 
 
 def test_nothing_is_made_in_a_database_that_is_refused(not_utf8: str) -> None:
@@ -194,15 +163,7 @@ def test_nothing_is_made_in_a_database_that_is_refused(not_utf8: str) -> None:
         assert connection.execute("SELECT FROM pg_tables WHERE schemaname = 'public'").rowcount == 0
 
 
-@pytest.fixture
-def loud() -> Iterator[None]:
-    """Let a fault that another test has met be said again."""
-    session._say.cache_clear()
-    yield
-    session._say.cache_clear()
-
-
-@pytest.mark.usefixtures("loud")
+@pytest.mark.usefixtures("reported_anew")
 def test_what_shows_only_later_is_said_once_and_nothing_is_ready(not_utf8: str) -> None:
     with capture_logs() as log, serving(not_utf8) as http, open_pool(not_utf8, size=1, name="test"):
         until(lambda: "encoding" in str(http.get("/readyz").json()["checks"]["postgresql"]))

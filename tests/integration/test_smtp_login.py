@@ -1,4 +1,4 @@
-"""Logging in, the name that we give, and what is told when the server isn't what SMTP_URL says."""
+"""Logging in, the name that we give, and what is told when the server isn't what MAIL_URL says."""
 
 import hmac
 import socket
@@ -10,21 +10,22 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from notifier.email import Mail
 from notifier.errors import ServerAway
-from notifier.smtp import Mailer, SmtpSettings
+from notifier.senders.smtp import Sender
+from notifier.senders.smtp.connection import Connection
+from notifier.senders.smtps import Sender as TlsSender
 
+from .mails import CONTENT, MAIL
 from .scripted_smtp import DROP, HANG, ScriptedSmtpServer
 
-MAIL = Mail("hello@herald.example", "ada@example.org", "<1@herald.example>", b"Subject: Hi\r\n\r\nHello\r\n")
 ALL = ["250-scripted\r\n250 AUTH PLAIN LOGIN CRAM-MD5 GSSAPI"] * 9
 BAD = "535 5.7.8 bad credentials"
 
 
 def send(port: int, options: str = "", login: str = "me:s3cret@", timeout: float = 5.0) -> None:
     url = f"smtp://{login}127.0.0.1:{port}?starttls=never{options}"
-    with closing(Mailer(SmtpSettings.parse(url), timeout=timeout)) as mailer:
-        mailer.send(MAIL)
+    with closing(Sender(url, timeout=timeout)) as sender:
+        sender.send(MAIL)
 
 
 def failure(port: int, options: str = "", login: str = "me:s3cret@", timeout: float = 5.0) -> str:
@@ -56,7 +57,7 @@ def test_after_a_login_that_failed_the_next_is_tried_even_if_the_server_hung_up(
 
         assert mechanisms(server) == ["CRAM-MD5", "PLAIN"]
         assert server.connections == connections
-        assert server.contents == [MAIL.content]
+        assert server.contents == [CONTENT]
 
 
 def test_a_server_that_hangs_up_each_time_is_asked_once_for_each_mechanism_and_each_reply_is_told() -> None:
@@ -149,7 +150,7 @@ def test_a_reply_that_repeats_the_login_shows_no_password(reply: str) -> None:
         ({"connect": ["SSH-2.0-OpenSSH_9.2"]}, "greeting: no mail server answers: it says 'SSH-2.0-OpenSSH_9.2'"),
         ({"connect": ["* OK IMAP4rev1 ready"]}, "greeting: no mail server answers: it says '* OK IMAP4rev1 ready'"),
         ({"connect": ["HTTP/1.1 400 Bad Request"]}, "greeting: an HTTP server answers, not a mail server"),
-        ({"ehlo": ["550 no", "550 no"], "helo": ["550 bad name"]}, "EHLO: 550 bad name (?ehlo=NAME in SMTP_URL"),
+        ({"ehlo": ["550 no", "550 no"], "helo": ["550 bad name"]}, "EHLO: 550 bad name (?ehlo=NAME in MAIL_URL"),
         ({"ehlo": [DROP]}, "EHLO: Connection unexpectedly closed"),
         ({"auth": [BAD] * 9}, "AUTH CRAM-MD5: 535"),
     ],
@@ -188,7 +189,7 @@ def test_a_host_name_that_is_none_is_not_given(host: str, monkeypatch: pytest.Mo
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Don't wait for long for a greeting."""
-    monkeypatch.setattr("notifier.smtp.greeting.PATIENCE", 0.02)
+    monkeypatch.setattr(Connection, "greeting_share", 0.02)
 
 
 @contextmanager
@@ -251,8 +252,8 @@ def test_who_is_silent_at_first_is_known_by_the_answer(answer: bytes, told: str)
 @pytest.mark.parametrize("answer", ["220 scripted", "HTTP/1.1 400 Bad Request"])
 def test_smtps_to_a_port_in_clear_says_so(answer: str) -> None:
     with ScriptedSmtpServer(connect=[answer]) as server:
-        settings = SmtpSettings.parse(f"smtps://127.0.0.1:{server.port}?verify=no")
-        with closing(Mailer(settings)) as mailer, pytest.raises(ServerAway) as caught:
-            mailer.send(MAIL)
+        url = f"smtps://127.0.0.1:{server.port}?verify=no"
+        with closing(TlsSender(url)) as sender, pytest.raises(ServerAway) as caught:
+            sender.send(MAIL)
 
-    assert "TLS handshake: the server answers in clear: write smtp:// in SMTP_URL" in str(caught.value)
+    assert "TLS handshake: the server answers in clear: write smtp:// in MAIL_URL" in str(caught.value)

@@ -8,14 +8,12 @@ from dataclasses import replace
 import pytest
 
 from messaging import PermanentError
-from notifier.email import Mail
 from notifier.errors import MailDeferred, MailRefused, MailUncertain, SendingRefused, ServerAway
-from notifier.smtp import Mailer, SmtpSettings
+from notifier.mail import Address, Mail
+from notifier.senders.smtp import Sender
 
+from .mails import CONTENT, MAIL
 from .scripted_smtp import DROP, ScriptedSmtpServer
-
-CONTENT = b"Subject: Hi\r\n\r\nHello\r\n"
-MAIL = Mail("hello@herald.example", "ada@example.org", "<1@herald.example>", CONTENT, "Ada Byron")
 
 
 @pytest.fixture(params=[False, True], ids=["one by one", "pipelined"], autouse=True)
@@ -23,13 +21,13 @@ def _pipelining(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(ScriptedSmtpServer, "pipelining", request.param)
 
 
-def mailing(server: ScriptedSmtpServer) -> closing[Mailer]:
-    return closing(Mailer(SmtpSettings.parse(f"smtp://127.0.0.1:{server.port}"), timeout=5.0))
+def mailing(server: ScriptedSmtpServer) -> closing[Sender]:
+    return closing(Sender(f"smtp://127.0.0.1:{server.port}", timeout=5.0))
 
 
-def outcome(mailer: Mailer, mail: Mail = MAIL) -> Exception | None:
+def outcome(sender: Sender, mail: Mail = MAIL) -> Exception | None:
     try:
-        mailer.send(mail)
+        sender.send(mail)
     except (MailDeferred, MailRefused) as error:
         return error
     return None
@@ -55,20 +53,20 @@ def outcome(mailer: Mailer, mail: Mail = MAIL) -> Exception | None:
     ],
 )
 def test_what_cannot_be_about_a_mail_does_not_fail_it_and_says_so(stage: str, reply: str) -> None:
-    with ScriptedSmtpServer(**{stage: [reply]}) as server, mailing(server) as mailer:
-        error = outcome(mailer)
+    with ScriptedSmtpServer(**{stage: [reply]}) as server, mailing(server) as sender:
+        error = outcome(sender)
         assert isinstance(error, SendingRefused)
         assert not isinstance(error, PermanentError | ServerAway)
         assert str(error).startswith(f"{'content' if stage == 'content' else stage.upper()}: {reply}")
-        assert "not about this mail: see SMTP_URL, MAIL_FROM" in str(error)
+        assert "not about this mail: see MAIL_URL, MAIL_FROM" in str(error)
 
-        assert outcome(mailer) is None, "the next is sent"
-        assert [content for content in server.contents if content][-1] == MAIL.content
+        assert outcome(sender) is None, "the next is sent"
+        assert [content for content in server.contents if content][-1] == CONTENT
 
 
 def refusals(server: ScriptedSmtpServer, numbers: int) -> list[type]:
-    with mailing(server) as mailer:
-        return [type(outcome(mailer)) for _ in range(numbers)]
+    with mailing(server) as sender:
+        return [type(outcome(sender)) for _ in range(numbers)]
 
 
 def test_the_third_in_a_row_says_that_no_other_need_try() -> None:
@@ -86,8 +84,8 @@ def test_any_other_word_of_the_server_begins_a_new_row(between: str) -> None:
 
 
 def test_the_last_of_a_row_tells_the_servers_words_too() -> None:
-    with ScriptedSmtpServer(mail=["550 5.4.5 daily quota exceeded"] * 3) as server, mailing(server) as mailer:
-        last = [outcome(mailer) for _ in range(3)][-1]
+    with ScriptedSmtpServer(mail=["550 5.4.5 daily quota exceeded"] * 3) as server, mailing(server) as sender:
+        last = [outcome(sender) for _ in range(3)][-1]
 
     assert str(last).startswith("MAIL: 550 5.4.5 daily quota exceeded (not about this mail")
     assert "2 mails before" in str(last)
@@ -115,10 +113,10 @@ def test_no_word_about_the_recipient_gets_into_an_error(
     caplog.set_level(logging.DEBUG)
     with (
         ScriptedSmtpServer(**{stage: [reply]}) as server,
-        mailing(server) as mailer,
+        mailing(server) as sender,
         pytest.raises((MailDeferred, MailRefused, MailUncertain)) as caught,
     ):
-        mailer.send(MAIL)
+        sender.send(MAIL)
 
     told = f"{caught.value} {caplog.text}".lower()
     assert not any(each in told for each in ("ada", "byron", "example.org", "q?a"))
@@ -132,7 +130,14 @@ def abroad() -> Iterator[ScriptedSmtpServer]:
 
 
 def test_nor_in_another_script(abroad: ScriptedSmtpServer) -> None:
-    with mailing(abroad) as mailer:
-        error = outcome(mailer, replace(MAIL, recipient="zoë@xn--bcher-kva.example", name=""))
+    with mailing(abroad) as sender:
+        error = outcome(sender, replace(MAIL, recipient=Address("", "zoë@xn--bcher-kva.example")))
 
-    assert str(error) == "RCPT: 550 5.1.1 [recipient] or [recipient] or [recipient]"
+    assert str(error) == "RCPT: 550 5.1.1 […] or […] or […]"
+
+
+@pytest.mark.parametrize("local", ["5.4.5", "relay access"])
+def test_a_recipient_cannot_choose_words_that_blame_the_server(local: str) -> None:
+    mail = replace(MAIL, recipient=Address(local, f"{local}@example.org"))
+    with ScriptedSmtpServer(rcpt=[f"550 user {local} unknown"]) as server, mailing(server) as sender:
+        assert isinstance(outcome(sender, mail), MailRefused)

@@ -1,4 +1,4 @@
-"""A real mail server (aiosmtpd): the composed mail arrives whole; TLS and login as SMTP_URL asks for them."""
+"""A real mail server (aiosmtpd): the composed mail arrives whole; TLS and login as MAIL_URL asks for them."""
 
 import asyncio
 import email
@@ -11,24 +11,27 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
-from uuid import UUID
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from notifier.email import compose_welcome
 from notifier.errors import MailDeferred
-from notifier.smtp import Mailer, SmtpSettings
+from notifier.mail import Address, compose
+from notifier.senders.smtp import Sender
+from notifier.senders.smtp.connection import Connection
+from notifier.senders.smtp.mime import write
 
 NAME = "Zoë “Dot” <b>Ünal</b>, 🎉"
-WELCOME = compose_welcome(
-    event_id=UUID("0198c0de-0000-7000-8000-000000000001"),
-    email="zoe@example.org",
+WELCOME = compose(
+    "welcome",
+    sender=Address("Herald", "hello@herald.example"),
+    recipient=Address(NAME, "zoe@example.org"),
+    key="1",
+    date=datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC),
     full_name=NAME,
-    sender="Herald <hello@herald.example>",
-    sent=datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC),
 )
+CONTENT = write(WELCOME)
 
 
 class Inbox:
@@ -85,9 +88,9 @@ def serving(inbox: Inbox, **options: Any) -> Iterator[int]:
 
 
 def send(url: str) -> None:
-    with closing(Mailer(SmtpSettings.parse(url))) as mailer:
-        mailer.send(WELCOME)
-        mailer.send(WELCOME)
+    with closing(Sender(url)) as sender:
+        sender.send(WELCOME)
+        sender.send(WELCOME)
 
 
 def login_taken(_server: object, _session: object, _envelope: object, _mechanism: object, data: object) -> AuthResult:
@@ -102,8 +105,8 @@ def test_the_mail_arrives_as_it_was_composed() -> None:
     assert len(inbox.envelopes) == 2
     envelope = inbox.envelopes[0]
     assert (envelope.mail_from, envelope.rcpt_tos) == ("hello@herald.example", ["zoe@example.org"])
-    assert envelope.original_content == WELCOME.content
-    message = email.message_from_bytes(WELCOME.content, policy=email.policy.SMTP)
+    assert envelope.original_content == CONTENT
+    message = email.message_from_bytes(CONTENT, policy=email.policy.SMTP)
     assert message["To"].addresses[0].display_name == NAME
 
 
@@ -119,7 +122,7 @@ def test_starttls_then_login(
     with serving(inbox, **tls, auth_required=True, authenticator=login_taken) as port:
         send(f"smtp://me%40herald:p%2Fss%20word@127.0.0.1:{port}{options}")
 
-    assert [envelope.original_content for envelope in inbox.envelopes] == [WELCOME.content] * 2
+    assert [envelope.original_content for envelope in inbox.envelopes] == [CONTENT] * 2
     assert inbox.logins == [LoginPassword(b"me@herald", b"p/ss word")] * 2
 
 
@@ -132,10 +135,10 @@ def test_tls_from_the_first_byte(server_tls: ssl.SSLContext) -> None:
 
 
 def test_smtp_to_a_port_for_tls_says_so(server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("notifier.smtp.greeting.PATIENCE", 0.02)
+    monkeypatch.setattr(Connection, "greeting_share", 0.02)
     with (
         serving(Inbox(), ssl_context=server_tls) as port,
-        pytest.raises(MailDeferred, match=r"greeting: the port speaks TLS .*: write smtps:// in SMTP_URL"),
+        pytest.raises(MailDeferred, match=r"greeting: the port speaks TLS .*: write smtps:// in MAIL_URL"),
     ):
         send(f"smtp://127.0.0.1:{port}")
 

@@ -1,19 +1,15 @@
 """The HTTP interface, asked over HTTP. What PostgreSQL holds afterwards is the other half of every answer."""
 
-import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
-import httpx
 import psycopg
 import pytest
 
 from contracts import SUBSCRIPTIONS
 
-from .live_api import MAYA, LiveApi, is_problem
+from .live_api import MAYA, LiveApi, is_problem, metrics
 
 # Registering
 
@@ -165,150 +161,6 @@ def crashes(api: LiveApi) -> float:
     return sum(float(line.removeprefix(name)) for line in metrics(api) if line.startswith(name))
 
 
-def metrics(api: LiveApi) -> list[str]:
-    answer = api.http.get("/metrics")
-    assert answer.status_code == 200
-    return answer.text.splitlines()
-
-
-# What is refused
-
-
-def body(**fields: object) -> bytes:
-    return json.dumps(MAYA | fields).encode()
-
-
-REFUSED = {
-    "no fields": b"{}",
-    "no email": b'{"full_name": "Maya"}',
-    "no name": b'{"email": "maya@example.com"}',
-    "email null": body(email=None),
-    "email a number": body(email=5),
-    "email a list": body(email=["maya@example.com"]),
-    "email empty": body(email=""),
-    "email without at": body(email="maya.example.com"),
-    "email without domain": body(email="maya@"),
-    "email without dot": body(email="maya@example"),
-    "email with two ats": body(email="maya@home@example.com"),
-    "email of 300 characters": body(email="m" * 288 + "@example.com"),
-    "email with a header in it": body(email="maya@example.com\r\nBcc: all@example.com"),
-    "email with NUL": body(email="ma\0ya@example.com"),
-    "email with a lone surrogate": body(email="\ud800@example.com"),
-    "email with a line separator": body(email="ma\u2028ya@example.com"),
-    "email of a reserved domain": body(email="maya@localhost.localdomain.test"),
-    "name null": body(full_name=None),
-    "name a number": body(full_name=5),
-    "name true": body(full_name=True),
-    "name an object": body(full_name={"first": "Maya"}),
-    "name empty": body(full_name=""),
-    "name blank": body(full_name=" \t "),
-    "name of 201 characters": body(full_name="M" * 201),
-    "name of 201 emoji": body(full_name="😀" * 201),
-    "name with NUL": body(full_name="Maya\0Chen"),
-    "name with a line feed": body(full_name="Maya\nChen"),
-    "name with DEL": body(full_name="Maya\x7fChen"),
-    "name with NEL": body(full_name="Maya\x85Chen"),
-    "name with a lone surrogate": body(full_name="Maya \ud800"),
-    "name with a line separator": body(full_name="Maya\u2028Chen"),
-    "name with a paragraph separator": body(full_name="Maya\u2029Chen"),
-    "broken JSON": b'{"email": "maya@example.com",',
-    "nothing": b"",
-    "a list": json.dumps([MAYA]).encode(),
-    "a string": b'"maya@example.com"',
-    "null": b"null",
-    "a number": b"1",
-    "NaN": b'{"email": NaN, "full_name": -Infinity}',
-    "not UTF-8": b'{"email": "maya@example.com", "full_name": "Ma\xff"}',
-    "deep nesting": b'{"email":' + b"[" * 30_000 + b"]" * 30_000 + b"}",
-    "a deep beginning": b"[" * 60_000,
-    "a huge integer": b'{"email": ' + b"9" * 60_000 + b"}",
-    "a huge integer beside": body().replace(b"}", b', "age": ' + b"9" * 5_000 + b"}"),
-    "a huge exponent": b'{"email": 1e999999, "full_name": 1}',
-}
-
-
-@pytest.mark.parametrize("sent", REFUSED.values(), ids=REFUSED.keys())
-def test_bad_input_is_a_problem_and_writes_nothing(api: LiveApi, sent: bytes) -> None:
-    answer = api.http.post("/users", content=sent, headers={"Content-Type": "application/json"})
-
-    assert answer.status_code in {400, 422}
-    assert is_problem(answer, answer.status_code)
-    assert api.counts() == (0, 0, 0)
-
-
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "application/xml"])
-def test_what_does_not_say_it_is_json_is_refused_and_told_how_to_say_so(api: LiveApi, content_type: str) -> None:
-    answer = api.http.post("/users", content=body(), headers={"Content-Type": content_type})
-
-    assert is_problem(answer, 422)
-    assert "Content-Type: application/json" in answer.json()["detail"]
-    assert api.counts() == (0, 0, 0)
-
-
-def test_a_refusal_names_each_field_and_does_not_repeat_what_was_sent(api: LiveApi) -> None:
-    answer = api.register(email="<script>alert(1)</script>", full_name="\x1b[31mred")
-
-    assert [fault["field"] for fault in answer.json()["errors"]] == ["body.email", "body.full_name"]
-    assert "script" not in answer.text
-    assert "red" not in answer.text
-
-
-def test_a_body_of_over_64_kib_is_too_large_announced_or_not(api: LiveApi) -> None:
-    large = body(padding="x" * 65_536)
-
-    def in_pieces() -> Iterator[bytes]:
-        yield large[:40_000]
-        yield large[40_000:]
-
-    for content in (large, in_pieces()):
-        answer = api.http.post("/users", content=content, headers={"Content-Type": "application/json"})
-        assert is_problem(answer, 413)
-    assert api.counts() == (0, 0, 0)
-
-
-def test_a_body_of_just_64_kib_is_read(api: LiveApi) -> None:
-    padding = "x" * (65_536 - len(body(padding="")))
-    assert (
-        api.http.post(
-            "/users", json=None, content=body(padding=padding), headers={"Content-Type": "application/json"}
-        ).status_code
-        == 201
-    )
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/nowhere", 404),
-        ("GET", "/%ed%a0%80%00", 404),
-        ("GET", "/users/1", 404),
-        ("GET", "/users/1/deliveries", 404),
-        ("GET", "/users/9223372036854775807", 404),
-        ("GET", "/users/9223372036854775808", 422),
-        ("GET", "/users/9999999999999999999999", 422),
-        ("GET", "/users/" + "9" * 5_000, 422),
-        ("GET", "/users/0", 422),
-        ("GET", "/users/-1", 422),
-        ("GET", "/users/abc", 422),
-        ("GET", "/users/%00", 422),
-        ("GET", "/users/0/deliveries", 422),
-        ("POST", "/deliveries/abc/audit_log/retry", 422),
-        ("POST", f"/deliveries/{uuid4()}/audit_log/retry", 404),
-        ("POST", f"/deliveries/{uuid4()}/audit%00log/retry", 422),
-    ],
-)
-def test_what_is_not_there_is_a_problem(api: LiveApi, method: str, path: str, status: int) -> None:
-    assert is_problem(api.http.request(method, path), status)
-
-
-@pytest.mark.parametrize(("method", "path", "allowed"), [("PUT", "/users", "POST"), ("DELETE", "/users/1", "GET")])
-def test_a_method_that_is_not_allowed_is_told_which_is(api: LiveApi, method: str, path: str, allowed: str) -> None:
-    answer = api.http.request(method, path)
-
-    assert is_problem(answer, 405)
-    assert allowed in answer.headers["allow"]
-
-
 # Reading
 
 
@@ -345,95 +197,6 @@ def test_a_limit_is_from_1_to_200(api: LiveApi, limit: str) -> None:
 @pytest.mark.parametrize("cursor", ["", "x", "abc", "\0", "é", "LTE=", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OQ==", "x" * 9_000])
 def test_a_cursor_that_is_not_ours_is_refused(api: LiveApi, cursor: str) -> None:
     assert is_problem(api.http.get("/users", params={"cursor": cursor}), 422)
-
-
-# Deliveries
-
-
-def test_anyone_can_see_what_became_of_a_registration(api: LiveApi) -> None:
-    api.register()
-    api.register(email="other@example.com")
-    set_state(api, "welcome_email", "failed", last_error="550 no such user", attempts=3)
-
-    answer = api.http.get("/users/1/deliveries")
-
-    assert answer.status_code == 200
-    [audit, email] = answer.json()["deliveries"]
-    assert audit.items() >= {"subscription": "audit_log", "state": "pending", "attempts": 0, "last_error": None}.items()
-    assert email.items() >= {"subscription": "welcome_email", "state": "failed", "attempts": 3}.items()
-    assert email["last_error"] == "550 no such user"
-    times = ("created_at", "due_at", "queued_at", "started_at", "finished_at")
-    assert [bool(audit[each]) for each in times] == [True, True, False, False, False]
-    assert [bool(email[each]) for each in times] == [True, False, True, True, True]
-    assert {audit["event_type"], email["event_type"]} == {"user_registered"}
-
-
-@pytest.mark.parametrize("state", ["failed", "uncertain"])
-def test_a_dead_letter_lives_again_with_all_its_attempts_in_a_new_generation(api: LiveApi, state: str) -> None:
-    api.register()
-    set_state(api, "welcome_email", state, attempts=3, crashes=1)
-
-    answer = retry(api, "welcome_email")
-
-    assert answer.status_code == 202
-    assert answer.json() == {"event_id": event_id(api), "subscription": "welcome_email", "state": "pending"}
-    wanted = "state, generation, attempts, crashes, finished_at, due_at <= now() AS due"
-    assert api.rows(f"SELECT {wanted} FROM deliveries WHERE subscription = 'welcome_email'") == [
-        {"state": "pending", "generation": 1, "attempts": 0, "crashes": 0, "finished_at": None, "due": True}
-    ]
-
-
-@pytest.mark.parametrize("state", ["pending", "succeeded"])
-def test_only_a_dead_letter_can_be_retried(api: LiveApi, state: str) -> None:
-    api.register()
-    set_state(api, "welcome_email", state)
-
-    answer = retry(api, "welcome_email")
-
-    assert is_problem(answer, 409)
-    assert state in answer.json()["detail"]
-    assert api.rows("SELECT DISTINCT generation FROM deliveries") == [{"generation": 0}]
-
-
-def test_a_delivery_that_does_not_exist_cannot_be_retried(api: LiveApi) -> None:
-    api.register()
-    assert is_problem(retry(api, "webhook"), 404)
-
-
-def test_a_delivery_to_a_subscription_that_is_gone_cannot_be_retried(api: LiveApi) -> None:
-    api.register()
-    set_state(api, "welcome_email", "failed")
-    api.execute("UPDATE deliveries SET subscription = 'renamed' WHERE subscription = 'welcome_email'")
-
-    answer = retry(api, "renamed")
-
-    assert is_problem(answer, 409)
-    assert "The subscription renamed no longer exists" in answer.json()["detail"]
-    assert api.rows("SELECT state, generation FROM deliveries WHERE subscription = 'renamed'") == [
-        {"state": "failed", "generation": 0}
-    ], "nobody would ever take it"
-
-
-def set_state(api: LiveApi, subscription: str, state: str, **columns: object) -> None:
-    finished = state in {"succeeded", "failed", "uncertain"}
-    columns |= {"state": state}
-    columns |= {name: datetime.now(UTC) for name in ("queued_at", "started_at", "finished_at") if finished}
-    columns |= {"due_at": None} if finished else {}
-    assignments = ", ".join(f"{name} = %s" for name in columns)
-    api.execute(
-        f"UPDATE deliveries SET {assignments} WHERE subscription = %s AND event_id = %s",
-        *columns.values(),
-        subscription,
-        event_id(api),
-    )
-
-
-def event_id(api: LiveApi) -> str:
-    return str(api.rows("SELECT id FROM events WHERE subject = 'users/1'")[0]["id"])
-
-
-def retry(api: LiveApi, subscription: str) -> httpx.Response:
-    return api.http.post(f"/deliveries/{event_id(api)}/{subscription}/retry")
 
 
 # Correlation
@@ -476,7 +239,7 @@ def test_ids_in_headers_are_documented_with_their_limit(api: LiveApi, header: st
     parameters = api.http.get("/openapi.json").json()["paths"]["/users"]["post"]["parameters"]
     [documented] = [each for each in parameters if each["name"] == header]
     assert (documented["in"], documented["required"]) == ("header", False)
-    assert documented["schema"]["maxLength"] == longest
+    assert documented["schema"]["anyOf"][0]["maxLength"] == longest
 
 
 # Operating it
@@ -489,21 +252,6 @@ def test_the_log_tells_of_a_registration_without_naming_anyone(api: LiveApi) -> 
 
     told = {"count": 1, "user_ids": (1,), "correlation_ids": ("order-42",)}
     assert api.log == [{"event": "users.registered", "log_level": "info"} | told]
-
-
-def test_metrics_show_how_many_deliveries_are_in_each_state_and_for_how_long_one_has_waited(api: LiveApi) -> None:
-    api.register()
-    set_state(api, "audit_log", "failed")
-    api.execute("UPDATE deliveries SET due_at = now() - interval '1 hour' WHERE state = 'pending'")
-
-    lines = metrics(api)
-
-    for state, number in {"pending": 1, "queued": 0, "running": 0, "retrying": 0, "failed": 1, "uncertain": 0}.items():
-        found = sum(float(line.split()[1]) for line in lines if f'state="{state}"' in line)
-        assert found == number
-    overdue = {line.split()[0]: float(line.split()[1]) for line in lines if "overdue_seconds{" in line}
-    assert 3600 <= overdue.pop('herald_delivery_overdue_seconds{subscription="welcome_email"}') < 3700
-    assert overdue == {'herald_delivery_overdue_seconds{subscription="audit_log"}': 0}
 
 
 @pytest.mark.parametrize(("path", "says"), [("/docs", "swagger"), ("/openapi.json", '"/users/{user_id}/deliveries"')])

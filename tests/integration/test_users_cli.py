@@ -201,7 +201,7 @@ def test_the_largest_limit_works(users_database: str) -> None:
 # deliveries retry
 
 
-@pytest.mark.parametrize("state", ["failed", "uncertain"])
+@pytest.mark.parametrize("state", ["failed", "uncertain", "cancelled"])
 def test_a_dead_letter_is_retried(users_database: str, publish_users: Publish, state: str) -> None:
     first, second = publish_users(2)
     for event in (first, second):
@@ -237,6 +237,37 @@ def test_a_delivery_to_a_subscription_that_is_gone_stays_as_it_is(users_database
 
     assert line == "There is no subscription renamed. Known subscriptions: welcome_email, audit_log"
     assert states(users_database, "renamed") == [("failed", 0, 3, 1)]
+
+
+# deliveries cancel
+
+
+def test_a_delivery_that_waits_is_cancelled_and_listed_so(users_database: str, publish_users: Publish) -> None:
+    event, _ = publish_users(2)
+
+    run = users_api("deliveries", "cancel", str(event.id), "audit_log", DATABASE_URL=users_database)
+
+    assert printed(run) == f"{event.id} audit_log: was pending, now cancelled\n"
+    assert states(users_database, "audit_log") == [("cancelled", 0, 0, 0), ("pending", 0, 0, 0)]
+    listed = printed(
+        users_api("deliveries", "list", "--state", "cancelled", "--json", DATABASE_URL=users_database)
+    ).splitlines()
+    assert [json.loads(line)["event_id"] for line in listed] == [str(event.id)]
+
+
+def test_what_has_ended_is_not_cancelled(users_database: str, publish_users: Publish) -> None:
+    [event] = publish_users(1)
+    kill(users_database, event, "audit_log")
+
+    line = refused(users_api("deliveries", "cancel", str(event.id), "audit_log", DATABASE_URL=users_database))
+
+    assert line == "The delivery is failed. Only one that is pending or retrying can be cancelled."
+    assert states(users_database, "audit_log") == [("failed", 0, 3, 1)]
+
+
+def test_what_does_not_exist_is_not_cancelled(users_database: str) -> None:
+    unknown = str(uuid4())
+    assert unknown in refused(users_api("deliveries", "cancel", unknown, "audit_log", DATABASE_URL=users_database))
 
 
 # replay

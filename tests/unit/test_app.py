@@ -2,9 +2,13 @@
 
 import asyncio
 
+import httpx
 import pytest
 
 from users_api.app import create_app
+from users_api.dependencies import get_registrar
+from users_api.registration import Answer, Registration
+from users_api.schemas import NewUser
 
 
 def test_what_is_under_way_is_waited_for_before_the_pool_closes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,7 +20,7 @@ def test_what_is_under_way_is_waited_for_before_the_pool_closes(monkeypatch: pyt
         async def close(self) -> None:
             pool_was_closed.append(app.state.pool.closed)
 
-    monkeypatch.setattr("users_api.app.registrar", lambda pool: Registrations())
+    monkeypatch.setattr("users_api.app.Registrar", lambda pool: Registrations())
 
     async def live() -> None:
         async with app.router.lifespan_context(app):
@@ -28,8 +32,25 @@ def test_what_is_under_way_is_waited_for_before_the_pool_closes(monkeypatch: pyt
     assert app.state.pool.closed
 
 
-@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"])
-def test_opentelemetry_is_left_to_fastapi_where_it_is_set_up(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
-    assert not create_app("postgresql://")._telemetry["tracing"]
-    monkeypatch.setenv(variable, "anything")
-    assert create_app("postgresql://")._telemetry["tracing"]
+def test_a_test_may_replace_what_routes_depend_on() -> None:
+    """As FastAPI documents it: `app.dependency_overrides`. No server, no database, no lifespan."""
+    registered: list[Registration] = []
+
+    class Recorder:
+        async def register(self, registration: Registration) -> Answer:
+            registered.append(registration)
+            return Answer(201, {"id": 7})
+
+    app = create_app("postgresql://nobody@127.0.0.1:1/nothing")
+    app.dependency_overrides[get_registrar] = Recorder
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://herald") as http:
+            body = {"email": "maya@example.com", "full_name": "Maya Chen"}
+            return await http.post("/users", json=body, headers={"Idempotency-Key": "once", "X-Correlation-ID": "one"})
+
+    answer = asyncio.run(ask())
+
+    assert (answer.status_code, answer.headers["location"], answer.json()) == (201, "/users/7", {"id": 7})
+    maya = NewUser(email="maya@example.com", full_name="Maya Chen")
+    assert registered == [Registration(maya, "one", "once")]

@@ -6,18 +6,20 @@ from typing import Any
 
 import pytest
 
-from users_api import group_commit
-from users_api.database import WAIT_SECONDS, DatabaseBusy, DatabaseUnavailable
-from users_api.group_commit import GroupCommit
+from users_api.database import DatabaseBusy, DatabaseUnavailable
+from users_api.group_commit import GroupCommit, Pace
+from users_api.pool import WAIT_SECONDS
+
+USUAL = Pace()
 
 
 class Hand:
     """Executes groups when it is told to: `let_go` for all that have left, `do` for what happens to each."""
 
-    def __init__(self, do: Callable[[Sequence[int]], None] = lambda group: None) -> None:
+    def __init__(self, do: Callable[[Sequence[int]], None] = lambda group: None, pace: Pace = USUAL) -> None:
         self.groups: list[list[int]] = []
         self.let_go = asyncio.Event()
-        self.commit = GroupCommit[int, str](self.execute)
+        self.commit = GroupCommit[int, str](self.execute, pace=pace)
         self._do = do
 
     async def execute(self, group: Sequence[int]) -> list[str]:
@@ -26,9 +28,9 @@ class Hand:
         self._do(group)
         return [f"did {each}" for each in group]
 
-    async def come(self, *numbers: int) -> list[asyncio.Task[str]]:
+    async def come(self, *numbers: int, seconds: float = WAIT_SECONDS) -> list[asyncio.Task[str]]:
         """Submit, each in a task of its own, and wait until all wait for their groups."""
-        tasks = [asyncio.create_task(self.commit.submit(each)) for each in numbers]
+        tasks = [asyncio.create_task(self.commit.submit(number, seconds)) for number in numbers]
         for _ in range(5):
             await asyncio.sleep(0)
         return tasks
@@ -59,11 +61,9 @@ def test_who_comes_alone_goes_at_once_and_the_others_together_in_order() -> None
     asyncio.run(scene())
 
 
-def test_a_group_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "LIMIT", 3)
-
+def test_a_group_has_a_limit() -> None:
     async def scene() -> None:
-        hand = Hand()
+        hand = Hand(pace=Pace(largest=3))
         tasks = await hand.come(*range(8))
         hand.let_go.set()
 
@@ -74,20 +74,15 @@ def test_a_group_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("patience", "groups"),
+    ("crowded", "groups"),
     [
         (60.0, [[0], [1, 2, 3], [4, 5], [6]]),  # nobody has waited long: half go at once, so that nobody takes turns
         (0.0, [[0], [1, 2, 3, 4, 5, 6]]),  # somebody has: then all go
     ],
 )
-def test_of_many_who_wait_half_go_until_somebody_has_waited_long(
-    monkeypatch: pytest.MonkeyPatch, patience: float, groups: list[list[int]]
-) -> None:
-    monkeypatch.setattr(group_commit, "AT_ONCE", 2)
-    monkeypatch.setattr(group_commit, "PATIENCE", patience)
-
+def test_of_many_who_wait_half_go_until_somebody_has_waited_long(crowded: float, groups: list[list[int]]) -> None:
     async def scene() -> None:
-        hand = Hand()
+        hand = Hand(pace=Pace(at_once=2, crowded=crowded))
         tasks = await hand.come(0)
         tasks += await hand.come(*range(1, 7))
         hand.let_go.set()
@@ -231,14 +226,11 @@ def test_one_tried_alone_holds_up_nobody_who_comes_later() -> None:
     asyncio.run(scene())
 
 
-def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "WAIT_SECONDS", 0.1)
-    monkeypatch.setattr(group_commit, "SETTING_OFF", 0.05)
-
+def test_nobody_waits_for_ever() -> None:
     async def scene() -> None:
-        hand = Hand()
-        tasks = await hand.come(1)
-        tasks += await hand.come(2, 3)
+        hand = Hand(pace=Pace(reserve=0.05))
+        tasks = await hand.come(1, seconds=0.1)
+        tasks += await hand.come(2, 3, seconds=0.1)
 
         assert [type(each) for each in await heard(tasks)] == [DatabaseUnavailable] * 3
         assert hand.groups == [[1]]
@@ -249,16 +241,14 @@ def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(scene())
 
 
-def test_each_of_a_group_is_judged_by_its_own_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_of_a_group_is_judged_by_its_own_wait() -> None:
     """Those who came when the first had waited for long are answered, though the first can't be."""
-    monkeypatch.setattr(group_commit, "SETTING_OFF", 0.01)
 
     async def scene() -> None:
-        hand = Hand()
+        hand = Hand(pace=Pace(reserve=0.01))
         tasks = []
         for number, seconds in ((1, 0.1), (2, 0.2), (3, 60.0), (4, 60.0)):
-            monkeypatch.setattr(group_commit, "WAIT_SECONDS", seconds)
-            tasks += await hand.come(number)
+            tasks += await hand.come(number, seconds=seconds)
 
         assert [type(each) for each in await heard(tasks[:2])] == [DatabaseUnavailable] * 2
         assert not any(each.done() for each in tasks[2:])
@@ -269,15 +259,12 @@ def test_each_of_a_group_is_judged_by_its_own_wait(monkeypatch: pytest.MonkeyPat
     asyncio.run(scene())
 
 
-def test_who_waited_behind_for_too_long_takes_no_neighbour_along(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "SETTING_OFF", 10.0)
-
+def test_who_waited_behind_for_too_long_takes_no_neighbour_along() -> None:
     async def scene() -> None:
-        hand = Hand()
+        hand = Hand(pace=Pace(reserve=10.0))
         tasks = []
         for number, seconds in ((1, 60.0), (2, 9.0), (3, 60.0), (4, 60.0)):
-            monkeypatch.setattr(group_commit, "WAIT_SECONDS", seconds)
-            tasks += await hand.come(number)
+            tasks += await hand.come(number, seconds=seconds)
         hand.let_go.set()
 
         first, late, *others = await heard(tasks)
@@ -288,9 +275,7 @@ def test_who_waited_behind_for_too_long_takes_no_neighbour_along(monkeypatch: py
     asyncio.run(scene())
 
 
-def test_a_group_for_which_nobody_waits_any_more_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "WAIT_SECONDS", 0.1)
-    monkeypatch.setattr(group_commit, "SETTING_OFF", 0.01)
+def test_a_group_for_which_nobody_waits_any_more_is_given_up() -> None:
     given_up: list[int] = []
 
     async def execute(group: Sequence[int]) -> list[str]:
@@ -302,8 +287,9 @@ def test_a_group_for_which_nobody_waits_any_more_is_given_up(monkeypatch: pytest
         return []
 
     async def scene() -> None:
-        commit = GroupCommit[int, str](execute)
-        assert [type(each) for each in await heard([asyncio.create_task(commit.submit(1))])] == [DatabaseUnavailable]
+        commit = GroupCommit[int, str](execute, pace=Pace(reserve=0.01))
+        only = asyncio.create_task(commit.submit(1, seconds=0.1))
+        assert [type(each) for each in await heard([only])] == [DatabaseUnavailable]
         await commit.close()
         until_over = asyncio.all_tasks() - {asyncio.current_task()}
         if until_over:
@@ -359,11 +345,9 @@ def test_closing_waits_for_those_who_are_tried_alone() -> None:
     asyncio.run(scene())
 
 
-def test_with_too_little_time_left_nobody_sets_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "SETTING_OFF", WAIT_SECONDS + 1)
-
+def test_with_too_little_time_left_no_request_is_started() -> None:
     async def scene() -> None:
-        hand = Hand()
+        hand = Hand(pace=Pace(reserve=WAIT_SECONDS + 1))
         hand.let_go.set()
 
         assert [type(each) for each in await heard(await hand.come(1, 2))] == [DatabaseUnavailable] * 2

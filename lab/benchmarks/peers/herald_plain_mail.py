@@ -5,7 +5,8 @@ from typing import NamedTuple
 import job
 
 from notifier import handlers
-from notifier.smtp import Mailer
+from notifier.mail import Address
+from notifier.senders.smtp import Sender
 
 
 class PlainMail(NamedTuple):
@@ -15,17 +16,17 @@ class PlainMail(NamedTuple):
     full_name: str
 
 
-def compose(*, email: str, full_name: str, **_: object) -> PlainMail:
+def compose(_template: str, *, recipient: Address, full_name: str, **_: object) -> PlainMail:
     """Put off composing until the mail is sent."""
-    return PlainMail(email, full_name)
+    return PlainMail(recipient.email, full_name)
 
 
-def send(_mailer: Mailer, mail: PlainMail, **_: object) -> None:
+def send(_sender: Sender, mail: PlainMail) -> None:
     """Build and send, over a new connection."""
     job.send_welcome(mail.email, mail.full_name)
 
 
-handlers.compose_welcome = compose
-Mailer.send = send
+handlers.compose = compose
+Sender.send = send
 
 from notifier.worker import *  # noqa: E402, F403  # only now: what it imports is changed

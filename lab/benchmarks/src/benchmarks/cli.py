@@ -1,4 +1,4 @@
-"""`herald-bench`: measure, report."""
+"""`herald-bench`: measure, summarise, report."""
 
 import json
 import signal
@@ -14,8 +14,10 @@ from rich.console import Console
 from benchmarks import machine, places
 from benchmarks.errors import BenchmarkError
 from benchmarks.places import PEERS_PYTHON
+from benchmarks.report import render
 from benchmarks.run import Plan, Run
 from benchmarks.servers import Servers, own_servers
+from benchmarks.summary import summarise, write
 from benchmarks.systems import PHASES, SYSTEMS
 from benchmarks.table import show
 from devstack.errors import DevstackError
@@ -34,7 +36,7 @@ def bench(  # noqa: PLR0913, PLR0917  # a command line's options
     phase: Annotated[list[str] | None, typer.Option(help="By commas: burst, lag, idle, lost.")] = None,
     rounds: Annotated[int, typer.Option(min=1, max=1000, help="Every system once in each.")] = 3,
     registrations: Annotated[int, typer.Option(min=10, max=MOST, help="In each burst.")] = 3000,
-    output: Annotated[Path, typer.Option("--json", help="Where every raw figure goes.")] = places.LATEST,
+    output: Annotated[Path, typer.Option("--json", help="Where all raw samples go.")] = places.RAW,
 ) -> None:
     """Measure all of them, or some."""
     if context.invoked_subcommand:
@@ -49,8 +51,8 @@ def bench(  # noqa: PLR0913, PLR0917  # a command line's options
         results = Run(plan, servers, console).go()
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(results, indent=1) + "\n")
-    show(results, console)
-    console.print(f"Every figure: {output}", soft_wrap=True)
+    show(summarise(results), console)
+    console.print(f"Raw samples: {output}", soft_wrap=True)
     if results.get("interrupted"):
         sys.exit(130)
     if results["failed"]:
@@ -58,20 +60,19 @@ def bench(  # noqa: PLR0913, PLR0917  # a command line's options
 
 
 @app.command()
-def report(results: Annotated[Path, typer.Option("--json", help="What a run has measured.")] = places.RESULTS) -> None:
-    """Render tables and pictures of docs/performance.md anew, from the JSON alone."""
-    from benchmarks import plots
-    from benchmarks.report import render
-
-    if not results.exists():
-        sys.exit(f"error: no {results}. Measure first: make bench")
-    measured = json.loads(results.read_text())
+def report(
+    raw: Annotated[Path | None, typer.Option("--json", help="Summarise the raw samples of a run first.")] = None,
+) -> None:
+    """Render the table of docs/performance.md from the summary, lab/benchmarks/results.json."""
+    if raw and not raw.exists():
+        sys.exit(f"error: no {raw}. Measure first: make bench")
+    if raw:
+        write(summarise(json.loads(raw.read_text())), places.SUMMARY)
     try:
-        render(measured, places.PAGE)
+        render(json.loads(places.SUMMARY.read_text()), places.PAGE)
     except BenchmarkError as error:
         sys.exit(f"error: {error}")
-    for path in [places.PAGE, *plots.draw(measured, places.PICTURES)]:
-        typer.echo(path)
+    typer.echo(places.PAGE)
 
 
 @app.command()

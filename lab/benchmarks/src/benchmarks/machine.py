@@ -91,7 +91,7 @@ def _plain_mails(directory: Path) -> float:
 
 
 def _locked() -> dict[str, str]:
-    lock = (CHECKOUT / "benchmarks" / "requirements.lock").read_text()
+    lock = (PEERS.parent / "requirements.lock").read_text()
     return dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", lock, re.MULTILINE))
 
 

@@ -1,92 +1,59 @@
-"""The report: tables between markers of a Markdown page, and pictures beside it. All of it from the JSON alone."""
+"""The report: one table and the machine, between two markers of a Markdown page, made from the summary alone."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.table import BURST, IDLE, LAG, LOST, Column, rows, value
+from benchmarks.table import TABLES, cell
 
 BASELINE = "dramatiq"
-RATIOS = {"POST/s", "processed/s", "CPU s/1,000", "memory MiB"}
-
-
-def render(results: dict[str, Any], page: Path) -> None:
-    """Write every table between its markers, `<!-- bench:NAME -->` and `<!-- /bench -->`."""
-    text = page.read_text()
-    for name, table in TABLES.items():
-        marked = re.compile(rf"(<!-- bench:{name} -->\n).*?(<!-- /bench -->)", re.DOTALL)
-        if not marked.search(text):
-            raise BenchmarkError(f"{page} has no place for `{name}`: add <!-- bench:{name} --> and <!-- /bench -->.")
-        text = marked.sub(lambda found, table=table: f"{found[1]}{table(results)}\n{found[2]}", text)  # type: ignore[misc]
-    page.write_text(text)
-
-
-def _burst(results: dict[str, Any]) -> str:
-    """Each figure, and its ratio to plain Dramatiq's of the same run."""
-    baseline = results["systems"].get(BASELINE)
-    lines = []
-    for measured in results["systems"].values():
-        title, cells = next(iter(rows({"systems": {"": measured}}, BURST)), ("", []))
-        if title:
-            each = zip(BURST, cells, strict=True)
-            lines.append([title, *(f"{cell}{_ratio(measured, baseline, column)}" for column, cell in each)])
-    return f"![Burst](performance/burst.svg)\n\n{markdown(['', *(column.title for column in BURST)], lines)}"
-
-
-def _ratio(measured: dict[str, Any], baseline: dict[str, Any] | None, column: Column) -> str:
-    if baseline is None or column.title not in RATIOS:
-        return ""
-    ours, theirs = value(measured, column.path), value(baseline, column.path)
-    return f" ({ours / theirs:.2f} x)" if ours is not None and theirs else ""
-
-
-def _plain(columns: tuple[Column, ...]) -> Callable[[dict[str, Any]], str]:
-    def table(results: dict[str, Any]) -> str:
-        found = rows(results, columns)
-        if not found:
-            return "Not measured in this run."
-        return markdown(["", *(column.title for column in columns)], [[title, *cells] for title, cells in found])
-
-    return table
-
-
-def _lag(results: dict[str, Any]) -> str:
-    """One table for each pace."""
-    half = len(LAG) // 2
-    tables = [("Steady, 20 a second", LAG[:half]), ("Sparse, one in about 1.5 s", LAG[half:])]
-    return f"![Lag](performance/lag.svg)\n\n{_titled(tables, results)}"
-
-
-def _lost(results: dict[str, Any]) -> str:
-    """One table for each disaster."""
-    half = len(LOST) // 2
-    return _titled([("`kill -9` of every process", LOST[:half]), ("`FLUSHALL` of Redis", LOST[half:])], results)
-
-
-def _titled(tables: list[tuple[str, tuple[Column, ...]]], results: dict[str, Any]) -> str:
-    return "\n\n".join(f"**{title}**\n\n{_plain(columns)(results)}" for title, columns in tables)
-
-
-def _machine(results: dict[str, Any]) -> str:
-    machine = dict(results.get("machine", {}))
-    versions = ", ".join(f"{name} {version}" for name, version in machine.pop("versions", {}).items())
-    plan = results["plan"]
-    facts = {**machine, "versions": versions, "rounds": plan["rounds"], "registrations": plan["registrations"]}
-    return markdown(["what", ""], [[NAMES.get(name, name), str(fact)] for name, fact in facts.items()])
-
-
-def markdown(head: list[str], lines: list[list[str]]) -> str:
-    """Return a Markdown table, figures to the right."""
-    rule = ["---", *["--:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *lines])
-
-
-NAMES = {
-    "memory_gib": "memory, GiB",
-    "fsyncs": "8-KiB writes with fdatasync, a second",
-    "plain_mails": "mails a second, built and sent as the peers do, and nothing else",
-    "registrations": "in each burst",
+COLUMNS = {column.path: column for columns in TABLES.values() for column in columns}
+SHOWN = {
+    "POST/s": ["burst.posts"],
+    "processed/s": ["burst.processed"],
+    "CPU s/1,000": ["burst.cpu_services"],
+    "memory MiB": ["burst.memory_services"],
+    "mail lag ms": ["lag.steady.mail.p50", "lag.steady.mail.p99"],
+    "audit lag ms": ["lag.steady.audit.p50", "lag.steady.audit.p99"],
+    "idle CPU ms/s": ["idle.cpu_services", "idle.cpu_servers"],
+    "lost, `kill -9`": ["kill.no_mail", "kill.no_audit"],
+    "lost, `FLUSHALL`": ["flush.no_mail", "flush.no_audit"],
 }
-TABLES = {"machine": _machine, "burst": _burst, "lag": _lag, "idle": _plain(IDLE), "lost": _lost}
+MARKED = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
+
+
+def render(summary: dict[str, Any], page: Path) -> None:
+    """Write the table between `<!-- bench -->` and `<!-- /bench -->`."""
+    text = page.read_text()
+    if not MARKED.search(text):
+        raise BenchmarkError(f"{page} has no place for the table: add <!-- bench --> and <!-- /bench -->.")
+    content = f"{_machine(summary)}\n\n{_table(summary['systems'])}"
+    page.write_text(MARKED.sub(lambda found: f"{found[1]}{content}\n{found[2]}", text))
+
+
+def _table(systems: dict[str, Any]) -> str:
+    baseline = systems.get(BASELINE, {"figures": {}})["figures"]
+    lines = [["", *SHOWN], ["---", *["--:"] * len(SHOWN)]]
+    lines += [[each["title"], *(_cell(each, paths, baseline) for paths in SHOWN.values())] for each in systems.values()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(system: dict[str, Any], paths: list[str], baseline: dict[str, list[float]]) -> str:
+    """Join the figures of a cell; one that is alone has its ratio to plain Dramatiq's of the same run."""
+    texts = [text for path in paths if (text := cell(system, COLUMNS[path]))]
+    if len(paths) == 1 and texts and (theirs := baseline.get(paths[0])):
+        return f"{texts[0]} ({system['figures'][paths[0]][0] / theirs[0]:.2f} x)"
+    return " / ".join(texts)
+
+
+def _machine(summary: dict[str, Any]) -> str:
+    plan, machine = summary["plan"], summary["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return (
+        f"{machine['when']}, commit {machine['commit']}: {plan['rounds']} rounds of {plan['registrations']:,} "
+        f"registrations on {machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB, "
+        f"Linux {machine['kernel']}, Python {machine['python']}, PostgreSQL {machine['postgresql']}, "
+        f"Redis {machine['redis']}. Alone, it syncs {machine['fsyncs']:,} writes of 8 KiB a second to disk, and builds "
+        f"and sends {machine['plain_mails']} mails a second as the peers do. Versions: {versions}."
+    )

@@ -11,12 +11,13 @@ from rich.console import Console
 from benchmarks import burst, idle, lag, lost, machine
 from benchmarks.running import Running
 from benchmarks.servers import Servers
+from benchmarks.summary import figures
 from benchmarks.systems import System
 from benchmarks.table import in_words
 
 Measured = dict[str, Any]
-Tell = Callable[[str], None]
-Measure = Callable[[Running, Tell], Measured]
+Report = Callable[[str], None]
+Measure = Callable[[Running, Report], Measured]
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,19 @@ class Run:
         return self.results
 
     def _round(self, system: System, number: int) -> None:
-        """Measure a system once. What it loses is asked once only, each time from a fresh start."""
+        """Measure a system once. What it loses is measured in the first round only, each time from a fresh start."""
         phases = [phase for phase in self.plan.phases if phase in system.phases]
         if steady := [phase for phase in phases if phase != "lost"]:
-            self._attempt(system, number, "", lambda running, tell: self._steady(steady, running, tell))
+            self._attempt(system, number, "", lambda running, report: self._steady(steady, running, report))
         if "lost" in phases and number == 0:
             self._attempt(system, number, "kill -9", lambda running, _: {"kill": lost.kill(running)})
             if system.redis:
                 self._attempt(system, number, "FLUSHALL", lambda running, _: {"flush": lost.flush(running)})
 
-    def _steady(self, phases: Sequence[str], running: Running, tell: Tell) -> Measured:
+    def _steady(self, phases: Sequence[str], running: Running, report: Report) -> Measured:
         measured: Measured = {}
         for phase in phases:
-            tell(phase)
+            report(phase)
             if phase == "burst":
                 measured[phase] = burst.measure(running, self.plan.registrations)
             else:
@@ -81,7 +82,7 @@ class Run:
             if len(rounds) <= number:
                 rounds.append({})
             rounds[-1].update(measured)
-            self.console.print(f"{title}: {in_words(measured)}", soft_wrap=True, highlight=False)
+            self.console.print(f"{title}: {in_words(figures([measured]))}", soft_wrap=True, highlight=False)
 
     @contextmanager
     def _surviving(self, system: System, title: str) -> Iterator[None]:

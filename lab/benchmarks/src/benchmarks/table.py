@@ -1,7 +1,6 @@
-"""The figures, as medians over the rounds: what they are called, and where each is found."""
+"""The figures: what each is called, where it is found, and how it is shown. What is shown is the median."""
 
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +11,7 @@ MIB = 1024**2
 
 @dataclass(frozen=True)
 class Column:
-    """One figure: its place in a round's measurements, by dots, and how it is shown."""
+    """One figure: its path into a round's measurements, and how it is shown."""
 
     title: str
     path: str
@@ -22,6 +21,7 @@ class Column:
 
 BURST = (
     Column("POST/s", "burst.posts"),
+    Column("answered 503", "burst.refused"),
     Column("p50 ms", "burst.p50", 1000, ".1f"),
     Column("p99 ms", "burst.p99", 1000, ".1f"),
     Column("processed/s", "burst.processed"),
@@ -56,52 +56,27 @@ LOST = tuple(
 TABLES = {"burst": BURST, "lag": LAG, "idle": IDLE, "lost": LOST}
 
 
-def value(measured: dict[str, Any], path: str) -> float | None:
-    """Return the median of a figure over the rounds; None where there is none."""
-    found = [each for each in (_dig(one, path) for one in measured["rounds"]) if each is not None]
-    return median(found) if found else None
+def cell(system: dict[str, Any], column: Column) -> str:
+    """Return a system's figure as text; "" where it has none."""
+    figure = system["figures"].get(column.path)
+    return format(figure[0] * column.scale, column.form) if figure else ""
 
 
-def _dig(measured: Any, path: str) -> Any:
-    for word in path.split("."):
-        measured = measured.get(word) if measured else None
-    return measured
-
-
-def cell(measured: dict[str, Any], column: Column) -> str:
-    """Return a figure as text; nothing, where there is none."""
-    found = value(measured, column.path)
-    return "" if found is None else format(found * column.scale, column.form)
-
-
-def rows(results: dict[str, Any], columns: tuple[Column, ...]) -> list[tuple[str, list[str]]]:
-    """Return title and cells of each system that has any of these figures."""
-    every = [(each["title"], [cell(each, column) for column in columns]) for each in results["systems"].values()]
-    return [(title, cells) for title, cells in every if any(cells)]
-
-
-def show(results: dict[str, Any], console: Console) -> None:
+def show(summary: dict[str, Any], console: Console) -> None:
     """Print the medians."""
     for name, columns in TABLES.items():
-        if found := rows(results, columns):
-            table = Table(title=name, title_justify="left")
-            table.add_column("")
-            for column in columns:
-                table.add_column(column.title, justify="right")
-            for title, cells in found:
-                table.add_row(title, *cells)
+        table = Table("", title=name, title_justify="left")
+        for column in columns:
+            table.add_column(column.title, justify="right")
+        for system in summary["systems"].values():
+            cells = [cell(system, column) for column in columns]
+            if any(cells):
+                table.add_row(system["title"], *cells)
+        if table.row_count:
             console.print(table)
 
 
-def in_words(measured: dict[str, Any]) -> str:
-    """Say the gist of what was measured just now."""
-    gist = (
-        *BURST[:1],
-        Column("answered 503", "burst.refused"),
-        BURST[3],
-        BURST[4],
-        Column("ms mail lag", "lag.steady.mail.p50", 1000, ".1f"),
-        *LOST,
-    )
-    once = {"rounds": [measured]}
-    return ", ".join(f"{cell(once, column)} {column.title}" for column in gist if cell(once, column))
+def in_words(figures: dict[str, list[float]]) -> str:
+    """Say the gist of one round."""
+    gist = [(cell({"figures": figures}, column), column.title) for column in (*BURST, *LAG[:1], *LOST)]
+    return ", ".join(f"{text} {title}" for text, title in gist if text)

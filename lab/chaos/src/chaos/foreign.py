@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from contracts import Event, Subscription, UserRegistered
+from contracts import Event, EventData, Subscription, UserRegistered
 from messaging.wire.message import Item, encode
 
 ABSENT = object()
@@ -83,7 +83,7 @@ _RAW = (
 """What isn't even JSON, or JSON of another shape."""
 
 
-def messages(subscription: Subscription) -> Iterator[bytes]:
+def messages(subscription: Subscription[EventData]) -> Iterator[bytes]:
     """Make messages for the subscription's queue, of each kind one. `ID` stands for the id."""
     yield from (*_RAW, b"[]")
     ours = json.loads(encode(ID, subscription, [_item()]))
@@ -99,7 +99,7 @@ def messages(subscription: Subscription) -> Iterator[bytes]:
     )
 
 
-def idle_messages(subscription: Subscription) -> Iterator[bytes]:
+def idle_messages(subscription: Subscription[EventData]) -> Iterator[bytes]:
     """Make messages that are ours, for an actor that no worker has: another version of Herald may have written them."""
     ours = encode(ID, subscription, [_item()])
     for name in ("", "x", "unknown"):

@@ -3,9 +3,10 @@
 Nothing here does anything. A service may read this package and its own code, never another service's.
 """
 
+from contracts.decoding import decode
 from contracts.envelope import Event, EventData
 from contracts.errors import ContractError, InvalidEvent, UnknownEventVersion
-from contracts.events import UserRegistered, decode
+from contracts.events import UserRegistered
 from contracts.subscriptions import (
     AUDIT_LOG,
     SUBSCRIPTIONS,

@@ -10,19 +10,36 @@ Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json
 
 import secrets
 from datetime import UTC, datetime
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 
 class EventData(BaseModel):
-    """What happened, as facts. A subclass sets `event_type` and `version`; a published one never changes."""
+    """What happened, as facts. A subclass sets `event_type` and `version`; a published one never changes.
+
+    A change is a new model with the next `version`. It names the model before it as its `predecessor`, and its
+    `upcast` makes the new version from the old one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     event_type: ClassVar[str]
     version: ClassVar[int]
+    predecessor: "ClassVar[type[EventData] | None]" = None
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Refuse a model whose predecessor isn't the version before it."""
+        older = cls.predecessor
+        if older and (older.event_type, older.version + 1) != (cls.event_type, cls.version):
+            raise TypeError(f"{older.schema_uri()} isn't the version before {cls.schema_uri()}")
+
+    @classmethod
+    def upcast(cls, old: Any) -> Self:  # a subclass takes its own predecessor
+        """Make this version from `old`, an instance of `predecessor`."""
+        raise NotImplementedError(f"{cls.__name__} has a predecessor and no upcast")
 
     @classmethod
     def schema_uri(cls) -> str:

@@ -10,4 +10,4 @@ class UnknownEventVersion(ContractError):
 
 
 class InvalidEvent(ContractError):
-    """The event names a version this consumer knows, but its content doesn't fit. Mend the producer."""
+    """The event is of a version that this consumer can read, but its content doesn't fit. Mend the producer."""

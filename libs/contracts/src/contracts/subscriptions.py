@@ -4,12 +4,15 @@ A subscription is an *effect*, not a service, so that each effect has its own re
 A new effect is one line in `SUBSCRIPTIONS`; users-api's code doesn't change.
 """
 
+from collections.abc import Collection
+from datetime import timedelta
 from typing import Generic
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.envelope import DataT, EventData
-from contracts.events import UserRegistered
+from contracts.errors import ContractError
+from contracts.events import EVENTS, UserRegistered
 
 
 class RetryPolicy(BaseModel):
@@ -30,10 +33,12 @@ class RetryPolicy(BaseModel):
 class Subscription(BaseModel, Generic[DataT]):
     """One effect that wants every event of one type. Its Dramatiq actor has the same name.
 
-    `group_size`: at most so many events travel in one message, when many are due at once.
+    `event`: the newest version of the event's data, which the handler gets whichever version was published.
+    `group_size`: how many events one message carries at most, when many are due at once.
     `time_limit`: seconds after which a message's handler is interrupted and tried again.
     `repeatable`: whether doing it again does nothing more, whatever happened before: the effect is one row with a
     unique key, and nothing else. Only then may what succeeded be replayed.
+    `delay`: how long after the event the effect is due. An operator can cancel it until then.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,14 +50,15 @@ class Subscription(BaseModel, Generic[DataT]):
     group_size: int = Field(default=100, ge=1)
     time_limit: float = Field(default=600.0, gt=0)
     repeatable: bool = False
+    delay: timedelta = Field(default=timedelta(0), ge=timedelta(0))
 
     @property
     def event_type(self) -> str:
-        """The type of event that it wants."""
+        """Which events it wants, whatever their version."""
         return self.event.event_type
 
 
-WELCOME_EMAIL: Subscription[UserRegistered] = Subscription(
+WELCOME_EMAIL = Subscription(
     name="welcome_email",
     event=UserRegistered,
     queue="notifier",
@@ -60,7 +66,7 @@ WELCOME_EMAIL: Subscription[UserRegistered] = Subscription(
     retry=RetryPolicy(max_attempts=300, first_delay=1, max_delay=300),  # about a day
 )
 
-AUDIT_LOG: Subscription[UserRegistered] = Subscription(
+AUDIT_LOG = Subscription(
     name="audit_log",
     event=UserRegistered,
     queue="auditor",
@@ -73,4 +79,19 @@ SUBSCRIPTIONS: tuple[Subscription[EventData], ...] = (WELCOME_EMAIL, AUDIT_LOG)
 
 def subscriptions_to(event_type: str) -> tuple[Subscription[EventData], ...]:
     """Return the subscriptions that want events of this type; none is a valid answer."""
-    return tuple(each for each in SUBSCRIPTIONS if each.event_type == event_type)
+    return tuple(subscription for subscription in SUBSCRIPTIONS if subscription.event_type == event_type)
+
+
+def require_newest(subscriptions: Collection[Subscription[EventData]], events: Collection[type[EventData]]) -> None:
+    """Check that each subscription takes one of `events`, the newest version of each event type.
+
+    Raises:
+        ContractError: one takes an older version, so that it would refuse every event that is published.
+    """
+    for subscription in subscriptions:
+        if subscription.event not in events:
+            schema = subscription.event.schema_uri()
+            raise ContractError(f"{subscription.name} takes {schema}, which isn't in EVENTS: name the newest version")
+
+
+require_newest(SUBSCRIPTIONS, EVENTS)

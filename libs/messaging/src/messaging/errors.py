@@ -26,13 +26,6 @@ class TransientError(MessagingError):
     """The attempt failed, and another may succeed. It is made after a backoff; nothing to do unless that lasts."""
 
 
-class Unavailable(TransientError):
-    """What the handler talks to is away for every event.
-
-    The rest of the message is tried again later, without being tried now.
-    """
-
-
 class UncertainError(MessagingError):
     """Nobody can know whether the effect happened. Look for yourself, then retry the delivery or leave it."""
 

@@ -1,1 +1,4 @@
-"""users-api: registers users over HTTP and publishes user_registered."""
+"""Registers users over HTTP, and publishes `user_registered`."""
+
+PUBLISHER = "users-api"
+"""Its name as a publisher: in the source of its events, and in what its relay keeps in Redis."""

@@ -3,7 +3,6 @@
 import json
 import sys
 from datetime import UTC, datetime, time
-from enum import StrEnum
 from typing import Annotated, Any, LiteralString
 from uuid import UUID
 
@@ -19,22 +18,11 @@ from messaging.errors import DatabaseUnsuitable
 from messaging.process.database import connect, refuse
 from messaging.process.settings import DatabaseSettings, load_or_exit
 from messaging.publishing import operations
+from messaging.publishing.states import DeliveryState
 from users_api import processes
 
 LARGEST = 2**63 - 1
 """PostgreSQL's bigint."""
-
-
-class State(StrEnum):
-    """The states of a delivery."""
-
-    pending = "pending"
-    queued = "queued"
-    running = "running"
-    retrying = "retrying"
-    succeeded = "succeeded"
-    failed = "failed"
-    uncertain = "uncertain"
 
 
 _SINCE = (
@@ -69,7 +57,7 @@ def _parse_time(text: str, now: datetime) -> datetime:
 
 
 app = typer.Typer(help="Registers users over HTTP and publishes user_registered.", no_args_is_help=True)
-deliveries = typer.Typer(help="List deliveries, and retry those that failed.", no_args_is_help=True)
+deliveries = typer.Typer(help="List deliveries; retry or cancel one.", no_args_is_help=True)
 app.add_typer(deliveries, name="deliveries")
 
 
@@ -88,12 +76,12 @@ def migrate() -> None:
 
 @deliveries.command("list")
 def list_deliveries(
-    state: Annotated[State, typer.Option(help="Only deliveries in this state.")] = State.failed,
+    state: Annotated[DeliveryState, typer.Option(help="Only deliveries in this state.")] = "failed",
     limit: Annotated[int, typer.Option(min=1, max=LARGEST, help="Show at most this many, newest first.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, with every field.")] = False,
 ) -> None:
     """List deliveries in one state."""
-    rows = _execute(operations.IN_STATE, {"state": state.value, "limit": limit})
+    rows = _execute(operations.IN_STATE, {"state": state, "limit": limit})
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row, default=_as_text))
@@ -103,14 +91,21 @@ def list_deliveries(
 
 @deliveries.command("retry")
 def retry_delivery(event_id: UUID, subscription: str) -> None:
-    """Make a failed or uncertain delivery due again, with all its attempts."""
+    """Make a delivery due again that is failed, uncertain or cancelled, with all its attempts."""
     _refuse_unknown(subscription)
-    rows = _execute(operations.RETRY_BY_OPERATOR, {"event_id": event_id, "subscription": subscription})
-    if not rows:
-        sys.exit(f"There is no delivery of event {event_id} to {subscription}. See: users-api deliveries list")
-    if not rows[0]["retried"]:
-        sys.exit(operations.not_retried(subscription, rows[0]["state"]))
-    typer.echo(f"{event_id} {subscription}: was {rows[0]['state']}, now pending")
+    state, moved = _move(operations.RETRY_BY_OPERATOR, event_id, subscription)
+    if not moved:
+        sys.exit(operations.not_retried(subscription, state))
+    typer.echo(f"{event_id} {subscription}: was {state}, now pending")
+
+
+@deliveries.command("cancel")
+def cancel_delivery(event_id: UUID, subscription: str) -> None:
+    """Cancel a delivery that is pending or retrying: its effect won't happen, unless you retry it."""
+    state, moved = _move(operations.CANCEL, event_id, subscription)
+    if not moved:
+        sys.exit(operations.not_cancelled(state))
+    typer.echo(f"{event_id} {subscription}: was {state}, now cancelled")
 
 
 @app.command()
@@ -128,19 +123,22 @@ def replay(
     known = {each.name: each for each in SUBSCRIPTIONS}
     if succeeded and not known[subscription].repeatable:
         sys.exit(f"What succeeded for {subscription} can't be replayed: it might happen twice. (See `repeatable`.)")
-    given = {
-        "subscription": subscription,
-        "event_type": known[subscription].event_type,
-        "since": since,
-        "succeeded": succeeded,
-    }
-    count = _execute(operations.REPLAY, given)[0]["replayed"]
+    parameters = operations.replaying(known[subscription], since, succeeded=succeeded)
+    count = _execute(operations.REPLAY, parameters)[0]["replayed"]
     typer.echo(f"{count} {'delivery' if count == 1 else 'deliveries'} queued for {subscription}")
 
 
 def _refuse_unknown(subscription: str) -> None:
     if subscription not in operations.EXISTING:
         sys.exit(f"There is no subscription {subscription}. Known subscriptions: {', '.join(operations.EXISTING)}")
+
+
+def _move(statement: LiteralString, event_id: UUID, subscription: str) -> tuple[str, bool]:
+    """Move a delivery. Return the state that it was in, and whether it moved."""
+    rows = _execute(statement, {"event_id": event_id, "subscription": subscription})
+    if not rows:
+        sys.exit(f"There is no delivery of event {event_id} to {subscription}. See: users-api deliveries list")
+    return rows[0]["state"], rows[0]["moved"]
 
 
 def _execute(statement: LiteralString, given: dict[str, Any]) -> list[dict[str, Any]]:
@@ -162,7 +160,7 @@ def _as_text(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _print_table(state: State, rows: list[dict[str, Any]]) -> None:
+def _print_table(state: str, rows: list[dict[str, Any]]) -> None:
     table = Table("event", "subject", "subscription", "attempts", "created", "last error", box=None)
     for row in rows:
         created = row["created_at"].isoformat(timespec="seconds")
@@ -176,4 +174,4 @@ def _print_table(state: State, rows: list[dict[str, Any]]) -> None:
         )
         table.add_row(*(Text(str(cell)) for cell in cells))
     # In a narrow terminal the lines break, but the ids stay whole, to be pasted into `deliveries retry`.
-    Console(width=max(Console().width, 200)).print(table if rows else f"No {state.value} deliveries.")
+    Console(width=max(Console().width, 200)).print(table if rows else f"No {state} deliveries.")

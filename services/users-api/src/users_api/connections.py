@@ -12,11 +12,12 @@ from http import HTTPStatus
 from typing import ClassVar, cast
 from weakref import WeakSet
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from httptools import HttpParserError
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from users_api.guard import LINGER_SECONDS, Guard, ProbesOnly
 from users_api.problems import Problem
+from users_api.upgrades import IgnoreUpgrades
 
 MAX_HEAD = 65_536
 """Bytes of a request's line and headers."""
@@ -40,7 +41,7 @@ class Phase(Enum):
     BODY = "body"
 
 
-class Connection(HttpToolsProtocol):
+class Connection(IgnoreUpgrades):
     """One client. uvicorn makes it, of the class that `protocol` returns."""
 
     guard: ClassVar[Guard]
@@ -86,7 +87,7 @@ class Connection(HttpToolsProtocol):
             self._owed_since = self.loop.time()
         self._chunk = len(data)
         self._received += self._chunk
-        self._parse(data)
+        self._read(data)
         if self._received > (MAX_FRAMED if self._phase is Phase.BODY else MAX_HEAD):
             self._refuse_size()
 
@@ -96,7 +97,7 @@ class Connection(HttpToolsProtocol):
         self._phase, self._owed_since = Phase.HEAD, self.loop.time()
 
     def on_headers_complete(self) -> None:
-        """Begin to answer, and wait for the body. (A request with an upgrade comes twice: see `_parse`.)"""
+        """Begin to answer, and wait for the body. (A request with an upgrade comes twice: see `upgrades`.)"""
         before = self.cycle
         if self._received + self._chunk_before > MAX_HEAD or self.pipeline:  # as hardly ever
             self._check_head()
@@ -156,38 +157,16 @@ class Connection(HttpToolsProtocol):
             for cycle in (self.cycle, *(self._earlier or ())):
                 _abandon(cycle)
 
-    def _parse(self, data: bytes) -> None:
-        """Call the methods above for what is in the data.
-
-        After a head with `Upgrade` the parser stops, and takes what follows for another protocol. No upgrade is
-        taken here, and the header must then be ignored: a new parser gets the head again, without it. (The old one
-        reads no more if the request says `Connection: close`.)
-        """
+    def _read(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         try:
-            while data:
-                try:
-                    self.parser.feed_data(data)
-                    data = b""
-                except HttpParserUpgrade as stopped:
-                    data = self._head_without_upgrade() + data[stopped.args[0] :]
-                    self.parser = HttpRequestParser(self)
-                    self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
-        except HttpParserError:  # if `_check_head` or `_head_without_upgrade` raised it, it is answered already
+            self.parse(data)
+        except HttpParserError:  # if a callback raised it, it is answered already
             self._refuse(400, "This is no request of HTTP/1.1.", "not_http")
 
-    def _should_upgrade(self) -> bool:
-        """Tell uvicorn, when there is an upgrade, to leave the request alone until it comes without."""
-        return True
-
-    def _head_without_upgrade(self) -> bytes:
-        method, version = self.scope["method"], self.scope["http_version"]
-        if method == "CONNECT":  # an upgrade without the header
-            self._refuse(501, "CONNECT isn't supported.", "connect")
-            raise HttpParserError
-        lines = [b"%b %b HTTP/%b" % (method.encode(), self.url, version.encode())]
-        lines += [name + b": " + value for name, value in self.scope["headers"] if name != b"upgrade"]
-        return b"\r\n".join(lines) + b"\r\n\r\n"
+    def refuse_connect(self) -> None:
+        """Refuse CONNECT."""
+        self._refuse(501, "CONNECT isn't supported.", "connect")
 
     def _check_head(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

@@ -1,4 +1,4 @@
-"""PostgreSQL, as the web process uses it: an async pool, and an answer within two seconds whatever happens there.
+"""PostgreSQL, as the web process uses it: an answer within two seconds, whatever happens there.
 
 An error is a 503 if it is the database's state: away, full, read-only, without a column, a unique key or a right that
 Herald needs. The client may try again, and the operator is told. What a constraint or trigger of somebody else's says
@@ -8,45 +8,23 @@ about one request (classes 22, 23, 44, P0) stays what it is: trying again would 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import partial
-from typing import Annotated, LiteralString, TypeVar
+from typing import LiteralString, TypeVar
 
 import psycopg
-from fastapi import Depends, Request
-from psycopg import AsyncConnection
-from psycopg.rows import DictRow, class_row, dict_row
+from psycopg.rows import DictRow
 from psycopg.sql import Composed
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
-from messaging.errors import DatabaseUnsuitable
-from messaging.process.database import Pooled, Renewal, has_ended, options
-from messaging.process.postgres_errors import STALE_PLAN, AsyncTerseConnection, is_database_at_fault
-from messaging.process.session import SET, Session, parameters, refusals_said
+from messaging.process.database import has_ended
+from messaging.process.postgres_errors import STALE_PLAN, is_database_at_fault
+from users_api.pool import WAIT_SECONDS, Connection, Pool, PooledConnection
 
 T = TypeVar("T")
 
-WAIT_SECONDS = 1.5
-"""A request waits for PostgreSQL no longer than this, connection and commit included."""
-
 _BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-
-LOCK_SECONDS = 0.5
-"""A statement waits for another's lock no longer than this: a group would hold up those behind it. Then each member is
-tried alone, for as long as it may wait."""
 
 UNSUITABLE_SECONDS = 0.5
 """A request waits no longer for a connection where the newest was refused for good."""
-
-SETTINGS: tuple[str, ...] = (f"lock_timeout = {LOCK_SECONDS}s", "enable_seqscan = off")
-"""Of each connection. Everything is found by an index; else a plan made while the tables were small, also that of a
-foreign key's check, reads all of them until they are analysed."""
-
-
-Connection = AsyncConnection[DictRow]
-
-
-class PooledConnection(Pooled, AsyncTerseConnection[DictRow]):
-    """A connection of the web process's pool."""
 
 
 class DatabaseUnavailable(Exception):
@@ -62,57 +40,6 @@ class DatabaseUnavailable(Exception):
 
 class DatabaseBusy(DatabaseUnavailable):
     """Somebody else has what this needs, and PostgreSQL gave up waiting: nothing was done. Try again."""
-
-
-class Pool(AsyncConnectionPool[PooledConnection]):
-    """Connections whose session is Herald's. `fault`: why the newest wasn't taken; None if it was."""
-
-    def __init__(self, database_url: str) -> None:
-        super().__init__(
-            database_url,
-            connection_class=PooledConnection,
-            min_size=2,
-            max_size=10,
-            timeout=WAIT_SECONDS,
-            reconnect_timeout=1,
-            kwargs={**options("api"), "row_factory": dict_row, "connect_timeout": 2},
-            configure=self._prepare,
-            open=False,
-        )
-        self.fault: DatabaseUnsuitable | None = None
-        self.renewal = Renewal()
-        self._url = database_url
-
-    async def _prepare(self, connection: Connection) -> None:
-        """Do what `messaging.process.session.prepare` does."""
-        cursor = await connection.cursor(row_factory=class_row(Session)).execute(SET, parameters(SETTINGS))
-        session = await cursor.fetchone()
-        assert session is not None  # noqa: S101  # a count is one row
-        look = partial(session.require_suitable, connection.info.backend_pid, self._url)
-        try:
-            with refusals_said():
-                if session.is_pooled(connection.info.backend_pid):
-                    await asyncio.to_thread(look)  # it connects, and waits
-                else:
-                    look()
-        except DatabaseUnsuitable as fault:
-            self.fault = fault
-            raise
-        self.fault = None
-
-
-def make_pool(database_url: str) -> Pool:
-    """Make the pool, closed; opening it doesn't wait for PostgreSQL to be there."""
-    return Pool(database_url)
-
-
-async def _pool_of(request: Request) -> Pool:
-    pool: Pool = request.app.state.pool
-    return pool
-
-
-Database = Annotated[Pool, Depends(_pool_of)]
-"""The application's pool, as routes ask for it."""
 
 
 async def using(pool: Pool, work: Callable[[Connection], Awaitable[T]]) -> T:

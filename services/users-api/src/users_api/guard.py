@@ -4,6 +4,7 @@ Where all are taken, a few spare ones remain for `/livez` and `/readyz`: whoever
 attack, or a crowd, for its death.
 """
 
+import asyncio
 import resource
 from collections import Counter
 from contextlib import suppress
@@ -82,8 +83,9 @@ class Guard:
         metrics.count_dropped(reason)
         self._dropped[reason] += 1
 
-    def sweep(self, now: float) -> None:
-        """Give up every client that has been too slow. Called each second."""
+    async def sweep(self) -> None:
+        """Give up every client that has been too slow. The server calls this each second."""
+        now = asyncio.get_running_loop().time()
         for connection in list(self._ordinary):
             connection.look(now, self._seconds)
         for connection in list(self._spare):

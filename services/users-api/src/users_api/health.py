@@ -13,12 +13,15 @@ from contracts import SUBSCRIPTIONS
 from messaging.process.revisions import version_table
 from messaging.publishing import operations
 from users_api import metrics, queries
-from users_api.database import Database, DatabaseUnavailable, Pool, in_time, query, using
-from users_api.problems import Problem, problem_response
+from users_api.database import DatabaseUnavailable, in_time, query, using
+from users_api.dependencies import Database
+from users_api.pool import Pool
+from users_api.problems import ANYWHERE, Problem, documented, problem_response
 from users_api.registration import rehearse
+from users_api.schemas import Alive, Ready
 from users_api.strict_route import StrictRoute
 
-router = APIRouter(tags=["health"], route_class=StrictRoute)
+router = APIRouter(tags=["health"], route_class=StrictRoute, responses=documented(*ANYWHERE))
 
 _UNFINISHED: LiteralString = """
 -- How many deliveries of each subscription are in each unfinished state, and for how many seconds the oldest of them
@@ -44,12 +47,12 @@ _TIME_LIMIT = max(subscription.time_limit for subscription in SUBSCRIPTIONS)
 
 
 @router.get("/livez")
-async def livez() -> dict[str, str]:
+async def livez() -> Alive:
     """The process runs."""
-    return {"status": "alive"}
+    return Alive()
 
 
-@router.get("/readyz", responses={503: {"description": "What is wrong, in `checks`"}})
+@router.get("/readyz", response_model=Ready)
 async def readyz(request: Request, pool: Database) -> JSONResponse:
     """Can users be registered and read? The very statements are executed, on no rows.
 

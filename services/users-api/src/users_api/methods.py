@@ -1,23 +1,9 @@
-"""Which methods a path has: HEAD wherever there is GET, and all of them in the header Allow."""
+"""Which methods a path has, as the header Allow names them: HEAD wherever there is GET."""
 
 from fastapi import Request
 from starlette.routing import Match, Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-
-
-class AnswerHead:
-    """ASGI middleware: HEAD is answered as GET is. The server sends no body: it knows what was asked for."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] == "http" and scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}
-        await self._app(scope, receive, send)
 
 
 def allowed(request: Request) -> str:

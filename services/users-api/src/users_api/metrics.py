@@ -1,17 +1,16 @@
 """What Prometheus gets to see of users-api. One web process is one registry: scrape each."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts import SUBSCRIPTIONS
+from messaging.publishing.states import OVER, STATES
 
 REGISTRY = CollectorRegistry()
-STATES = ("pending", "queued", "running", "retrying", "failed", "uncertain")
+SHOWN = tuple(state for state in STATES if state not in OVER)
 
 _REQUESTS = Counter("herald_http_requests", "Requests answered.", ["method", "status"], registry=REGISTRY)
 _SECONDS = Histogram("herald_http_request_seconds", "Time to answer a request.", ["method"], registry=REGISTRY)
@@ -21,7 +20,10 @@ _CONNECTIONS = Gauge("herald_http_connections", "Open connections.", registry=RE
 _DROPPED = Counter("herald_http_connections_dropped", "Clients given up, and why.", ["reason"], registry=REGISTRY)
 
 _DELIVERIES = Gauge(
-    "herald_deliveries", "Deliveries that have not succeeded.", ["subscription", "state"], registry=REGISTRY
+    "herald_deliveries",
+    "Deliveries that have neither succeeded nor been cancelled.",
+    ["subscription", "state"],
+    registry=REGISTRY,
 )
 _OVERDUE = Gauge(
     "herald_delivery_overdue_seconds",
@@ -47,7 +49,7 @@ class Unfinished:
 def show_deliveries(unfinished: Iterable[Unfinished]) -> None:
     """Set the gauges, those of known subscriptions to 0 where nothing is unfinished."""
     hide_deliveries()
-    counts = {(each.name, state): 0 for each in SUBSCRIPTIONS for state in STATES}
+    counts: dict[tuple[str, str], int] = {(each.name, state): 0 for each in SUBSCRIPTIONS for state in SHOWN}
     overdue = {each.name: 0.0 for each in SUBSCRIPTIONS}
     for found in unfinished:
         counts[found.subscription, found.state] = found.count
@@ -74,23 +76,7 @@ def count_dropped(reason: str) -> None:
     _DROPPED.labels(reason).inc()
 
 
-class CountRequests:
-    """ASGI middleware that counts and times requests."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        method, began = scope["method"], time.perf_counter()
-
-        async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                _requests(method, message["status"]).inc()
-                _seconds(method).observe(time.perf_counter() - began)
-            await send(message)
-
-        await self._app(scope, receive, counted)
+def count_answer(method: str, status: int, seconds: float) -> None:
+    """Count and time an answer."""
+    _requests(method, status).inc()
+    _seconds(method).observe(seconds)

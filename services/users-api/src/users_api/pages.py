@@ -30,7 +30,7 @@ body {{ font: 1.1rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 15vh a
 """
 
 
-def install(app: FastAPI, mailbox_url: str | None) -> None:
+def mount_assets(app: FastAPI, mailbox_url: str | None) -> None:
     """Serve what `/docs` is made of; `mailbox_url`: where the mails of development can be read."""
     app.state.mailbox_url = mailbox_url
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))

@@ -1,12 +1,13 @@
-"""What the API reads, and the one thing that an operator may write."""
+"""What the API reads, and what operators may do with deliveries."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import LiteralString
 from uuid import UUID
 
 from messaging.publishing import operations
-from users_api.database import Pool, query
+from users_api.database import query
 from users_api.fields import email_key
+from users_api.pool import Pool
 from users_api.schemas import Deliveries, User, UserPage
 
 _USER: LiteralString = "SELECT id, email, full_name, created_at FROM users WHERE id = %(id)s"
@@ -44,8 +45,17 @@ async def deliveries_about(pool: Pool, subject: str) -> Deliveries:
 async def retry(pool: Pool, event_id: UUID, subscription: str) -> tuple[str | None, bool]:
     """Make a dead letter due again. Return the state it was in, None if there is none, and whether it moved."""
     statement = operations.RETRY_BY_OPERATOR if subscription in operations.EXISTING else operations.STATE
+    return await _move(pool, statement, event_id, subscription)
+
+
+async def cancel(pool: Pool, event_id: UUID, subscription: str) -> tuple[str | None, bool]:
+    """Cancel a delivery. Return the state it was in, None if there is none, and whether it moved."""
+    return await _move(pool, operations.CANCEL, event_id, subscription)
+
+
+async def _move(pool: Pool, statement: LiteralString, event_id: UUID, subscription: str) -> tuple[str | None, bool]:
     rows = await query(pool, statement, {"event_id": event_id, "subscription": subscription})
-    return (rows[0]["state"], rows[0]["retried"]) if rows else (None, False)
+    return (rows[0]["state"], rows[0]["moved"]) if rows else (None, False)
 
 
 def read_cursor(cursor: str) -> int | None:

@@ -11,22 +11,16 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any, LiteralString
-
-import structlog
-from psycopg.errors import UniqueViolation
 
 from contracts import Event, UserRegistered
 from messaging.publishing import outbox
-from users_api.database import Connection, Pool, despite_locks, using
+from users_api import PUBLISHER
 from users_api.fields import email_key
-from users_api.group_commit import GroupCommit
 from users_api.idempotency import fingerprint
+from users_api.pool import Connection
 from users_api.problems import Problem
 from users_api.schemas import NewUser, Registered
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger("users-api")
 
 _REGISTER: LiteralString = f"""
 -- What is asked for, each with the id that it gets if its address is free.
@@ -91,9 +85,6 @@ class Answer:
     repeated: bool = False
 
 
-Registrar = GroupCommit[Registration, Answer]
-
-
 async def register(connection: Connection, registrations: Sequence[Registration]) -> list[Answer]:
     """Register a group of users, all of it or nothing, and return the answers in the same order.
 
@@ -120,26 +111,6 @@ async def rehearse(connection: Connection) -> None:
     """
     await register(connection, [])
     await connection.execute(_MAY_NUMBER)
-
-
-def registrar(pool: Pool) -> Registrar:
-    """Make the group commit of registrations."""
-
-    async def execute(group: Sequence[Registration]) -> list[Answer]:
-        async def work(connection: Connection) -> list[Answer]:
-            try:
-                return await register(connection, group)
-            except UniqueViolation:  # another process has just used one of their keys: now its answer can be read
-                return await register(connection, group)
-
-        answers = await using(pool, work)
-        _log(group, answers)
-        return answers
-
-    async def patient(group: Sequence[Registration]) -> list[Answer]:
-        return await despite_locks(lambda: execute(group))
-
-    return GroupCommit(execute, patient)
 
 
 def subject(user_id: int) -> str:
@@ -172,7 +143,7 @@ def _event(registration: Registration) -> Event[UserRegistered]:
     user, now = registration.user, datetime.now(UTC)
     data = UserRegistered(user_id=_UNKNOWN, email=user.email, full_name=user.full_name, registered_at=now)
     return Event.about(
-        data, source="users-api", subject=subject(_UNKNOWN), correlation_id=registration.correlation_id, time=now
+        data, source=PUBLISHER, subject=subject(_UNKNOWN), correlation_id=registration.correlation_id, time=now
     )
 
 
@@ -188,15 +159,3 @@ def _answer(registration: Registration, row: dict[str, Any]) -> Answer:
     if row["id"] is None:
         return Answer(409, _TAKEN)
     return Answer(201, _body(registration.user, row["id"]).model_dump())
-
-
-def _log(registrations: Sequence[Registration], answers: Sequence[Answer]) -> None:
-    """Say who registered, in one line for all."""
-    new = [(a.body["id"], r.correlation_id) for r, a in zip(registrations, answers, strict=True) if _is_new(a)]
-    if new:
-        user_ids, correlation_ids = zip(*new, strict=True)
-        log.info("users.registered", count=len(new), user_ids=user_ids, correlation_ids=correlation_ids)
-
-
-def _is_new(answer: Answer) -> bool:
-    return answer.status == HTTPStatus.CREATED and not answer.repeated

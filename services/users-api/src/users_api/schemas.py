@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from messaging.publishing.states import DeliveryState
 from users_api.fields import EmailAddress, FullName
 
 
@@ -46,7 +47,7 @@ class Delivery(BaseModel):
     event_id: UUID
     event_type: str
     subscription: str
-    state: str
+    state: DeliveryState
     attempts: int
     crashes: int
     last_error: str | None
@@ -63,9 +64,22 @@ class Deliveries(BaseModel):
     deliveries: list[Delivery]
 
 
-class Retried(BaseModel):
-    """A delivery that an operator has made due again."""
+class Moved(BaseModel):
+    """A delivery that an operator has moved, and its new state."""
 
     event_id: UUID
     subscription: str
-    state: str = "pending"
+    state: DeliveryState
+
+
+class Alive(BaseModel):
+    """The process runs."""
+
+    status: str = "alive"
+
+
+class Ready(BaseModel):
+    """Users can be registered and read; else the answer is a problem with the same `checks`."""
+
+    status: str = "ready"
+    checks: dict[str, str]

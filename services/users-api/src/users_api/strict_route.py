@@ -1,4 +1,8 @@
-"""Query parameters that a route doesn't know are refused: a filter with a slip in its name must not list everyone."""
+"""What a route refuses before FastAPI reads the request.
+
+- Query parameters that it doesn't know: a filter with a slip in its name must not list everyone.
+- A body that is compressed, or larger than 64 KiB. It is never held in memory.
+"""
 
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
@@ -7,9 +11,17 @@ from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from users_api.problems import Problem
+
+MAX_BODY = 65_536
 
 _SHOWN = 50
 """Characters of a parameter's name that a refusal repeats."""
+
+_CODINGS = ("content-encoding", "transfer-encoding")
+_PLAIN = {"", "identity", "chunked"}
 
 
 class StrictRoute(APIRoute):
@@ -21,12 +33,13 @@ class StrictRoute(APIRoute):
 
         async def handle_strictly(request: Request) -> Response:
             if request.scope["query_string"]:
-                self._check([name for name, _ in request.query_params.multi_items()])
-            return await handle(request)
+                self._refuse_unknown([name for name, _ in request.query_params.multi_items()])
+            _refuse_compressed(request)
+            return await handle(LimitedRequest(request.scope, request.receive))
 
         return handle_strictly
 
-    def _check(self, names: list[str]) -> None:
+    def _refuse_unknown(self, names: list[str]) -> None:
         known = list(_parameters(self.dependant))
         takes = f"takes {', '.join(known)}" if known else "takes none"
         faults = [(name, f"unknown: this path {takes}") for name in names if name not in known]
@@ -37,7 +50,34 @@ class StrictRoute(APIRoute):
             )
 
 
+class LimitedRequest(Request):
+    """A request with a body of at most MAX_BODY bytes."""
+
+    async def body(self) -> bytes:
+        """Read the body.
+
+        Raises:
+            HTTPException: 413, it is larger. (FastAPI would make a 400 of any other exception here.)
+        """
+        if not hasattr(self, "_body"):
+            body = b""
+            async for chunk in self.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise HTTPException(413, f"The body is larger than {MAX_BODY} bytes.")
+            self._body = body
+        return self._body
+
+
 def _parameters(dependant: Dependant) -> Iterator[str]:
     yield from (field.alias for field in dependant.query_params)
-    for each in dependant.dependencies:
-        yield from _parameters(each)
+    for dependency in dependant.dependencies:
+        yield from _parameters(dependency)
+
+
+def _refuse_compressed(request: Request) -> None:
+    codings = ",".join(request.headers[name] for name in _CODINGS if name in request.headers).lower().split(",")
+    for coding in codings:
+        if coding.strip() not in _PLAIN:
+            detail = f"The body is encoded as {coding.strip()[:20]}. Send it as it is, without compression."
+            raise Problem(415, detail, headers={"Accept-Encoding": "identity"})

@@ -1,25 +1,31 @@
 """Events that do harm, and events that are ahead of their time."""
 
-from collections.abc import MutableMapping
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self
 
+import contracts
 from chaos.sabotage.bomb import die
-from contracts import Event, EventData, UserRegistered, events
+from contracts import SUBSCRIPTIONS, EventData, UserRegistered
 
 
 class UserRegisteredV2(UserRegistered):
     """What a newer users-api might publish: one field more, and a new meaning that an old consumer can't know."""
 
     version: ClassVar[int] = 2
+    predecessor: ClassVar[type[EventData] | None] = UserRegistered
 
     locale: str
 
+    @classmethod
+    def upcast(cls, old: UserRegistered) -> Self:
+        """Version 1 was English throughout."""
+        return cls(**old.model_dump(), locale="en")
+
 
 def know_version_2() -> None:
-    """Let this process be the upgraded one."""
-    cast(MutableMapping[str, type[Event[EventData]]], events.EVENTS)[UserRegisteredV2.schema_uri()] = Event[
-        UserRegisteredV2
-    ]
+    """Let this process be the upgraded one: what it imports from `contracts` takes version 2."""
+    for subscription in SUBSCRIPTIONS:
+        newer = subscription.model_copy(update={"event": UserRegisteredV2})
+        setattr(contracts, subscription.name.upper(), newer)
 
 
 def poison(beginning: str) -> None:

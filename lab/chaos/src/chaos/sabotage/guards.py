@@ -90,9 +90,10 @@ def _outbox() -> None:
     from messaging.publishing import outbox
     from users_api import registration
     from users_api.database import query
+    from users_api.registrar import Registrar, is_new
 
     _cut(registration, "_REGISTER", f", {outbox.PUBLISH}", "")
-    registrar, subject = registration.registrar, registration.subject
+    execute = Registrar._execute
 
     def event(each: Any, answer: Any) -> Any:
         user = UserRegistered(
@@ -101,23 +102,18 @@ def _outbox() -> None:
             full_name=each.user.full_name,
             registered_at=datetime.now(UTC),
         )
-        return Event.about(user, source="users-api", subject=subject(user.user_id), correlation_id=each.correlation_id)
+        return Event.about(
+            user, source="users-api", subject=registration.subject(user.user_id), correlation_id=each.correlation_id
+        )
 
-    def publishing(pool: Any) -> Any:
-        registrations = registrar(pool)
-        execute = registrations._execute
+    async def then_publish(self: Registrar, group: Any) -> Any:
+        answers = await execute(self, group)
+        new = [event(*each) for each in zip(group, answers, strict=True) if is_new(each[1])]
+        if new:
+            await query(self._pool, *publish(new))
+        return answers
 
-        async def then_publish(group: Any) -> Any:
-            answers = await execute(group)
-            new = [event(*each) for each in zip(group, answers, strict=True) if registration._is_new(each[1])]
-            if new:
-                await query(pool, *publish(new))
-            return answers
-
-        registrations._execute = then_publish
-        return registrations
-
-    _set(registration, "registrar", publishing)
+    _set(Registrar, "_execute", then_publish)
 
 
 def _fencing() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from chaos.soak.judgement import growing
 from chaos.soak.panels import PANELS, Panel
@@ -24,6 +25,8 @@ REDIS = "#dd6b20"
 
 
 COLUMNS = 2
+DPI = 62
+SHADES = 64
 WIDE = 150
 """Characters that a line of the title has room for."""
 
@@ -32,7 +35,7 @@ SMOOTH = 5
 
 
 def plot(outcome: Outcome, path: Path) -> None:
-    """Draw what was seen to a PNG."""
+    """Draw what was seen to a PNG, small enough to commit."""
     rows = len(PANELS) // COLUMNS
     figure = Figure(figsize=(17, 2.1 * rows + 2.6), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -50,7 +53,8 @@ def plot(outcome: Outcome, path: Path) -> None:
         _draw(axes, panel, recording, grown)
         if number >= len(PANELS) - COLUMNS:
             axes.set_xlabel("minutes", fontsize=9, color=INK)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=DPI)
+    Image.open(path).convert("RGB").quantize(SHADES, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
 
 def _title(outcome: Outcome) -> str:

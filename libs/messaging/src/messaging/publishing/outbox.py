@@ -11,23 +11,24 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString
 
-from contracts import SUBSCRIPTIONS, Event, EventData
+from contracts import SUBSCRIPTIONS, Event, EventData, Subscription
 
 CHANNEL: LiteralString = "herald_due"
 """PostgreSQL notification channel: a delivery may be due."""
 
 PUBLISH: LiteralString = """
 -- One event row for each row of `new_event` (id, type, subject, envelope, available_at: null is now), and one pending
--- delivery for each subscription to its type.
+-- delivery for each subscription to its type, which is due when the subscription's delay has passed since
+-- `available_at`.
 event AS (
     INSERT INTO events (id, type, subject, envelope, available_at)
     SELECT id, type, subject, envelope, coalesce(available_at, now()) FROM new_event
     RETURNING id, type, available_at
 ), delivery AS (
     INSERT INTO deliveries (event_id, subscription, due_at)
-    SELECT event.id, subscription.name, event.available_at
-    FROM event JOIN unnest(%(names)s::text[], %(event_types)s::text[]) AS subscription (name, event_type)
-        ON subscription.event_type = event.type
+    SELECT event.id, subscription.name, event.available_at + make_interval(secs => subscription.delay)
+    FROM event JOIN unnest(%(names)s::text[], %(event_types)s::text[], %(delays)s::float8[])
+        AS subscription (name, event_type, delay) ON subscription.event_type = event.type
 )"""
 """Two common table expressions, for a WITH that has `new_event` before them. Their parameters: `subscribed()`."""
 
@@ -45,12 +46,16 @@ SELECT {WAKE}
 
 
 def publish(
-    events: Sequence[Event[EventData]], *, available_at: datetime | None = None
+    events: Sequence[Event[EventData]],
+    *,
+    available_at: datetime | None = None,
+    subscriptions: Sequence[Subscription[EventData]] = SUBSCRIPTIONS,
 ) -> tuple[LiteralString, dict[str, Any]]:
     """Return the statement, with its parameters, that publishes `events`: `connection.execute(*publish([event]))`.
 
     Execute it in the transaction that the events are about, synchronously or asynchronously.
-    `available_at`: when the events become due (aware datetime, as far ahead as you like); now, if None.
+    `available_at`: when the events become due (aware datetime, as far ahead as you like); now, if None. A
+    subscription's delay counts from then.
     """
     return _PUBLISH, {
         "ids": [event.id for event in events],
@@ -58,13 +63,14 @@ def publish(
         "subjects": [event.subject for event in events],
         "envelopes": [event.model_dump_json() for event in events],
         "available_at": available_at,
-        **subscribed(),
+        **subscribed(subscriptions),
     }
 
 
-def subscribed() -> dict[str, list[str]]:
-    """Return the parameters of `PUBLISH`: who wants which type of event."""
+def subscribed(subscriptions: Sequence[Subscription[EventData]] = SUBSCRIPTIONS) -> dict[str, list[Any]]:
+    """Return the parameters of `PUBLISH`: which subscription wants which type of event, how many seconds later."""
     return {
-        "names": [subscription.name for subscription in SUBSCRIPTIONS],
-        "event_types": [subscription.event_type for subscription in SUBSCRIPTIONS],
+        "names": [subscription.name for subscription in subscriptions],
+        "event_types": [subscription.event_type for subscription in subscriptions],
+        "delays": [subscription.delay.total_seconds() for subscription in subscriptions],
     }

@@ -6,13 +6,12 @@ from uuid import UUID
 
 import structlog
 
-from contracts import Subscription
+from contracts import EventData, Subscription
 from messaging.process.database import Pool
+from messaging.publishing.states import FINAL
 from messaging.relay import deliveries
 from messaging.relay.dispatch import LEASE
 from messaging.wire.receipts import OUTCOMES, Receipt
-
-FINAL = ("succeeded", "failed", "uncertain")
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
@@ -20,7 +19,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 class Applier:
     """Moves deliveries on as their receipts say. `subscriptions` bring the retry policies."""
 
-    def __init__(self, pool: Pool, subscriptions: Sequence[Subscription]) -> None:
+    def __init__(self, pool: Pool, subscriptions: Sequence[Subscription[EventData]]) -> None:
         self._pool = pool
         self._policies = policies(subscriptions)
 
@@ -35,7 +34,7 @@ class Applier:
             if started:
                 cursor.execute(deliveries.STARTED, deliveries.triples(started) | {"lease": LEASE})
             if handed_back:
-                cursor.execute(deliveries.HANDED_BACK, deliveries.triples(handed_back))
+                cursor.execute(deliveries.DUE_AGAIN, deliveries.triples(handed_back))
                 cursor.execute(deliveries.WAKE)
             if finished:
                 cursor.execute(deliveries.FINISHED, deliveries.triples(finished) | _news(finished))
@@ -52,7 +51,7 @@ def log_dead(moved: Iterable[tuple[Any, ...]]) -> None:
             log.error("delivery.gave_up", event_id=str(event_id), subscription=subscription, error=last_error)
 
 
-def policies(subscriptions: Sequence[Subscription]) -> dict[str, list[Any]]:
+def policies(subscriptions: Sequence[Subscription[EventData]]) -> dict[str, list[Any]]:
     """Return the retry policies as the parallel arrays that RETRIED and CRASHED join."""
     return {
         "names": [each.name for each in subscriptions],

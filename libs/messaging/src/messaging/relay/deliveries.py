@@ -5,12 +5,15 @@
        │          └───────────┤──────► uncertain   (nobody can know; an operator decides)
        └── retrying ◄─────────┘
 
+    pending, retrying ──► cancelled   (an operator doesn't want the effect any more)
+
 Invariants, each kept by the WHERE clause of the statement that could break it:
 - A delivery is claimed by one relay at a time (`FOR UPDATE SKIP LOCKED` in CLAIM).
-- News about an older `dispatch` moves nothing, except that an unfinished delivery that turns out to have
-  succeeded is finished: the effect is there, whichever attempt made it.
-- A finished delivery moves only when an operator says so (RETRY_BY_OPERATOR, REPLAY), in a new `generation`.
-  Whoever moves one that has succeeded locks its event first, for housekeeping may be about to delete it.
+- News about an older `dispatch` moves nothing, with one exception: a delivery that is unfinished or cancelled becomes
+  `succeeded` when any of its dispatches turns out to have succeeded, because the effect is there.
+- Any other finished delivery moves only when an operator says so (RETRY_BY_OPERATOR, REPLAY), in a new `generation`.
+  A statement that makes due what has succeeded or was cancelled locks its event first, because housekeeping may be
+  about to delete it.
 - Whatever is queued or running has a lease; when that runs out the relay looks for its message.
 All times are the database's.
 """
@@ -81,20 +84,22 @@ WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = recei
     AND deliveries.dispatch = receipt.dispatch AND state = 'queued'
 """
 
-HANDED_BACK: LiteralString = """
--- A worker was stopped before it came to these, whatever it said of having begun: they wait as before.
+DUE_AGAIN: LiteralString = """
+-- These dispatches came to nothing: their worker was stopped before it began them, or Redis no longer holds their
+-- message. They are due again, at once. An attempt that was reported as begun and never as ended doesn't count:
+-- otherwise the last attempt would be followed by one too many.
 UPDATE deliveries
 SET state = CASE WHEN attempts > (state = 'running')::int THEN 'retrying' ELSE 'pending' END,
     attempts = attempts - (state = 'running')::int, due_at = now(), lease_until = NULL, message_id = NULL
 FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
-    AS receipt (event_id, subscription, dispatch)
-WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = receipt.subscription
-    AND deliveries.dispatch = receipt.dispatch AND state IN ('queued', 'running')
+    AS ended (event_id, subscription, dispatch)
+WHERE deliveries.event_id = ended.event_id AND deliveries.subscription = ended.subscription
+    AND deliveries.dispatch = ended.dispatch AND state IN ('queued', 'running')
 """
 
 FINISHED: LiteralString = """
 -- A worker says how it ended for good. What an older dispatch did is no attempt of the one that is queued. A delivery
--- that has succeeded doesn't keep the error of an earlier attempt.
+-- that has succeeded doesn't keep the error of an earlier attempt. A success also moves what was cancelled meanwhile.
 UPDATE deliveries
 SET state = receipt.outcome,
     attempts = greatest(1, attempts + (state = 'queued' AND deliveries.dispatch = receipt.dispatch)::int),
@@ -171,18 +176,6 @@ SET lease_until = now() + least(greatest(now() - queued_at, make_interval(secs =
 FROM expired
 WHERE deliveries.event_id = expired.event_id AND deliveries.subscription = expired.subscription
 RETURNING deliveries.event_id, deliveries.subscription, dispatch, message_id
-"""
-
-LOST: LiteralString = """
--- Redis no longer holds the message of these dispatches: due again, at once. An attempt whose end nobody heard of
--- doesn't count, or the last one would be followed by one too many.
-UPDATE deliveries
-SET state = CASE WHEN attempts > (state = 'running')::int THEN 'retrying' ELSE 'pending' END,
-    attempts = attempts - (state = 'running')::int, due_at = now(), lease_until = NULL, message_id = NULL
-FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
-    AS lost (event_id, subscription, dispatch)
-WHERE deliveries.event_id = lost.event_id AND deliveries.subscription = lost.subscription
-    AND deliveries.dispatch = lost.dispatch AND state IN ('queued', 'running')
 """
 
 EXPIRE_ALL: LiteralString = """

@@ -14,15 +14,17 @@ import redis
 import structlog
 from psycopg.rows import class_row
 
-from contracts import Subscription
+from contracts import EventData, Subscription
 from messaging.process.database import Connections
 from messaging.relay import deliveries
 from messaging.wire import message, transport
 
 LIMIT = 500
+"""Deliveries that one round enqueues at most."""
+
 ROOM = 10_000
-"""A queue that may hold so many deliveries gets no more for now: a backlog belongs in PostgreSQL, and a Redis that is
-full of one consumer's would stop every other."""
+"""A queue that may hold this many deliveries gets no more for now: a backlog belongs in PostgreSQL, and a Redis that is
+full of one consumer's messages would stop every other consumer."""
 
 STUCK_SECONDS = 10.0
 """After so long without room a queue is reported. Under load a queue is full again and again, but never for long."""
@@ -70,11 +72,21 @@ class Claimed:
 
 
 class Dispatcher:
-    """Moves due deliveries of the given subscriptions into their queues."""
+    """Moves due deliveries of the given subscriptions into their queues: `limit` in a round, `room` in a queue."""
 
-    def __init__(self, database: Connections, client: redis.Redis, subscriptions: Sequence[Subscription]) -> None:
+    def __init__(
+        self,
+        database: Connections,
+        client: redis.Redis,
+        subscriptions: Sequence[Subscription[EventData]],
+        *,
+        limit: int = LIMIT,
+        room: int = ROOM,
+    ) -> None:
         self._database = database
         self._redis = client
+        self._limit = limit
+        self._room = room
         self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
         self._open = list(self._subscriptions.values())
         self._keys = [key for each in self._open for key in _keys(each.queue)]
@@ -89,7 +101,7 @@ class Dispatcher:
         return len(self._open) < len(self._subscriptions)
 
     def dispatch(self) -> int:
-        """Enqueue up to 500 due deliveries and return how many. A queue that is full enough gets no more.
+        """Enqueue due deliveries, up to the limit, and return how many. A queue that is full enough gets no more.
 
         Raises:
             redis.RedisError: Redis didn't take them; they are due again.
@@ -113,14 +125,14 @@ class Dispatcher:
             row = connection.execute(deliveries.NEXT_DUE, {"names": [each.name for each in self._open]}).fetchone()
         return row[0] if row else None
 
-    def _with_room(self) -> list[Subscription]:
+    def _with_room(self) -> list[Subscription[EventData]]:
         """Return the subscriptions whose queue has room. That Redis is away or full shows here: nothing is claimed."""
         self._redis.set(transport.PROBE, "", px=1)
         return self._open_ones(_ENQUEUE.run(self._redis, self._keys))
 
-    def _open_ones(self, lengths: Sequence[int]) -> list[Subscription]:
+    def _open_ones(self, lengths: Sequence[int]) -> list[Subscription[EventData]]:
         asked = zip(self._subscriptions.values(), lengths, strict=True)
-        has_room = [subscription for subscription, length in asked if length * subscription.group_size < ROOM]
+        has_room = [subscription for subscription, length in asked if length * subscription.group_size < self._room]
         self._report_full(set(self._subscriptions) - {each.name for each in has_room})
         return has_room
 
@@ -145,12 +157,12 @@ class Dispatcher:
                     "names": [each.name for each in self._open],
                     "group_sizes": [each.group_size for each in self._open],
                     "claim": uuid4().hex,
-                    "limit": LIMIT,
+                    "limit": self._limit,
                     "lease": LEASE,
                 },
             ).fetchall()
 
-    def _enqueue(self, claimed: list[Claimed]) -> list[Subscription]:
+    def _enqueue(self, claimed: list[Claimed]) -> list[Subscription[EventData]]:
         """Put all messages into their queues in one round trip, all or none, and return who has room for more."""
         batches: dict[str, list[Claimed]] = {}
         for each in sorted(claimed, key=_in_order):

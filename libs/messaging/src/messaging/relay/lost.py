@@ -97,7 +97,7 @@ def lose(pool: Pool, references: Iterable[deliveries.Fenced]) -> None:
     lost = deliveries.triples(references)
     if lost["event_ids"]:
         with pool.connection() as connection:
-            count = connection.execute(deliveries.LOST, lost).rowcount
+            count = connection.execute(deliveries.DUE_AGAIN, lost).rowcount
             connection.execute(deliveries.WAKE)
         if count:
             log.warning("deliveries.found_lost", count=count)

@@ -20,7 +20,7 @@ import redis
 import structlog
 from psycopg.rows import class_row
 
-from contracts import Subscription
+from contracts import EventData, Subscription
 from messaging.process.database import Pool
 from messaging.relay import deliveries
 from messaging.relay.apply import log_dead, policies
@@ -76,7 +76,7 @@ class Leased:
 class Reconciler:
     """Looks after the queues of the given subscriptions."""
 
-    def __init__(self, pool: Pool, client: redis.Redis, subscriptions: Sequence[Subscription]) -> None:
+    def __init__(self, pool: Pool, client: redis.Redis, subscriptions: Sequence[Subscription[EventData]]) -> None:
         self._pool = pool
         self._redis = client
         self._queues = {each.name: each.queue for each in subscriptions}

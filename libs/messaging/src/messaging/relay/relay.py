@@ -12,7 +12,7 @@ import psycopg
 import redis
 import structlog
 
-from contracts import Subscription
+from contracts import EventData, Subscription
 from messaging.process.database import Pool, open_pool
 from messaging.relay import deliveries
 from messaging.relay.apply import Applier
@@ -61,7 +61,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 def run(
     database_url: str,
     redis_url: str,
-    subscriptions: Sequence[Subscription],
+    subscriptions: Sequence[Subscription[EventData]],
     stop: threading.Event,
     retention: Retention = KEEP,
 ) -> None:

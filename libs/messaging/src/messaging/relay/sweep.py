@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import redis
 import structlog
 
-from contracts import Subscription
+from contracts import EventData, Subscription
 from messaging.process.database import Pool
 from messaging.relay.lost import look, look_soon, lose
 from messaging.relay.receipt_reader import make_sound
@@ -27,7 +27,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 class Sweeper:
     """Looks after the queues of the given subscriptions."""
 
-    def __init__(self, pool: Pool, client: redis.Redis, subscriptions: Sequence[Subscription]) -> None:
+    def __init__(self, pool: Pool, client: redis.Redis, subscriptions: Sequence[Subscription[EventData]]) -> None:
         self._pool = pool
         self._redis = client
         self._queues: dict[str, list[str]] = {}

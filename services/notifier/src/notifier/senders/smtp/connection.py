@@ -121,6 +121,8 @@ class _Replies(io.RawIOBase):
 
 def tls_context(settings: SmtpSettings) -> ssl.SSLContext:
     """Make the context that all connections share: loading the authorities takes longer than a mail."""
+    if not settings.implicit_tls and settings.starttls == "never":
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used, and it would trust no server
     context = ssl.create_default_context()
     if not settings.verify:
         context.check_hostname = False

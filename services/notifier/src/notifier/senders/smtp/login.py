@@ -45,7 +45,8 @@ def _logged_in(session: Session, failures: dict[str, str], hidden: Hidden) -> bo
             session.left()
             if session.step == untried[0]:  # otherwise it hung up on the one before
                 failures[session.step] = describe(error, hidden)
-            return False
+            if untried[1:]:
+                return False
         else:
             return True
     session.step = "AUTH"

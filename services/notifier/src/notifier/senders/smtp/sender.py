@@ -31,9 +31,9 @@ class Sender:
 
     def __init__(self, url: str, *, timeout: float = 10.0, idle: float = 30.0) -> None:
         self._settings = parse(url)
+        self._tls = tls_context(self._settings)
         self._timeout = timeout
         self._idle = idle
-        self._tls = tls_context(self._settings)
         self._kept = _Kept()
         self._open: weakref.WeakSet[Session] = weakref.WeakSet()
 
@@ -45,8 +45,8 @@ class Sender:
         Raises:
             See `notifier.senders.Sender`.
         """
-        deadline = time.monotonic() + self._timeout
         content = mime.write(mail)
+        deadline = time.monotonic() + self._timeout
         try:
             reference = self._begin(mail, deadline).finish(content)
         except BaseException as error:  # a worker's time limit interrupts with a BaseException

@@ -74,7 +74,8 @@ class Session(Connection):
     def _ask(self, verb: str, wanted: range = ACCEPTED) -> None:
         """Say what isn't said yet, and want a good reply."""
         try:
-            self.send(self._unsaid.get(verb, ""))
+            if verb in self._unsaid:
+                self.send(self._unsaid[verb])
             code, text = self.getreply()
         except OSError as error:
             raise MailDeferred(f"{verb}: {describe(error, self._hidden)}") from error

@@ -1,0 +1,65 @@
+"""Read an envelope as the newest version that the reader knows, whichever version it was written in."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from contracts.envelope import DataT, Event, EventData
+from contracts.errors import InvalidEvent, UnknownEventVersion
+
+Reader = tuple[type[Event[Any]], tuple[type[EventData], ...]]
+"""The envelope's model for one version of an event, and the versions after that one, oldest first."""
+
+
+def decode(envelope: Mapping[str, object], newest: type[DataT]) -> Event[DataT]:
+    """Read an envelope, as decoded from JSON, as an event with data of `newest`. An older version is upcast.
+
+    Raises:
+        UnknownEventVersion: the envelope's `dataschema` is neither `newest` nor a version before it.
+        InvalidEvent: the event is of another type, or doesn't fit the model of its version or of a later one.
+    """
+    if envelope.get("type") != newest.event_type:
+        raise InvalidEvent(f"type: the event isn't of type {newest.event_type}")
+    readers, schema = _readers(newest), envelope.get("dataschema")
+    reader = readers.get(schema) if isinstance(schema, str) else None
+    if reader is None:
+        raise UnknownEventVersion(f"no model for dataschema {schema!r}; known: {', '.join(readers)}")
+    model, later = reader
+    try:
+        event: Event[DataT] = model.model_validate(envelope)
+        return _upcast(event, later) if later else event
+    except ValidationError as error:
+        raise InvalidEvent(_faults(error)) from None
+
+
+@cache
+def _readers(newest: type[EventData]) -> Mapping[str, Reader]:
+    """Return a reader for `newest` and for each version before it, by `dataschema`."""
+    older = _readers(newest.predecessor) if newest.predecessor else {}
+    upcast = {schema: (model, (*later, newest)) for schema, (model, later) in older.items()}
+    return {newest.schema_uri(): (_envelope_of(newest), ()), **upcast}
+
+
+def _envelope_of(data: type[EventData]) -> type[Event[Any]]:
+    return Event[data]  # type: ignore[valid-type]  # a model that is made at run time
+
+
+def _upcast(event: Event[Any], later: Sequence[type[EventData]]) -> Event[Any]:
+    """Make the last of `later` of an event, one version at a time."""
+    data = event.data
+    for version in later:
+        try:
+            data = version.upcast(data)
+        except ValidationError:
+            raise
+        except Exception as error:
+            raise InvalidEvent(f"the upcast to {version.schema_uri()} raised {type(error).__name__}") from None
+    return _envelope_of(later[-1]).model_validate({**dict(event), "data": data, "dataschema": data.schema_uri()})
+
+
+def _faults(error: ValidationError) -> str:
+    """Name the fields at fault without quoting their values: they may be someone's address."""
+    faults = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)

@@ -1,0 +1,182 @@
+"""One kept connection for each thread: when the SMTP sender trusts it, and when it makes another."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+
+from notifier.errors import MailDeferred, MailRefused, MailUncertain
+from notifier.senders.smtp import Sender
+from notifier.senders.smtp.session import Session
+
+from .mails import CONTENT, MAIL
+from .scripted_smtp import DROP, DROP_LATE, HANG, ScriptedSmtpServer
+
+TIMEOUT = 0.4
+SLACK = 3.0
+
+Connect = Callable[..., Sender]
+
+
+@pytest.fixture(params=["one by one", "pipelined"], autouse=True)
+def _pipelining(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the server takes the envelope at once: the outcome must always be the same."""
+    monkeypatch.setattr(ScriptedSmtpServer, "pipelining", request.param == "pipelined")
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Make senders that are closed after the test."""
+    with ExitStack() as stack:
+
+        def make(port: int, *, login: str = "", options: str = "", timeout: float = 5.0, idle: float = 30.0) -> Sender:
+            url = f"smtp://{login}127.0.0.1:{port}{options}"
+            return stack.enter_context(closing(Sender(url, timeout=timeout, idle=idle)))
+
+        yield make
+
+
+def test_one_connection_carries_many_mails(connect: Connect) -> None:
+    with ScriptedSmtpServer() as server:
+        sender = connect(server.port)
+        for _ in range(5):
+            sender.send(MAIL)
+
+        assert server.connections == 1
+        assert len(server.contents) == 5
+
+
+@pytest.mark.parametrize("reply", ["421 idle for too long" + DROP, "554 too many mails on this connection", DROP])
+def test_a_kept_connection_that_is_used_up_is_replaced(connect: Connect, reply: str) -> None:
+    with ScriptedSmtpServer(mail=["250 ok", reply]) as server:
+        sender = connect(server.port)
+        sender.send(MAIL)
+        sender.send(MAIL)
+
+        assert server.connections == 2
+        assert len(server.contents) == 2
+
+
+def test_a_kept_connection_that_died_is_replaced(connect: Connect) -> None:
+    with ScriptedSmtpServer() as server:
+        sender = connect(server.port)
+        sender.send(MAIL)
+        server.drop_connections()
+        sender.send(MAIL)
+
+        assert server.connections == 2
+        assert len(server.contents) == 2
+
+
+def test_it_is_replaced_once_only(connect: Connect) -> None:
+    with ScriptedSmtpServer(mail=["250 ok", DROP, DROP]) as server:
+        sender = connect(server.port)
+        sender.send(MAIL)
+        with pytest.raises(MailDeferred):
+            sender.send(MAIL)
+
+        assert server.connections == 2
+
+
+def test_the_second_connection_has_the_first_ones_deadline(connect: Connect) -> None:
+    with ScriptedSmtpServer(mail=["250 ok", DROP_LATE, HANG]) as server:
+        sender = connect(server.port, timeout=server.late + 0.2)
+        sender.send(MAIL)
+        started = time.monotonic()
+        with pytest.raises(MailDeferred):
+            sender.send(MAIL)
+
+        assert server.connections == 2
+        assert time.monotonic() - started < server.late * 1.8
+
+
+def test_each_mail_on_a_kept_connection_has_a_deadline_of_its_own(connect: Connect) -> None:
+    with ScriptedSmtpServer() as server:
+        sender = connect(server.port, timeout=1.0)
+        sender.send(MAIL)
+        time.sleep(1.1)
+        sender.send(MAIL)
+
+        assert server.connections == 1
+
+
+def test_a_connection_that_was_idle_for_long_is_not_trusted(connect: Connect) -> None:
+    with ScriptedSmtpServer() as server:
+        sender = connect(server.port, idle=0.05)
+        sender.send(MAIL)
+        time.sleep(0.1)
+        sender.send(MAIL)
+
+        assert server.connections == 2
+        assert server.verbs().count("MAIL") == 2
+
+
+@pytest.mark.parametrize(("stage", "delivered"), [("mail", 1), ("rcpt", 1), ("content", 2)])
+def test_after_a_refused_mail_the_connection_serves_the_next(connect: Connect, stage: str, delivered: int) -> None:
+    with ScriptedSmtpServer(**{stage: ["550 5.6.7 no"]}) as server:
+        sender = connect(server.port)
+        with pytest.raises(MailRefused):
+            sender.send(MAIL)
+        sender.send(MAIL)
+
+        assert server.connections == 1
+        assert server.verbs().count("RSET") == 1
+        assert len(server.contents) == delivered
+
+
+@pytest.mark.parametrize("script", [{"rcpt": ["450 no"]}, {"content": [DROP]}, {"rcpt": ["550 no"], "rset": [DROP]}])
+def test_after_any_other_error_the_connection_is_dropped(connect: Connect, script: dict[str, list[str]]) -> None:
+    with ScriptedSmtpServer(**script) as server:
+        sender = connect(server.port)
+        with pytest.raises((MailDeferred, MailUncertain, MailRefused)):
+            sender.send(MAIL)
+        sender.send(MAIL)
+
+        assert server.connections == 2
+
+
+def test_an_interrupted_send_leaves_no_half_used_connection(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_session: Session, _content: bytes) -> None:
+        raise KeyboardInterrupt
+
+    with ScriptedSmtpServer() as server:
+        sender = connect(server.port)
+        sender.send(MAIL)
+        with monkeypatch.context() as patch:
+            patch.setattr(Session, "finish", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                sender.send(MAIL)
+        sender.send(MAIL)
+
+        assert server.connections == 2
+
+
+def test_threads_share_a_sender_and_closing_it_closes_all(connect: Connect) -> None:
+    with ScriptedSmtpServer() as server:
+        sender = connect(server.port)
+        together = threading.Barrier(8)
+
+        def work() -> None:
+            together.wait()
+            for _ in range(10):
+                sender.send(MAIL)
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        sender.close()
+        _eventually(lambda: server.verbs().count("QUIT") == 8)
+
+        assert server.connections == 8
+        assert server.contents == [CONTENT] * 80
+
+
+def _eventually(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
