@@ -28,7 +28,7 @@ class KillNotifier(Deaths):
     """The notifier dies once, with mails claimed, some of which may have been accepted."""
 
     process = "notifier"
-    per_second = PACE
+    least, per_second = 1000, PACE
 
     def look(self, trial: Trial) -> None:
         claimed = trial.system.claimed()
@@ -55,9 +55,8 @@ class KillNotifierAfterSend(KillNotifier):
     """A mail is accepted, and the effect ledger doesn't know. Nobody can know, and an operator has chosen."""
 
     number = 5
-    least = 1000
     points = (("notifier.sent", 3),)  # the load is about three times as fast as the mails
-    recovers_within = 20.0
+    recovers_within = 25.0  # a claim of 15 s, and some seconds of a busy machine
 
     def __init__(self, choice: str) -> None:
         self.variant = f"-{choice}"
