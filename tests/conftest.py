@@ -13,7 +13,7 @@ from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
 from messaging import publish
 from messaging.process.database import Pool, open_pool
-from messaging.wire import transport
+from messaging.wire.client import connect
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def new_database(postgres: Postgres) -> Callable[[str], str]:
 @pytest.fixture
 def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
     """An empty Redis."""
-    client = transport.connect(redis_server.url)
+    client = connect(redis_server.url)
     client.flushall()
     yield client
     client.close()

@@ -9,7 +9,7 @@ from chaos import foreign, keys
 from chaos.servers import Servers
 from contracts import SUBSCRIPTIONS, EventData, Subscription
 from devstack.postgres import Postgres
-from messaging.wire import transport
+from messaging.wire import layout
 
 KINDS = {
     *(
@@ -18,8 +18,9 @@ KINDS = {
         "dramatiq:__acks__.<notifier>.notifier",
         "dramatiq:__heartbeats__",
     ),
+    "herald:receipts:users-api",
     *("dramatiq:auditor", "dramatiq:auditor.msgs", "dramatiq:__acks__.<auditor>.auditor", "herald:worker:<auditor>"),
-    *("herald:worker:<notifier>", "herald:workers", "herald:relay:<host>", "herald:epoch", "herald:receipts"),
+    *("herald:worker:<notifier>", "herald:workers", "herald:relay:<host>", "herald:epoch:users-api"),
 }
 
 
@@ -36,7 +37,7 @@ def test_each_kind_of_key_is_found_whoever_made_it(postgres: Postgres, tmp_path:
     assert before.keys() >= KINDS
     assert found.keys() == before.keys() | {"herald:added:later"}
     assert found["herald:worker:<auditor>"] != before["herald:worker:<auditor>"], "a dead worker's keys are aside"
-    assert found["dramatiq:notifier"] == transport.queue_key("notifier")
+    assert found["dramatiq:notifier"] == layout.queue_key("notifier")
 
 
 @pytest.mark.parametrize("subscription", SUBSCRIPTIONS, ids=lambda each: each.name)

@@ -15,18 +15,18 @@ from devstack.redis_server import RedisServer
 from messaging import HeraldBroker, subscribe
 from messaging.process import session
 from messaging.process.database import Pool
-from messaging.relay import run
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.reconcile import Reconciler
 from messaging.relay.sweep import Sweeper
-from messaging.wire import message, transport
+from messaging.wire import layout, message
 from messaging.wire.receipts import Outcome, Receipt
+from users_api import PUBLISHER
 
 from .crowd import Crowd, gathered
 from .live_api import LiveApi, live_api
-from .workers import Consume, working
+from .workers import Consume, run_relay, working
 
 Subscriptions = tuple[Subscription[EventData], ...]
 
@@ -70,8 +70,8 @@ class RelayParts:
 
     def messages(self, queue: str) -> list[list[message.Reference]]:
         """Return what each message waiting in a queue carries, in order."""
-        ids = self.redis.lrange(transport.queue_key(queue), 0, -1)
-        stored = [self.redis.hget(transport.messages_key(queue), each) for each in ids]
+        ids = self.redis.lrange(layout.queue_key(queue), 0, -1)
+        stored = [self.redis.hget(layout.messages_key(queue), each) for each in ids]
         return [message.references(data) for data in stored if isinstance(data, bytes)]
 
     def tell(self, event_id: Any, outcome: Outcome, dispatch: int = 1, **news: Any) -> None:
@@ -92,19 +92,26 @@ def subscriptions() -> Subscriptions:
     return QUICK_SUBSCRIPTIONS
 
 
+def relay_parts(
+    pool: Pool, client: redis.Redis, subscriptions: Subscriptions, publisher: str = PUBLISHER
+) -> RelayParts:
+    """Make the parts of a relay that has been running for a while, so that it knows that Redis is not new."""
+    parts = RelayParts(
+        pool,
+        client,
+        Dispatcher(pool, client, subscriptions, publisher),
+        Applier(pool, subscriptions),
+        Reconciler(pool, client, subscriptions, publisher),
+        ReceiptReader(client, "test", publisher),
+        Sweeper(pool, client, subscriptions, publisher),
+    )
+    parts.reconciler.reconcile()
+    return parts
+
+
 @pytest.fixture
 def relay(users_pool: Pool, redis_client: redis.Redis, subscriptions: Subscriptions) -> RelayParts:
-    parts = RelayParts(
-        users_pool,
-        redis_client,
-        Dispatcher(users_pool, redis_client, subscriptions),
-        Applier(users_pool, subscriptions),
-        Reconciler(users_pool, redis_client, subscriptions),
-        ReceiptReader(redis_client, "test"),
-        Sweeper(users_pool, redis_client, subscriptions),
-    )
-    parts.reconciler.reconcile()  # a relay that has been running for a while knows that Redis is not new
-    return parts
+    return relay_parts(users_pool, redis_client, subscriptions)
 
 
 @pytest.fixture
@@ -163,7 +170,7 @@ def running_relay(
 ) -> Iterator[None]:
     """A whole relay, in a thread."""
     stop = threading.Event()
-    thread = threading.Thread(target=run, args=(users_database, redis_server.url, subscriptions, stop))
+    thread = threading.Thread(target=run_relay, args=(users_database, redis_server.url, subscriptions, stop))
     thread.start()
     yield
     stop.set()

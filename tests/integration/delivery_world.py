@@ -30,9 +30,12 @@ from messaging.relay.apply import Applier
 from messaging.relay.deliveries import Fenced
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.reconcile import Reconciler
-from messaging.wire import message, transport
+from messaging.wire import layout, message
+from messaging.wire.client import connect
 from messaging.wire.message import Reference
 from messaging.wire.receipts import Outcome, Receipt
+from messaging.wire.script import members
+from users_api import PUBLISHER
 
 SUBSCRIPTIONS = (
     WELCOME_EMAIL.model_copy(
@@ -103,9 +106,9 @@ class Relay:
     def start(self) -> None:
         """Begin without memory, as a process does."""
         self.stalled: list[Any] = []
-        self.dispatcher = Dispatcher(self._pool, self._redis, SUBSCRIPTIONS)
+        self.dispatcher = Dispatcher(self._pool, self._redis, SUBSCRIPTIONS, PUBLISHER)
         self.applier = Applier(self._pool, SUBSCRIPTIONS)
-        self.reconciler = Reconciler(self._pool, self._redis, SUBSCRIPTIONS)
+        self.reconciler = Reconciler(self._pool, self._redis, SUBSCRIPTIONS, PUBLISHER)
 
     def stall(self) -> None:
         """Claim, and get no further."""
@@ -203,7 +206,7 @@ class Worker:
         consumer = self._consumers[queue]
         if not consumer._handed_back:
             consumer._hand_back_lost_fetch()
-        if not self.broker.client.llen(transport.queue_key(queue)) or consumer.outstanding_message_count >= 2:
+        if not self.broker.client.llen(layout.queue_key(queue)) or consumer.outstanding_message_count >= 2:
             return
         while fetched := next(consumer):
             self.hands.append(Held(queue, fetched))
@@ -217,7 +220,7 @@ class Worker:
     def lose_fetches(self) -> None:
         """Fetch, but the answers never arrive and the connection is made anew."""
         for queue, consumer in self._consumers.items():
-            if self.broker.client.llen(transport.queue_key(queue)):
+            if self.broker.client.llen(layout.queue_key(queue)):
                 consumer._inbox.take(1)
                 consumer._handed_back = False
 
@@ -232,7 +235,7 @@ class Worker:
 
     def fall_silent(self) -> None:
         """Let so much time pass without a heartbeat that Redis forgets it."""
-        self.broker.client.delete(transport.heartbeat_key(self.broker.broker_id))
+        self.broker.client.delete(layout.heartbeat_key(self.broker.broker_id))
 
     def hang(self) -> None:
         self.fall_silent()
@@ -322,16 +325,16 @@ class World:
 
     def stored(self) -> set[str]:
         """Return the ids of all messages that Redis holds, waiting or in hands."""
-        keys = (key for queue in QUEUES for key in self.redis.hkeys(transport.messages_key(queue)))
+        keys = (key for queue in QUEUES for key in self.redis.hkeys(layout.messages_key(queue)))
         return {key.decode() if isinstance(key, bytes) else key for key in keys}
 
     def held_by_silent(self) -> set[str]:
         """Return the ids of all that lie in the hands of a worker whose heart doesn't beat."""
-        holders = (each.rpartition("/") for each in transport.members(self.redis, transport.WORKERS))
+        holders = (each.rpartition("/") for each in members(self.redis, layout.WORKERS))
         held = (
-            transport.members(self.redis, transport.unacked_key(worker, queue))
+            members(self.redis, layout.unacked_key(worker, queue))
             for worker, _, queue in holders
-            if not self.redis.exists(transport.heartbeat_key(worker))
+            if not self.redis.exists(layout.heartbeat_key(worker))
         )
         return set().union(*held) & self.stored()
 
@@ -341,7 +344,7 @@ def world(database_url: str, redis_url: str) -> Iterator[World]:
     """Make a world on a migrated, empty database and a Redis."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(CLOCK_AND_DICE)
-    client = transport.connect(redis_url)
+    client = connect(redis_url)
     workers = tuple(Worker(f"worker-{number}", HeraldBroker(redis_url)) for number in (1, 2))
     with (
         psycopg.connect(database_url, autocommit=True) as database,
@@ -350,7 +353,7 @@ def world(database_url: str, redis_url: str) -> Iterator[World]:
     ):
         made = World(database, pool, client, workers)
         patched.setattr("messaging.relay.reconcile.time", SimpleNamespace(monotonic=lambda: made.seconds))
-        patched.setattr("messaging.wire.transport.HEARTBEAT_SECONDS", 3600)  # hearts stop when the model says so
+        patched.setattr("messaging.wire.layout.HEARTBEAT_SECONDS", 3600)  # hearts stop when the model says so
         yield made
     client.close()
     for worker in workers:

@@ -16,6 +16,7 @@ from messaging.publishing.states import DUE, FINAL, IN_FLIGHT, OVER, STATES, UNF
 from messaging.relay import Retention
 from messaging.relay.housekeep import Housekeeper
 from messaging.wire.receipts import OUTCOMES, Outcome
+from users_api import PUBLISHER
 
 from .conftest import RelayParts
 from .workers import until
@@ -168,7 +169,7 @@ def test_a_replay_leaves_it_cancelled(relay: RelayParts, publish_users: Publish,
 
 @pytest.fixture
 def housekeeper(relay: RelayParts) -> Housekeeper:
-    return Housekeeper(relay.pool, relay.redis, Retention(), threading.Event())
+    return Housekeeper(relay.pool, relay.redis, Retention(), threading.Event(), PUBLISHER)
 
 
 @pytest.fixture

@@ -14,7 +14,10 @@ from messaging.consuming.consumer import Consumer
 from messaging.consuming.work_queue import WorkQueue
 from messaging.process.database import Pool
 from messaging.relay.dispatch import Dispatcher
-from messaging.wire import transport
+from messaging.wire import layout
+from messaging.wire.client import connect
+from messaging.wire.script import members
+from users_api import PUBLISHER
 
 from .conftest import RelayParts
 from .workers import Consume, Publish, states, until, working
@@ -50,7 +53,7 @@ def test_a_worker_that_stops_hands_back_what_it_has_not_begun(
         assert counted.fetchone() == (1,), "what it handed back counts for nothing"
     until(lambda: redis_client.llen("dramatiq:notifier") == 3)  # two as they were, and one with the rest of the first
     assert redis_client.keys("dramatiq:__acks__*") == []
-    assert redis_client.smembers(transport.WORKERS) == set(), "nobody need look for it"
+    assert redis_client.smembers(layout.WORKERS) == set(), "nobody need look for it"
 
 
 def test_a_fetch_whose_reply_was_lost_is_handed_back(
@@ -81,16 +84,16 @@ def test_a_worker_that_was_wiped_from_redis_while_it_waited_is_known_again_with_
     assert next(consumer) is None  # the first look doesn't wait
     waiting = threading.Thread(target=next, args=(consumer,))
     waiting.start()
-    known = {transport.holder(broker.broker_id, "auditor")}
-    until(lambda: known == transport.members(redis_client, transport.WORKERS))
+    known = {layout.holder(broker.broker_id, "auditor")}
+    until(lambda: known == members(redis_client, layout.WORKERS))
     redis_client.flushall()
 
     publish_users(1)
     relay.dispatcher.dispatch()
     waiting.join()
 
-    assert transport.members(redis_client, transport.unacked_key(broker.broker_id, "auditor"))
-    assert transport.members(redis_client, transport.WORKERS) == known
+    assert members(redis_client, layout.unacked_key(broker.broker_id, "auditor"))
+    assert members(redis_client, layout.WORKERS) == known
     broker.close()
 
 
@@ -99,17 +102,17 @@ def test_a_message_that_cannot_be_read_holds_up_no_other(
 ) -> None:
     forged: list[tuple[object, ...]] = [
         (),
-        ([7],),
-        ([{"event": {}}],),
-        ([{"event": {"id": "x"}, "dispatch": "y"}],),
-        (None,),
+        (PUBLISHER, [7]),
+        (PUBLISHER, [{"event": {}}]),
+        (PUBLISHER, [{"event": {"id": "x"}, "dispatch": "y"}]),
+        (PUBLISHER, None),
     ]
-    garbage = [
-        b"not a message",
-        *(Message("auditor", "audit_log", each, {}, {"redis_message_id": str(each)}).encode() for each in forged),
-    ]
-    for number, data in enumerate(garbage):
-        message_id = "garbage" if not number else str(forged[number - 1])
+    garbage = {f"{PUBLISHER}/{number}": arguments for number, arguments in enumerate(forged)}
+    messages = {
+        name: Message("auditor", "audit_log", arguments, {}, {"redis_message_id": name}, name).encode()
+        for name, arguments in garbage.items()
+    }
+    for message_id, data in (messages | {"garbage": b"not a message"}).items():
         redis_client.hset("dramatiq:auditor.msgs", message_id, data)
         redis_client.rpush("dramatiq:auditor", message_id)
     consume(AUDIT_LOG, lambda _: None)
@@ -193,9 +196,9 @@ def test_a_worker_that_is_told_to_stop_stops_even_with_redis_away(
 ) -> None:
     server = RedisServer(tmp_path / "redis", appendonly=False)
     server.start()
-    client = transport.connect(server.url)
+    client = connect(server.url)
     publish_users(1)
-    Dispatcher(users_pool, client, (AUDIT_LOG,)).dispatch()
+    Dispatcher(users_pool, client, (AUDIT_LOG,), PUBLISHER).dispatch()
     began, finish = threading.Event(), threading.Event()
 
     def work(event: Event[UserRegistered]) -> None:
@@ -231,9 +234,9 @@ def test_a_worker_with_its_hands_full_still_beats(
     subscribe(broker, WELCOME_EMAIL, work)
     with working(broker, threads=1):
         until(lambda: redis_client.llen("dramatiq:notifier") == 1)  # two messages of three are all it takes
-        redis_client.delete(transport.heartbeat_key(broker.broker_id))
+        redis_client.delete(layout.heartbeat_key(broker.broker_id))
         try:
-            until(lambda: bool(redis_client.exists(transport.heartbeat_key(broker.broker_id))), 10)
+            until(lambda: bool(redis_client.exists(layout.heartbeat_key(broker.broker_id))), 10)
         finally:
             broker.stopping.set()
             finish.set()
@@ -261,7 +264,7 @@ def test_a_worker_that_leaves_with_messages_in_hand_is_looked_after(
 
     broker.leave()
 
-    assert transport.members(redis_client, transport.WORKERS) == {transport.holder(broker.broker_id, "auditor")}
+    assert members(redis_client, layout.WORKERS) == {layout.holder(broker.broker_id, "auditor")}
     broker.close()
 
 
@@ -323,7 +326,7 @@ def test_a_worker_that_is_stopping_takes_no_more_messages_and_still_beats(
     assert [next(consumer) for _ in range(3)] == [None, None, None]  # the first might only teach Redis its scripts
 
     assert redis_client.llen("dramatiq:auditor") == 1
-    assert redis_client.exists(transport.heartbeat_key(broker.broker_id))
+    assert redis_client.exists(layout.heartbeat_key(broker.broker_id))
     broker.close()
 
 
@@ -340,7 +343,7 @@ def test_an_idle_worker_that_is_told_to_stop_stops_at_once(
         worker.stop(timeout=20_000)
 
         assert not any(each.is_alive() for each in [*worker.workers, *worker.consumers.values()])
-    assert redis_client.smembers(transport.WORKERS) == set()
+    assert redis_client.smembers(layout.WORKERS) == set()
 
 
 def test_an_idle_worker_that_redis_forgot_says_again_that_it_is_there(
@@ -348,12 +351,12 @@ def test_an_idle_worker_that_redis_forgot_says_again_that_it_is_there(
 ) -> None:
     broker = HeraldBroker(redis_server.url)
     subscribe(broker, AUDIT_LOG, lambda _: None)
-    known = {transport.holder(broker.broker_id, "auditor")}
+    known = {layout.holder(broker.broker_id, "auditor")}
     with working(broker):
-        until(lambda: transport.members(redis_client, transport.WORKERS) == known)
+        until(lambda: members(redis_client, layout.WORKERS) == known)
         redis_client.flushall()
 
-        until(lambda: transport.members(redis_client, transport.WORKERS) == known)
+        until(lambda: members(redis_client, layout.WORKERS) == known)
 
 
 def test_a_process_with_two_queues_is_known_by_each_that_it_took_from(
@@ -368,8 +371,8 @@ def test_a_process_with_two_queues_is_known_by_each_that_it_took_from(
     for queue in queues:
         assert next(broker.consume(queue, prefetch=1))
 
-    known = {transport.holder(broker.broker_id, queue) for queue in queues}
-    assert transport.members(redis_client, transport.WORKERS) == known
+    known = {layout.holder(broker.broker_id, queue) for queue in queues}
+    assert members(redis_client, layout.WORKERS) == known
     broker.close()
 
 

@@ -18,6 +18,7 @@ from messaging.consuming.receipt_writer import report
 from messaging.effects import Ledger
 from messaging.process.database import open_pool
 from messaging.wire.receipts import Receipt
+from users_api import PUBLISHER
 
 from .conftest import RelayParts
 from .crowd import Crowd, statuses
@@ -145,7 +146,7 @@ def test_applying_receipts_costs_one_statement_in_a_transaction(
 def test_reading_receipts_and_forgetting_them_costs_a_command_each(relay: RelayParts) -> None:
     relay.reader.read(wait=0.001)
     for number in range(100):
-        report(relay.redis, [Receipt(user_registered(number).id, "audit_log", 1, "succeeded")])
+        report(relay.redis, PUBLISHER, [Receipt(user_registered(number).id, "audit_log", 1, "succeeded")])
 
     with sent_to_redis(relay.redis) as calls:
         entries, receipts = relay.reader.read(wait=1)
@@ -179,7 +180,7 @@ def test_recording_events_costs_the_auditor_one_statement_and_two_receipts(
         pool.wait()  # new connections set their parameters
         broker.client.ping()
         with by_workers() as sent, sent_to_redis(redis_client) as calls:
-            actor.fn(batch(number))
+            actor.fn(PUBLISHER, batch(number))
     broker.client.close()
 
     assert len(sent) == 1
@@ -198,7 +199,7 @@ def test_effects_cost_a_claim_and_a_record_for_ten_and_two_receipts(
     ledger.claim([])
     ledger.record([])
     with by_workers() as sent, sent_to_redis(redis_client) as calls:
-        actor.fn(batch(30))
+        actor.fn(PUBLISHER, batch(30))
     ledger.close()
     broker.client.close()
 

@@ -43,7 +43,6 @@ from devstack.redis_server import RedisServer
 from messaging import publish
 from messaging.publishing.operations import CANCEL, REPLAY, RETRY_BY_OPERATOR, replaying
 from messaging.publishing.states import DUE, FINAL, IN_FLIGHT
-from messaging.wire import transport
 from messaging.wire.receipts import OUTCOMES, Outcome, Receipt
 
 from .delivery_moves import Asked, Cancelled, Cause, Claimed, Crossed, Looked, Nothing, Released, Told
@@ -60,6 +59,7 @@ from .delivery_world import (
     policy,
     world,
 )
+from .workers import EPOCH
 
 MOST_EVENTS = 5
 ROUNDS_TO_HEAL = 40
@@ -358,11 +358,11 @@ class Deliveries(RuleBasedStateMachine):
     def look_once(self, relay: int) -> None:
         self.cause = self.looked()
         self.relay(relay).reconciler.reconcile()
-        assert self.world.redis.exists(transport.EPOCH), "every look would take Redis for wiped"
+        assert self.world.redis.exists(EPOCH), "every look would take Redis for wiped"
 
     def looked(self, *, killed: bool = False) -> Looked:
         """Note how things are before a relay looks."""
-        wiped, stored = not self.world.redis.exists(transport.EPOCH), self.world.stored()
+        wiped, stored = not self.world.redis.exists(EPOCH), self.world.stored()
         return Looked(self.world.now(), wiped, stored, stored & self.world.held_by_silent(), killed)
 
     def go_on_meanwhile(self, relay: Relay, end: Outcome) -> None:

@@ -15,7 +15,9 @@ from devstack.ports import free_port
 from messaging import publish
 from messaging.process.database import Pool
 from messaging.relay.dispatch import LEASE, Dispatcher
-from messaging.wire import transport
+from messaging.wire import layout
+from messaging.wire.client import connect
+from users_api import PUBLISHER
 
 from .workers import full
 
@@ -88,7 +90,7 @@ def test_relays_share_the_work_and_none_of_it_twice(
     relay: RelayParts, publish_users: Publish, users_pool: Pool, redis_client: redis.Redis
 ) -> None:
     publish_users(1500)
-    relays = [Dispatcher(users_pool, redis_client, SUBSCRIPTIONS) for _ in range(4)]
+    relays = [Dispatcher(users_pool, redis_client, SUBSCRIPTIONS, PUBLISHER) for _ in range(4)]
 
     def drain(dispatcher: Dispatcher) -> int:
         total = 0
@@ -106,10 +108,10 @@ def test_relays_share_the_work_and_none_of_it_twice(
 
 def test_with_redis_away_deliveries_stay_due(relay: RelayParts, publish_users: Publish, users_pool: Pool) -> None:
     [event] = publish_users(1)
-    nobody = transport.connect(f"redis://127.0.0.1:{free_port()}")
+    nobody = connect(f"redis://127.0.0.1:{free_port()}")
 
     with pytest.raises(redis.ConnectionError):
-        Dispatcher(users_pool, nobody, SUBSCRIPTIONS).dispatch()
+        Dispatcher(users_pool, nobody, SUBSCRIPTIONS, PUBLISHER).dispatch()
 
     assert relay.row(event.id)["state"] == "pending"
     assert relay.dispatcher.dispatch() == 2
@@ -119,7 +121,7 @@ def test_with_redis_away_nothing_is_claimed_again_and_again(relay: RelayParts, p
     publish_users(1)
     relay.dispatcher.dispatch()
     [event] = publish_users(1)
-    relay.dispatcher._redis = transport.connect(f"redis://127.0.0.1:{free_port()}")
+    relay.dispatcher._redis = connect(f"redis://127.0.0.1:{free_port()}")
 
     for _ in range(3):
         with pytest.raises(redis.ConnectionError):
@@ -157,10 +159,12 @@ def test_a_subscription_this_relay_does_not_know_waits_for_one_that_does(
 ) -> None:
     [event] = publish_users(1)
 
-    assert Dispatcher(users_pool, redis_client, [WELCOME_EMAIL]).dispatch() == 1
+    assert Dispatcher(users_pool, redis_client, [WELCOME_EMAIL], PUBLISHER).dispatch() == 1
 
     assert relay.row(event.id, "audit_log")["state"] == "pending"
-    assert Dispatcher(users_pool, redis_client, [WELCOME_EMAIL]).next_due() is None, "or it would look again at once"
+    assert Dispatcher(users_pool, redis_client, [WELCOME_EMAIL], PUBLISHER).next_due() is None, (
+        "or it would look again at once"
+    )
 
 
 def test_publishing_wakes_a_listening_relay(users_database: str, publish_users: Publish) -> None:
@@ -174,10 +178,10 @@ def test_publishing_wakes_a_listening_relay(users_database: str, publish_users: 
 def test_a_backlog_stays_in_postgresql_and_holds_up_no_other_subscription(
     relay: RelayParts, publish_users: Publish
 ) -> None:
-    dispatcher = Dispatcher(relay.pool, relay.redis, QUICK_SUBSCRIPTIONS, room=10)  # a message of mails
+    dispatcher = Dispatcher(relay.pool, relay.redis, QUICK_SUBSCRIPTIONS, PUBLISHER, room=10)  # a message of mails
     publish_users(1)
     dispatcher.dispatch()
-    relay.redis.delete(transport.queue_key("auditor"), transport.messages_key("auditor"))  # the auditor is up to date
+    relay.redis.delete(layout.queue_key("auditor"), layout.messages_key("auditor"))  # the auditor is up to date
     [second] = publish_users(1)
 
     assert dispatcher.dispatch() == 1
@@ -185,7 +189,7 @@ def test_a_backlog_stays_in_postgresql_and_holds_up_no_other_subscription(
     assert relay.row(second.id, "audit_log")["state"] == "queued"
     assert relay.row(second.id, "welcome_email")["state"] == "pending"
     assert dispatcher.next_due() is None, "or it would look again at once"
-    relay.redis.delete(transport.queue_key("notifier"), transport.messages_key("notifier"))
+    relay.redis.delete(layout.queue_key("notifier"), layout.messages_key("notifier"))
     assert dispatcher.dispatch() == 1
 
 
@@ -212,7 +216,7 @@ def test_what_this_relay_does_not_know_does_not_crowd_out_what_it_does(
     [event] = publish_users(1)
     relay.execute("UPDATE deliveries SET due_at = due_at - interval '1 hour' WHERE subscription = 'audit_log'")
 
-    assert Dispatcher(relay.pool, relay.redis, [WELCOME_EMAIL], limit=1).dispatch() == 1
+    assert Dispatcher(relay.pool, relay.redis, [WELCOME_EMAIL], PUBLISHER, limit=1).dispatch() == 1
 
     assert relay.row(event.id, "welcome_email")["state"] == "queued"
 
@@ -222,9 +226,9 @@ def test_a_suspect_of_one_subscription_holds_up_no_suspect_of_another(
 ) -> None:
     [event] = publish_users(1)
     relay.execute("UPDATE deliveries SET crashes = 2")
-    Dispatcher(relay.pool, relay.redis, [WELCOME_EMAIL]).dispatch()
+    Dispatcher(relay.pool, relay.redis, [WELCOME_EMAIL], PUBLISHER).dispatch()
 
-    assert Dispatcher(relay.pool, relay.redis, [AUDIT_LOG]).dispatch() == 1
+    assert Dispatcher(relay.pool, relay.redis, [AUDIT_LOG], PUBLISHER).dispatch() == 1
 
     assert relay.row(event.id, "audit_log")["state"] == "queued"
 
@@ -248,7 +252,7 @@ def test_when_more_is_due_than_fits_in_a_round_the_oldest_goes_first(relay: Rela
             "UPDATE deliveries SET due_at = now() - make_interval(hours => %s) WHERE event_id = %s", hours, event.id
         )
 
-    dispatcher = Dispatcher(relay.pool, relay.redis, [AUDIT_LOG], limit=1)
+    dispatcher = Dispatcher(relay.pool, relay.redis, [AUDIT_LOG], PUBLISHER, limit=1)
     while dispatcher.dispatch():
         pass
 

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
-from threading import Event as Flag
 from typing import LiteralString
 from uuid import uuid4
 
@@ -15,14 +14,15 @@ from tests.conftest import user_registered
 
 from contracts import SUBSCRIPTIONS
 from messaging import publish
+from messaging.effects import Ledger
+from messaging.effects.claims import Claim, Ending
 from messaging.process.database import Pool, open_pool
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.relay import SETTINGS
-from messaging.wire import message, transport
+from messaging.wire import layout, message
 from messaging.wire.receipts import Receipt
-from notifier import ledger
-from notifier.ledger import Claim, Ledger
+from users_api import PUBLISHER
 from users_api.pool import Connection
 from users_api.pool import Pool as UsersPool
 from users_api.registration import Registration, register
@@ -60,7 +60,7 @@ class Relay:
     def __init__(self, pool: Pool, client: redis.Redis) -> None:
         self._pool = pool
         self._redis = client
-        self._dispatcher = Dispatcher(pool, client, SUBSCRIPTIONS)
+        self._dispatcher = Dispatcher(pool, client, SUBSCRIPTIONS, PUBLISHER)
         self._applier = Applier(pool, SUBSCRIPTIONS)
 
     def deliver(self, rounds: int) -> int:
@@ -80,7 +80,7 @@ class Relay:
 
     def _receipts(self) -> list[Receipt]:
         queues = {each.queue for each in SUBSCRIPTIONS}
-        stored = [data for queue in queues for data in self._redis.hvals(transport.messages_key(queue))]
+        stored = [data for queue in queues for data in self._redis.hvals(layout.messages_key(queue))]
         carried = [each for data in stored if isinstance(data, bytes) for each in message.references(data)]
         return [Receipt(each.event_id, each.subscription, each.dispatch, "succeeded") for each in carried]
 
@@ -122,34 +122,36 @@ def test_each_setting_is_needed(users_database: str, redis_client: redis.Redis, 
 
 
 @contextmanager
-def mailing(url: str) -> Iterator[Callable[[int], int]]:
-    """Give what claims and records mails, round by round, and returns how much of the ledger was read for that."""
-    with open_pool(url, size=1, name="test", settings=ledger.SETTINGS) as pool:
-        with pool.connection() as connection:
-            connection.execute("ALTER TABLE emails SET (autovacuum_enabled = off)")
-        emails = Ledger(pool, uncertain="resend", lease=60, stopping=Flag())
+def causing(url: str) -> Iterator[Callable[[int], int]]:
+    """Give what claims and records effects, round by round, and returns how much of the ledger was read for that."""
+    with psycopg.connect(url) as connection:
+        connection.execute("ALTER TABLE effects SET (autovacuum_enabled = off)")
+    ledger = Ledger(url, limit=60, uncertain="resend")
 
-        def mail(rounds: int) -> int:
-            before = read_of(pool, "emails")
-            for _ in range(rounds):
-                claim, events = Claim("welcome_email"), {user_registered(index).id: 0 for index in range(10)}
-                assert emails.settle(claim, wanted=events) == events.keys()
-                assert emails.settle(claim, sent=events) == events.keys()
-            return read_of(pool, "emails") - before
+    def cause(rounds: int) -> int:
+        before = read_of(ledger._recording, "effects")
+        for _ in range(rounds):
+            claims = [Claim(user_registered(index).id, "welcome_email", 0) for index in range(10)]
+            tokens = {claim.token for claim in claims}
+            assert ledger.claim(claims) == tokens
+            assert ledger.record([Ending(claim, "done") for claim in claims]).keys() == tokens
+        with ledger._pool.connection() as connection:
+            connection.execute("SELECT pg_stat_force_next_flush()")
+        return read_of(ledger._recording, "effects") - before
 
-        yield mail
+    with closing(ledger):
+        yield cause
 
 
 @pytest.mark.parametrize("analysed", [False, True])
-def test_a_mail_reads_no_more_when_there_is_more_history(new_database: Callable[[str], str], analysed: bool) -> None:
-    url = new_database("notifier")
-    with mailing(url) as mail:
+def test_an_effect_reads_no_more_when_there_is_more_history(effects_database: str, analysed: bool) -> None:
+    with causing(effects_database) as cause:
         if analysed:
-            mail(1)
-            analyse(url)
-        young = mail(ROUNDS)
-        mail(2 * ROUNDS)
-        old = mail(ROUNDS)
+            cause(1)
+            analyse(effects_database)
+        young = cause(ROUNDS)
+        cause(2 * ROUNDS)
+        old = cause(ROUNDS)
 
     assert young >= ROUNDS * 10, "or nothing was counted"
     assert old < 1.5 * young

@@ -200,6 +200,7 @@ def test_every_answer_that_can_be_is_documented(api: LiveApi) -> None:
     assert set(retry) >= {"202", "404", "409", "413", "415", "422", "503"}
     for path, operations in paths.items():
         for operation in operations.values():
+            assert set(operation["responses"]) >= {"408", "422", "431", "500", "503"}, "what any request may meet"
             for status, answer in operation["responses"].items():
                 kind = "application/problem+json" if status >= "400" else "text/plain" if path == "/metrics" else JSON
                 assert set(answer["content"]) == {kind}

@@ -7,7 +7,7 @@ import redis
 from structlog.testing import capture_logs
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL, EventData, Subscription
-from messaging.wire import transport
+from messaging.wire import layout
 
 from .conftest import RelayParts
 from .workers import Consume, until
@@ -40,7 +40,7 @@ def test_an_idle_relay_and_two_idle_workers_hardly_ask_for_anything(
 ) -> None:
     for subscription in (WELCOME_EMAIL, AUDIT_LOG):
         consume(subscription, lambda delivery: None)
-    until(lambda: redis_client.scard(transport.WORKERS) == 2)
+    until(lambda: redis_client.scard(layout.WORKERS) == 2)
     time.sleep(1)  # what starting needs is done
     before = asked(redis_client), transactions(relay)
 

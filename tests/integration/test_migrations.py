@@ -22,7 +22,7 @@ from users_api.app import MIGRATIONS as USERS_MIGRATIONS
 PACKAGES = {"users-api": USERS_MIGRATIONS, "notifier": NOTIFIER_MIGRATIONS, "auditor": AUDITOR_MIGRATIONS}
 TABLES = {
     "users-api": {"users", "idempotency_keys", "events", "deliveries", "users_api_revision"},
-    "notifier": {"emails", "notifier_revision"},
+    "notifier": {"effects", "notifier_revision"},
     "auditor": {"audit_log", "auditor_revision"},
 }
 REVISIONS = {"users_0003", "messaging_0003"}
@@ -186,7 +186,7 @@ def test_while_something_reads_the_deliveries_the_migration_gives_up_and_holds_u
 
     assert (run.returncode, run.stderr) == (
         1,
-        "users-api migrate: canceling statement due to lock timeout. Nothing was changed.\n",
+        "users-api migrate: 55P03: canceling statement due to lock timeout. Nothing was changed.\n",
     )
     assert column(empty, "SELECT version_num FROM users_api_revision") == {"users_0003", "messaging_0002"}
     assert succeeded(run_migrate(empty)), "when it has ended"

@@ -83,3 +83,25 @@ def test_finished_deliveries_cost_the_metrics_nothing(api: LiveApi, postgres: Po
     text = "\n".join(row["QUERY PLAN"] for row in plan)
     assert "Seq Scan" not in text
     assert {"deliveries_due", "deliveries_leased", "deliveries_dead"} <= set(text.replace(",", " ").split())
+
+
+@pytest.mark.parametrize("state", ["pending", "retrying", "queued", "running"])
+def test_unfinished_deliveries_of_a_subscription_that_is_gone_are_counted_until_they_are_finished(
+    api: LiveApi, state: str
+) -> None:
+    name = "herald_deliveries_of_unknown_subscriptions"
+    api.register()
+    assert f"{name} 0.0" in metrics(api)
+    leased = "lease_until = now(), due_at = NULL, queued_at = now(), started_at = now()"
+    api.execute(
+        f"UPDATE deliveries SET subscription = 'renamed', state = '{state}'"
+        f"{f', {leased}' if state in ('queued', 'running') else ''} WHERE subscription = 'audit_log'"
+    )
+    assert f"{name} 1.0" in metrics(api)
+
+    api.execute(
+        "UPDATE deliveries SET state = 'failed', due_at = NULL, lease_until = NULL, finished_at = now()"
+        " WHERE subscription = 'renamed'"
+    )
+    assert f"{name} 0.0" in metrics(api)
+    assert 'herald_delivery_overdue_seconds{subscription="renamed"} 0.0' in metrics(api)

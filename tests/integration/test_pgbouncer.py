@@ -21,12 +21,11 @@ from messaging import HeraldBroker, subscribe
 from messaging.errors import DatabaseUnsuitable
 from messaging.process import pooler
 from messaging.process.database import connect
-from messaging.relay import run
 
 from .conftest import QUICK_SUBSCRIPTIONS
 from .live_api import is_problem, serving
 from .programs import PROGRAMS, refused
-from .workers import Publish, until, working
+from .workers import Publish, run_relay, until, working
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no pgbouncer on this machine (apt install pgbouncer)")
@@ -131,7 +130,7 @@ def test_effects_follow_through_a_pool_of_sessions(
     broker = HeraldBroker(redis_server.url)
     subscribe(broker, AUDIT_LOG, heard.append)
     stop = threading.Event()
-    relay = threading.Thread(target=run, args=(sessions, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
+    relay = threading.Thread(target=run_relay, args=(sessions, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
     relay.start()
     try:
         with working(broker):

@@ -14,8 +14,10 @@ from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.receive import Receiver
 from messaging.wire.receipts import Outcome, Receipt
 from messaging.wire.waits import Waits
+from users_api import PUBLISHER
 
 from .conftest import RelayParts
+from .workers import RECEIPTS, readers
 
 
 def news(outcome: Outcome, number: int = 1) -> Receipt:
@@ -32,7 +34,7 @@ class Meanwhile(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         if self._receipts:
-            report(self._client, self._receipts)
+            report(self._client, PUBLISHER, self._receipts)
         return self.is_set()
 
 
@@ -50,7 +52,7 @@ class Applied(Applier):
 @pytest.fixture
 def waits(redis_server: RedisServer, redis_client: redis.Redis) -> Iterator[Waits]:
     made = Waits(redis_server.url, timeout=5)
-    ReceiptReader(redis_client, "test").read(wait=0.001)  # makes the group
+    ReceiptReader(redis_client, "test", PUBLISHER).read(wait=0.001)  # makes the group
     yield made
     made.close()
 
@@ -59,18 +61,18 @@ def test_what_is_reported_in_a_moment_is_applied_at_once(
     relay: RelayParts, waits: Waits, redis_client: redis.Redis
 ) -> None:
     applied = Applied(relay)
-    receiver = Receiver(waits, redis_client, "test", applied, Meanwhile(redis_client, news("succeeded")))
-    report(redis_client, [news("started")])
+    receiver = Receiver(waits, *readers(waits, redis_client), applied, Meanwhile(redis_client, news("succeeded")))
+    report(redis_client, PUBLISHER, [news("started")])
 
     receiver.receive(wait=1)
 
     assert applied.groups == [[news("started"), news("succeeded")]]
-    assert redis_client.xlen("herald:receipts") == 0
+    assert redis_client.xlen(RECEIPTS) == 0
 
 
 def test_silence_costs_no_transaction(relay: RelayParts, waits: Waits, redis_client: redis.Redis) -> None:
     applied = Applied(relay)
-    receiver = Receiver(waits, redis_client, "test", applied, threading.Event())
+    receiver = Receiver(waits, *readers(waits, redis_client), applied, threading.Event())
 
     receiver.receive(wait=0.001)
     receiver.take_over(idle=0)
@@ -82,8 +84,8 @@ def test_what_cannot_be_applied_stays_in_the_stream(
     relay: RelayParts, waits: Waits, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     applied = Applied(relay)
-    receiver = Receiver(waits, redis_client, "test", applied, Meanwhile(redis_client))
-    report(redis_client, [news("succeeded")])
+    receiver = Receiver(waits, *readers(waits, redis_client), applied, Meanwhile(redis_client))
+    report(redis_client, PUBLISHER, [news("succeeded")])
 
     with monkeypatch.context() as patched:
         patched.setattr(applied, "apply", lambda receipts: 1 / 0)
@@ -99,4 +101,4 @@ def test_a_relay_that_is_told_to_stop_waits_for_no_more(
 ) -> None:
     waits.end(redis_client)
 
-    Receiver(waits, redis_client, "test", Applied(relay), threading.Event()).receive(wait=3)  # it returns
+    Receiver(waits, *readers(waits, redis_client), Applied(relay), threading.Event()).receive(wait=3)  # it returns

@@ -14,7 +14,8 @@ from contracts import Event, EventData, Subscription
 from devstack.redis_server import RedisServer
 from messaging import HeraldBroker
 from messaging.relay.reconcile import Leased, Reconciler
-from messaging.wire import transport
+from messaging.wire import layout
+from users_api import PUBLISHER
 
 Publish = Callable[..., list[Event[EventData]]]
 
@@ -35,7 +36,7 @@ def fetch(redis_url: str, queue: str = "auditor") -> str:
 
 def die(client: redis.Redis, worker: str) -> None:
     """Let a worker's heart have stopped long enough."""
-    client.delete(transport.heartbeat_key(worker))
+    client.delete(layout.heartbeat_key(worker))
 
 
 def test_a_message_that_only_waits_is_left_alone(relay: RelayParts, queued: UUID) -> None:
@@ -61,7 +62,7 @@ def test_a_message_in_a_live_workers_hands_is_left_alone(
 
 
 def test_a_message_that_vanished_is_enqueued_again(relay: RelayParts, queued: UUID) -> None:
-    relay.redis.delete(transport.messages_key("auditor"), transport.queue_key("auditor"))
+    relay.redis.delete(layout.messages_key("auditor"), layout.queue_key("auditor"))
     relay.age_leases()
 
     relay.reconciler.reconcile()
@@ -122,7 +123,7 @@ def test_what_a_dead_worker_had_only_fetched_is_due_at_once(
     row = relay.row(queued)
     assert (row["state"], row["attempts"], row["crashes"]) == ("pending", 0, 0)
     assert row["due_in"] <= 0
-    assert relay.redis.hlen(transport.messages_key("auditor")) == 0
+    assert relay.redis.hlen(layout.messages_key("auditor")) == 0
 
 
 def test_what_a_dead_worker_had_begun_counts_as_a_crash(
@@ -158,11 +159,11 @@ def test_a_worker_that_woke_up_in_time_is_not_robbed(
 ) -> None:
     worker = fetch(redis_server.url)
     die(relay.redis, worker)
-    relay.redis.set(transport.heartbeat_key(worker), "auditor", ex=6)
+    relay.redis.set(layout.heartbeat_key(worker), "auditor", ex=6)
 
     relay.reconciler._take_back(worker, "auditor")
 
-    assert relay.redis.hlen(transport.messages_key("auditor")) == 1
+    assert relay.redis.hlen(layout.messages_key("auditor")) == 1
     assert relay.row(queued)["state"] == "queued"
 
 
@@ -175,7 +176,7 @@ def test_a_worker_is_not_dead_before_it_was_watched_to_be_silent(
     monkeypatch.setattr("messaging.relay.reconcile.SILENCE", 60.0)
 
     relay.reconciler.reconcile()
-    relay.redis.set(transport.heartbeat_key(worker), "auditor", ex=6)
+    relay.redis.set(layout.heartbeat_key(worker), "auditor", ex=6)
     monkeypatch.setattr("messaging.relay.reconcile.SILENCE", 0.0)
     relay.reconciler.reconcile()
 
@@ -187,7 +188,7 @@ def test_a_dead_worker_is_forgotten(relay: RelayParts, queued: UUID, redis_serve
 
     relay.reconciler.reconcile()
 
-    assert relay.redis.smembers(transport.WORKERS) == set()
+    assert relay.redis.smembers(layout.WORKERS) == set()
     assert relay.redis.zcard("dramatiq:__heartbeats__") == 0
 
 
@@ -195,13 +196,13 @@ def test_a_relay_that_does_not_know_a_queue_leaves_its_workers_and_its_leases_to
     relay: RelayParts, queued: UUID, redis_server: RedisServer, subscriptions: tuple[Subscription[EventData], ...]
 ) -> None:
     """As in a rolling deploy of a new consumer: the older relay would forget the worker, and its message for ever."""
-    older = Reconciler(relay.pool, relay.redis, [each for each in subscriptions if each.queue != "auditor"])
+    older = Reconciler(relay.pool, relay.redis, [each for each in subscriptions if each.queue != "auditor"], PUBLISHER)
     die(relay.redis, fetch(redis_server.url))
     relay.age_leases()
 
     older.reconcile()
 
-    assert relay.redis.scard(transport.WORKERS) == 1
+    assert relay.redis.scard(layout.WORKERS) == 1
     assert (lease := relay.row(queued)["lease_in"]) is not None
     assert lease < 0, "the one that knows the queue is to look at once"
     relay.reconciler.reconcile()
@@ -212,8 +213,8 @@ def test_a_strangers_message_in_our_queue_hurts_nobody(
     relay: RelayParts, queued: UUID, redis_server: RedisServer
 ) -> None:
     stranger: Message[None] = Message("auditor", "nobody", (), {}, {"redis_message_id": "stranger"})
-    relay.redis.hset(transport.messages_key("auditor"), "stranger", stranger.encode())
-    relay.redis.rpush(transport.queue_key("auditor"), "stranger")
+    relay.redis.hset(layout.messages_key("auditor"), "stranger", stranger.encode())
+    relay.redis.rpush(layout.queue_key("auditor"), "stranger")
     die(relay.redis, fetch(redis_server.url))
 
     relay.reconciler.reconcile()
@@ -323,7 +324,7 @@ def test_what_moves_on_while_its_message_is_looked_for_was_not_lost(
         return look(leased)
 
     monkeypatch.setattr(relay.reconciler, "_missing", look_late)
-    relay.redis.delete(transport.messages_key("auditor"), transport.queue_key("auditor"))
+    relay.redis.delete(layout.messages_key("auditor"), layout.queue_key("auditor"))
     relay.age_leases()
 
     relay.reconciler.reconcile()
@@ -338,7 +339,7 @@ def test_what_is_found_is_enqueued_without_delay(
     if loss == "worker":
         die(relay.redis, fetch(redis_server.url))
     else:
-        relay.redis.delete(transport.messages_key("auditor"), transport.queue_key("auditor"))
+        relay.redis.delete(layout.messages_key("auditor"), layout.queue_key("auditor"))
         relay.age_leases()
     with psycopg.connect(users_database, autocommit=True) as listener:
         listener.execute("LISTEN herald_due")
@@ -352,7 +353,7 @@ def test_a_lease_of_a_subscription_this_relay_does_not_know_stops_no_other_look(
     relay: RelayParts, queued: UUID
 ) -> None:
     relay.execute("UPDATE deliveries SET subscription = 'webhook' WHERE subscription = 'welcome_email'")
-    relay.redis.delete(transport.messages_key("auditor"), transport.queue_key("auditor"))
+    relay.redis.delete(layout.messages_key("auditor"), layout.queue_key("auditor"))
     relay.age_leases()
 
     relay.reconciler.reconcile()
@@ -382,7 +383,7 @@ def test_a_worker_that_woke_up_is_watched_anew_when_it_falls_silent_again(
 
     for seconds, silent in ((0, True), (3, False), (6, True)):
         monkeypatch.setattr("messaging.relay.reconcile.time", SimpleNamespace(monotonic=lambda now=seconds: now))
-        relay.redis.set(transport.heartbeat_key(worker), "1", ex=6)
+        relay.redis.set(layout.heartbeat_key(worker), "1", ex=6)
         if silent:
             die(relay.redis, worker)
         relay.reconciler.reconcile()

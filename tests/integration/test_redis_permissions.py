@@ -16,11 +16,10 @@ from devstack.processes import Process
 from devstack.redis_server import RedisServer, best_program
 from messaging import HeraldBroker, health, subscribe
 from messaging.process.database import Pool
-from messaging.relay import run
-from messaging.wire import transport
+from messaging.wire.client import connect
 
 from .conftest import QUICK_SUBSCRIPTIONS
-from .workers import Publish, until, working
+from .workers import Publish, run_relay, until, working
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 
@@ -53,7 +52,7 @@ def renamed() -> Iterator[str]:
     server = Process("redis", [program, "--port", str(port), "--save", "", "--rename-command", "CLIENT", '""'])
     server.start()
     url = f"redis://127.0.0.1:{port}"
-    with transport.connect(url) as client:
+    with connect(url) as client:
         until(lambda: answers(client))
     yield url
     server.kill()
@@ -68,11 +67,11 @@ def answers(client: redis.Redis) -> bool:
 def deliver(redis_url: str, database_url: str, publish_users: Publish, pool: Pool) -> None:
     """Let a relay and a worker do all that they do, and stop."""
     broker = HeraldBroker(redis_url)
-    receipts = transport.connect(redis_url)
+    receipts = connect(redis_url)
     for subscription in (AUDIT_LOG, WELCOME_EMAIL):
         subscribe(broker, subscription, lambda _: None)
     stop = threading.Event()
-    relay = threading.Thread(target=run, args=(database_url, redis_url, QUICK_SUBSCRIPTIONS, stop))
+    relay = threading.Thread(target=run_relay, args=(database_url, redis_url, QUICK_SUBSCRIPTIONS, stop))
     relay.start()
     try:
         with working(broker):

@@ -17,10 +17,11 @@ from messaging.consuming.receipt_writer import report
 from messaging.relay.dispatch import ROOM, Dispatcher
 from messaging.relay.listener import Listener
 from messaging.relay.receipt_reader import ReceiptReader
-from messaging.relay.relay import STOP_SECONDS, _dispatch_forever, _forever, run
+from messaging.relay.relay import STOP_SECONDS, _dispatch_forever, _forever
 from messaging.wire.receipts import Receipt
+from users_api import PUBLISHER
 
-from .workers import until
+from .workers import RECEIPTS, run_relay, until
 
 Publish = Callable[..., list[Event[EventData]]]
 
@@ -76,7 +77,7 @@ def dispatching(relay: RelayParts, users_database: str) -> Iterator[None]:
             return due
 
     ear = Listener(users_database)
-    dispatcher = Observed(ear, relay.redis, QUICK_SUBSCRIPTIONS)
+    dispatcher = Observed(ear, relay.redis, QUICK_SUBSCRIPTIONS, PUBLISHER)
     loop = threading.Thread(target=_dispatch_forever, args=(ear, dispatcher, stop))
     loop.start()
     try:
@@ -145,18 +146,18 @@ def test_a_relay_takes_over_what_a_dead_one_had_read_and_forgets_it_when_it_is_d
     monkeypatch.setattr("messaging.relay.relay.TAKE_OVER_SECONDS", 0.2)
     read, unread = publish_users(2)
     relay.dispatcher.dispatch()
-    dead = ReceiptReader(relay.redis, "dead")
+    dead = ReceiptReader(relay.redis, "dead", PUBLISHER)
     dead.read(wait=0.001)
-    report(relay.redis, [Receipt(read.id, "audit_log", 1, "succeeded")])
+    report(relay.redis, PUBLISHER, [Receipt(read.id, "audit_log", 1, "succeeded")])
     dead.read(wait=1)  # ... and here it dies
-    report(relay.redis, [Receipt(unread.id, "audit_log", 1, "succeeded")])
+    report(relay.redis, PUBLISHER, [Receipt(unread.id, "audit_log", 1, "succeeded")])
     stop = threading.Event()
-    loop = threading.Thread(target=run, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
+    loop = threading.Thread(target=run_relay, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
     loop.start()
     try:
         for event in (read, unread):
             until(lambda: relay.row(event.id)["state"] == "succeeded")  # noqa: B023  # called at once
-        until(lambda: relay.redis.xlen("herald:receipts") == 0)
+        until(lambda: relay.redis.xlen(RECEIPTS) == 0)
     finally:
         stop.set()
         loop.join()
@@ -203,7 +204,7 @@ def test_an_idle_relay_that_is_told_to_stop_stops_at_once(
             return super().wait(seconds, stop)
 
     monkeypatch.setattr("messaging.relay.relay.Listener", Observed)
-    loop = threading.Thread(target=run, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
+    loop = threading.Thread(target=run_relay, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
     loop.start()
     try:
         assert idle.wait(20)
@@ -224,7 +225,7 @@ def test_a_relay_stops_though_postgresql_answers_nobody(
     answer, stop = threading.Event(), threading.Event()
     monkeypatch.setattr("messaging.relay.relay._wake", lambda _: answer.wait())
     monkeypatch.setattr("messaging.relay.relay.STOP_SECONDS", 0.5)
-    loop = threading.Thread(target=run, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
+    loop = threading.Thread(target=run_relay, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
     loop.start()
     try:
         stop.set()

@@ -32,9 +32,10 @@ from messaging.consuming.subscriber import _is_outage, declare
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.wire.message import Attempt
 from messaging.wire.receipts import Receipt
+from users_api import PUBLISHER
 
 from .conftest import RelayParts
-from .workers import Consume, Publish, states, until, working
+from .workers import RECEIPTS, Consume, Publish, states, until, working
 
 pytestmark = pytest.mark.usefixtures("quick_shutdown")
 
@@ -309,11 +310,11 @@ def consumed(redis_server: RedisServer, redis_client: redis.Redis) -> Consumed:
     """Consume a message of so many events, and return the receipts that the relay gets to see."""
 
     def consume(handle: Handle, number: int) -> list[Receipt]:
-        reader = ReceiptReader(redis_client, "test")
+        reader = ReceiptReader(redis_client, "test", PUBLISHER)
         reader.read(wait=0.001)
         broker = HeraldBroker(redis_server.url)
         actor = declare(broker, AUDIT_LOG, handle)
-        actor.fn([item(index) for index in range(number)])
+        actor.fn(PUBLISHER, [item(index) for index in range(number)])
         broker.client.close()
         return reader.read(wait=1)[1]
 
@@ -371,7 +372,7 @@ def test_what_went_well_is_one_line_for_a_message_and_what_did_not_one_each(cons
 def test_one_event_that_cannot_be_read_is_refused_and_one_that_is_not_ours_left_out(
     redis_server: RedisServer, redis_client: redis.Redis
 ) -> None:
-    reader = ReceiptReader(redis_client, "test")
+    reader = ReceiptReader(redis_client, "test", PUBLISHER)
     reader.read(wait=0.001)
     unknown, foreign = item(1), item(2)
     unknown["event"] = {**unknown["event"], "dataschema": "urn:else:1"}  # type: ignore[dict-item]
@@ -380,7 +381,7 @@ def test_one_event_that_cannot_be_read_is_refused_and_one_that_is_not_ours_left_
     broker = HeraldBroker(redis_server.url)
     actor = subscribe_group(broker, AUDIT_LOG, heard.extend)
 
-    actor.fn([unknown, foreign, {}, item(3)])
+    actor.fn(PUBLISHER, [unknown, foreign, {}, item(3)])
     broker.client.close()
 
     assert [each.subject for each in heard] == ["users/3"]
@@ -392,6 +393,6 @@ def test_a_message_costs_two_entries_of_the_stream_however_many_its_events(
 ) -> None:
     consumed(lambda attempts: ((attempt, None) for attempt in attempts), 50)
 
-    entries = [fields[b"receipts"] for _, fields in redis_client.xrange("herald:receipts")]
+    entries = [fields[b"receipts"] for _, fields in redis_client.xrange(RECEIPTS)]
     assert len(entries) == 2
     assert sum(map(len, entries)) < 50 * 100

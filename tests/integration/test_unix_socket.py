@@ -15,11 +15,10 @@ from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, UserRegistered
 from devstack.processes import Process
 from devstack.redis_server import best_program
 from messaging import HeraldBroker, health, subscribe
-from messaging.relay import run
-from messaging.wire import transport
+from messaging.wire.client import connect
 
 from .conftest import QUICK_SUBSCRIPTIONS
-from .workers import Publish, until, working
+from .workers import RECEIPTS, Publish, run_relay, until, working
 
 
 class SocketRedis:
@@ -34,7 +33,7 @@ class SocketRedis:
 
     def start(self) -> None:
         self.process.start()
-        with transport.connect(self.url) as client:
+        with connect(self.url) as client:
             until(lambda: answers(client))
 
 
@@ -63,11 +62,11 @@ def test_relay_worker_and_health_work_through_a_unix_socket(
 ) -> None:
     heard: list[Event[UserRegistered]] = []
     broker = HeraldBroker(socket_redis.url)
-    receipts = transport.connect(socket_redis.url)
+    receipts = connect(socket_redis.url)
     subscribe(broker, AUDIT_LOG, heard.append)
     subscribe(broker, WELCOME_EMAIL, lambda _: None)
     stop = threading.Event()
-    relay = threading.Thread(target=run, args=(users_database, socket_redis.url, QUICK_SUBSCRIPTIONS, stop))
+    relay = threading.Thread(target=run_relay, args=(users_database, socket_redis.url, QUICK_SUBSCRIPTIONS, stop))
     host = socket.gethostname()
     relay.start()
     try:
@@ -76,7 +75,7 @@ def test_relay_worker_and_health_work_through_a_unix_socket(
             until(lambda: len(heard) == 2)
             until(lambda: health.relay_fault(receipts, host) is None)
             assert health.worker_fault(receipts, host) is None
-            until(lambda: receipts.xlen(transport.RECEIPTS) == 0)
+            until(lambda: receipts.xlen(RECEIPTS) == 0)
 
             socket_redis.process.kill()
             publish_users(1)
@@ -89,5 +88,5 @@ def test_relay_worker_and_health_work_through_a_unix_socket(
 
 
 def test_a_socket_that_nobody_listens_on_is_redis_being_away(tmp_path: Path) -> None:
-    with transport.connect(f"unix://{tmp_path}/nobody") as client, pytest.raises(redis.ConnectionError):
+    with connect(f"unix://{tmp_path}/nobody") as client, pytest.raises(redis.ConnectionError):
         client.ping()

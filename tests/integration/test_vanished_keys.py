@@ -10,15 +10,16 @@ from structlog.testing import capture_logs
 from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, UserRegistered
 from devstack.redis_server import RedisServer
 from messaging import HeraldBroker
-from messaging.wire import transport
+from messaging.wire import layout
+from messaging.wire.script import members
 
 from .conftest import RelayParts
-from .workers import Consume, states, until
+from .workers import EPOCH, RECEIPTS, Consume, states, until
 
 Publish = Callable[..., list[Event[EventData]]]
 Damage = Callable[[redis.Redis, str], object]
 
-QUEUE, MESSAGES = transport.queue_key("auditor"), transport.messages_key("auditor")
+QUEUE, MESSAGES = layout.queue_key("auditor"), layout.messages_key("auditor")
 
 
 def delete(client: redis.Redis, key: str) -> None:
@@ -28,7 +29,7 @@ def delete(client: redis.Redis, key: str) -> None:
 def replace(client: redis.Redis, key: str) -> None:
     """Make it a key of another program, and of another type."""
     client.delete(key)
-    if transport.kind(key) == "string":
+    if layout.kind(key) == "string":
         client.rpush(key, "foreign")
     else:
         client.set(key, "foreign")
@@ -53,11 +54,11 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         QUEUE,
         MESSAGES,
-        transport.WORKERS,
-        transport.DRAMATIQ_HEARTBEATS,
-        transport.RECEIPTS,
-        transport.EPOCH,
-        transport.PROBE,
+        layout.WORKERS,
+        layout.DRAMATIQ_HEARTBEATS,
+        RECEIPTS,
+        EPOCH,
+        layout.PROBE,
     ],
 )
 def test_what_waits_while_a_key_vanishes_is_delivered(
@@ -75,7 +76,7 @@ def test_what_waits_while_a_key_vanishes_is_delivered(
 
 
 @pytest.mark.parametrize("damage", [delete, replace])
-@pytest.mark.parametrize("key", ["queue", "messages", "unacked", "heartbeat", transport.WORKERS, transport.RECEIPTS])
+@pytest.mark.parametrize("key", ["queue", "messages", "unacked", "heartbeat", layout.WORKERS, RECEIPTS])
 def test_what_a_worker_has_in_hand_while_a_key_vanishes_is_delivered(
     relay: RelayParts, publish_users: Publish, consume: Consume, damage: Damage, key: str
 ) -> None:
@@ -83,13 +84,13 @@ def test_what_a_worker_has_in_hand_while_a_key_vanishes_is_delivered(
 
     def handle(event: Event[UserRegistered]) -> None:
         if not damaged:
-            [holder] = transport.members(relay.redis, transport.WORKERS)
+            [holder] = members(relay.redis, layout.WORKERS)
             worker = holder.rpartition("/")[0]
             keys = {
                 "queue": QUEUE,
                 "messages": MESSAGES,
-                "unacked": transport.unacked_key(worker, "auditor"),
-                "heartbeat": transport.heartbeat_key(worker),
+                "unacked": layout.unacked_key(worker, "auditor"),
+                "heartbeat": layout.heartbeat_key(worker),
             }
             damaged.append(keys.get(key, key))
             damage(relay.redis, damaged[0])
@@ -133,8 +134,8 @@ def test_a_take_that_fails_takes_nothing(
     relay: RelayParts, queued: UUID, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker = HeraldBroker(redis_server.url)
-    monkeypatch.setattr("messaging.wire.transport.mend", lambda client, keys: None)
-    for key in (transport.WORKERS, transport.unacked_key(broker.broker_id, "auditor")):
+    monkeypatch.setattr("messaging.wire.script.mend", lambda client, keys: None)
+    for key in (layout.WORKERS, layout.unacked_key(broker.broker_id, "auditor")):
         replace(relay.redis, key)
 
         with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
@@ -160,7 +161,7 @@ def test_what_a_worker_holds_that_redis_forgot_for_a_moment_is_not_swept(
 ) -> None:
     broker = HeraldBroker(redis_server.url)
     assert next(broker.consume("auditor", prefetch=10))
-    relay.redis.delete(transport.WORKERS)
+    relay.redis.delete(layout.WORKERS)
     relay.sweeper.sweep()
     broker.inbox("auditor").beat()
 
@@ -196,7 +197,7 @@ def dead_worker(relay: RelayParts, redis_url: str, monkeypatch: pytest.MonkeyPat
     broker = HeraldBroker(redis_url)
     assert next(broker.consume("auditor", prefetch=10))
     broker.close()
-    relay.redis.delete(transport.heartbeat_key(broker.broker_id))
+    relay.redis.delete(layout.heartbeat_key(broker.broker_id))
     return broker.broker_id
 
 
@@ -215,7 +216,7 @@ def test_a_dead_workers_messages_whose_data_vanished_are_looked_for(
 def test_a_dead_worker_whose_heartbeat_is_of_a_wrong_type_is_found(
     relay: RelayParts, queued: UUID, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replace(relay.redis, transport.heartbeat_key(dead_worker(relay, redis_server.url, monkeypatch)))
+    replace(relay.redis, layout.heartbeat_key(dead_worker(relay, redis_server.url, monkeypatch)))
 
     relay.reconciler.reconcile()
 
@@ -230,7 +231,7 @@ def test_a_dead_worker_whose_heartbeat_would_last_is_found(
     monkeypatch: pytest.MonkeyPatch,
     seconds: int | None,
 ) -> None:
-    key = transport.heartbeat_key(dead_worker(relay, redis_server.url, monkeypatch))
+    key = layout.heartbeat_key(dead_worker(relay, redis_server.url, monkeypatch))
     relay.redis.set(key, "1", ex=seconds)
 
     relay.reconciler.reconcile()
@@ -244,14 +245,14 @@ def test_members_that_are_no_workers_are_removed_and_reported_once(
 ) -> None:
     broker = HeraldBroker(redis_server.url)
     assert next(broker.consume("auditor", prefetch=10))
-    relay.redis.sadd(transport.WORKERS, "notifier", b"\xff/auditor", "/auditor", "worker/", "")
+    relay.redis.sadd(layout.WORKERS, "notifier", b"\xff/auditor", "/auditor", "worker/", "")
 
     with capture_logs() as logged:
         relay.reconciler.reconcile()
         relay.reconciler.reconcile()
 
     assert [(each["event"], each["count"]) for each in logged] == [("redis.members_removed", 5)]
-    assert transport.members(relay.redis, transport.WORKERS) == {transport.holder(broker.broker_id, "auditor")}
+    assert members(relay.redis, layout.WORKERS) == {layout.holder(broker.broker_id, "auditor")}
     broker.close()
 
 

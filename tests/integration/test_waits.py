@@ -8,7 +8,7 @@ import redis
 
 from devstack.ports import free_port
 from devstack.redis_server import RedisServer
-from messaging.wire import transport
+from messaging.wire.client import connect
 from messaging.wire.waits import Waits
 
 from .workers import until
@@ -101,7 +101,7 @@ def test_the_waits_of_others_go_on(waits: Waits, redis_server: RedisServer, redi
 
 
 def test_with_redis_away_nobody_is_waited_for(waits: Waits) -> None:
-    nowhere = transport.connect(f"redis://127.0.0.1:{free_port()}")
+    nowhere = connect(f"redis://127.0.0.1:{free_port()}")
 
     with waits.waiting():
         waits.end(nowhere)  # it returns

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import redis
@@ -11,9 +12,18 @@ from dramatiq import Worker
 
 from contracts import Event, Subscription, UserRegistered
 from messaging import HeraldBroker
+from messaging.relay import run
+from messaging.relay.receipt_reader import ReceiptReader
+from messaging.wire import layout
+from messaging.wire.waits import Waits
+from users_api import PUBLISHER
 
 if TYPE_CHECKING:
     from .conftest import RelayParts
+
+RECEIPTS, EPOCH = layout.receipts_key(PUBLISHER), layout.epoch_key(PUBLISHER)
+
+run_relay = partial(run, publisher=PUBLISHER)
 
 Publish = Callable[..., list[Event[UserRegistered]]]
 Consume = Callable[[Subscription[UserRegistered], Callable[[Event[UserRegistered]], None]], None]
@@ -25,6 +35,11 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.01)
+
+
+def readers(waits: Waits, client: redis.Redis) -> tuple[ReceiptReader, ReceiptReader]:
+    """Make what a relay's receiver reads with: by a client that waits, and by one that doesn't."""
+    return ReceiptReader(waits.client, "test", PUBLISHER), ReceiptReader(client, "test", PUBLISHER)
 
 
 @contextmanager

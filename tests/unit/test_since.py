@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 
-from users_api.commands import _parse_time, _read_time
+from users_api.since import _parse_time, read_time
 
 NOW = datetime(2026, 11, 29, 18, 30, tzinfo=UTC)
 
@@ -36,15 +36,15 @@ def test_times_are_read_as_utc_unless_they_say_otherwise(text: str, means: str) 
 )
 def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(typer.BadParameter, match=r"is not a time. Write it as \d{4}-\d\d-\d\dT"):
-        _read_time(text)
+        read_time(text)
 
 
 @pytest.mark.parametrize("text", ["9999-12-31T23:59:59-14:00", (datetime.now(UTC) + timedelta(hours=1)).isoformat()])
 def test_what_is_in_the_future_can_match_nothing(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="is in the future: no event can match"):
-        _read_time(text)
+        read_time(text)
 
 
 def test_the_first_and_the_lower_case_are_times_too() -> None:
-    assert _read_time("0001-01-01T00:00:00+14:00").year == 1
-    assert _read_time(" 2026-01-01t10:00:00z ") == datetime(2026, 1, 1, 10, tzinfo=UTC)
+    assert read_time("0001-01-01T00:00:00+14:00").year == 1
+    assert read_time(" 2026-01-01t10:00:00z ") == datetime(2026, 1, 1, 10, tzinfo=UTC)

@@ -9,7 +9,7 @@ import redis
 from messaging import ConfigurationError
 from messaging.process import urls
 from messaging.process.settings import DatabaseSettings, Settings, load
-from messaging.wire import transport
+from messaging.wire.client import connect
 from notifier.settings import NotifierSettings
 
 SECRET = ("s3cr", "et5")  # a password with a character between its halves that had to be percent-encoded
@@ -205,7 +205,7 @@ def test_what_redis_py_can_use_is_taken(url: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("DATABASE_URL", "postgresql://")
     monkeypatch.setenv("REDIS_URL", url)
 
-    client = transport.connect(load(Settings).redis_url)
+    client = connect(load(Settings).redis_url)
 
     assert isinstance(client.connection_pool.make_connection(), redis.connection.AbstractConnection)
 

@@ -16,6 +16,7 @@ from messaging.relay import Retention
 from messaging.relay.housekeep import Housekeeper
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.wire.receipts import Receipt
+from users_api import PUBLISHER
 from users_api.retention import FORGET_KEYS
 
 Publish = Callable[..., list[Event[EventData]]]
@@ -38,7 +39,7 @@ def housekeep(impatient_pool: Pool, relay: RelayParts) -> Housekeep:
     """Make a housekeeper: `housekeep(limit=2)`."""
 
     def make(retention: Retention = MONTH, stop: threading.Event | None = None, **limits: float) -> Housekeeper:
-        return Housekeeper(impatient_pool, relay.redis, retention, stop or threading.Event(), **limits)  # type: ignore[arg-type]  # counts are int
+        return Housekeeper(impatient_pool, relay.redis, retention, stop or threading.Event(), PUBLISHER, **limits)  # type: ignore[arg-type]  # counts are int
 
     return make
 
@@ -72,10 +73,10 @@ def old(relay: RelayParts, publish_users: Publish) -> Old:
 @pytest.fixture
 def readers(redis_client: redis.Redis) -> dict[str, ReceiptReader]:
     """Two relays that have read a receipt each: `done` is done with it, `owing` isn't."""
-    both = {name: ReceiptReader(redis_client, name) for name in ("done", "owing")}
+    both = {name: ReceiptReader(redis_client, name, PUBLISHER) for name in ("done", "owing")}
     both["done"].read(wait=0.001)  # makes the group
     for reader in both.values():
-        report(redis_client, [Receipt(UUID(int=1), "audit_log", 1, "succeeded")])
+        report(redis_client, PUBLISHER, [Receipt(UUID(int=1), "audit_log", 1, "succeeded")])
         entry_ids, _ = reader.read(wait=1)
         if reader is both["done"]:
             reader.done(entry_ids)

@@ -7,18 +7,20 @@ import pytest
 import redis
 from tests.integration.conftest import RelayParts
 from tests.integration.housekeeping.conftest import MONTH, Housekeep, Old, events
+from tests.integration.workers import RECEIPTS
 
 from devstack.ports import free_port
 from messaging.consuming.receipt_writer import report
 from messaging.process.database import Pool
 from messaging.relay.housekeep import Housekeeper
 from messaging.relay.receipt_reader import GROUP, ReceiptReader
-from messaging.wire import transport
+from messaging.wire.client import connect
 from messaging.wire.receipts import Receipt
+from users_api import PUBLISHER
 
 
 def names(client: redis.Redis) -> set[bytes]:
-    return {each["name"] for each in client.xinfo_consumers(transport.RECEIPTS, GROUP)}
+    return {each["name"] for each in client.xinfo_consumers(RECEIPTS, GROUP)}
 
 
 def test_the_name_of_an_ended_relay_is_removed_and_one_that_owes_stays(
@@ -60,7 +62,7 @@ def test_a_relay_whose_name_was_removed_reads_on(
 ) -> None:
     housekeeper = housekeep(relay_gone=0.0)
     housekeeper.tidy()
-    report(relay.redis, [Receipt(UUID(int=2), "audit_log", 1, "succeeded")])
+    report(relay.redis, PUBLISHER, [Receipt(UUID(int=2), "audit_log", 1, "succeeded")])
 
     assert readers["done"].read(wait=1)[1] == [Receipt(UUID(int=2), "audit_log", 1, "succeeded")]
 
@@ -69,8 +71,8 @@ def test_while_redis_is_away_postgresql_is_tidied_all_the_same(
     relay: RelayParts, impatient_pool: Pool, old: Old
 ) -> None:
     old(1)
-    nowhere = transport.connect(f"redis://127.0.0.1:{free_port()}")
+    nowhere = connect(f"redis://127.0.0.1:{free_port()}")
 
-    Housekeeper(impatient_pool, nowhere, MONTH, threading.Event()).tidy()
+    Housekeeper(impatient_pool, nowhere, MONTH, threading.Event(), PUBLISHER).tidy()
 
     assert events(relay) == set()

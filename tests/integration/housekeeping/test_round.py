@@ -14,10 +14,10 @@ import pytest
 from structlog.testing import capture_logs
 from tests.integration.conftest import QUICK_SUBSCRIPTIONS, RelayParts
 from tests.integration.housekeeping.conftest import MONTH, Housekeep, Old, column, events
-from tests.integration.workers import until
+from tests.integration.workers import run_relay, until
 
 from devstack.redis_server import RedisServer
-from messaging.relay import Retention, run
+from messaging.relay import Retention
 from messaging.relay.receipt_reader import ReceiptReader
 from users_api.retention import FORGET_KEYS
 
@@ -87,7 +87,7 @@ def test_a_relay_does_it_again_and_again(
     monkeypatch.setattr("messaging.relay.relay.HOUSEKEEP_SECONDS", 0.01)
     stop = threading.Event()
     arguments = (users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop, MONTH)
-    loop = threading.Thread(target=run, args=arguments)
+    loop = threading.Thread(target=run_relay, args=arguments)
     loop.start()
     try:
         for _ in range(2):

@@ -1,9 +1,8 @@
 """What a system loses: `kill -9` of all its processes in mid-load, and FLUSHALL of its Redis in mid-load.
 
-PostgreSQL is the truth: every committed user, answered or not, is owed one mail and one audit row. What isn't there
-after PATIENCE seconds counts as missing: a system that looks for it later only is not told from one that never does.
-What ends by itself meanwhile is started again, as a supervisor would, and
-one registration a second goes on, as life does.
+PostgreSQL is the truth: every committed user, answered or not, is owed one mail and one audit row. An effect that isn't
+there after WAIT_SECONDS counts as missing, whether the system would have looked for it later or never. A process that
+ends by itself is started again, as by a supervisor, and one registration a second goes on.
 """
 
 import json
@@ -24,9 +23,9 @@ from benchmarks.running import Running
 PREFIX = "lost"
 Effects = list[tuple[float, str]]
 
-PATIENCE = 60.0
-QUIET = 10.0
-"""Seconds to look out for duplicates, once everything is there."""
+WAIT_SECONDS = 60.0
+QUIET_SECONDS = 10.0
+"""How long to look for duplicates once every effect is there."""
 
 UNDER_LOAD = 300
 """Committed users when disaster strikes."""
@@ -98,9 +97,9 @@ def _outlast(running: Running, client: "subprocess.Popen[str]") -> tuple[load.An
 
 
 def _settle(running: Running, restarted: list[str]) -> tuple[Effects, Effects]:
-    """Wait until everything is there and quiet, or patience is at an end; return all effects."""
+    """Wait until everything is there and quiet, or for WAIT_SECONDS; return all effects."""
     mails: Effects = []
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_SECONDS
     for second in count():
         time.sleep(1)
         restarted += running.revive()
@@ -108,7 +107,7 @@ def _settle(running: Running, restarted: list[str]) -> tuple[Effects, Effects]:
         mails += _lost(running.sink.take())
         audits = _lost(running.audited())
         there = _owed(running) <= {address for _, address in mails} & {address for _, address in audits}
-        quiet = there and time.time() - max(at for at, _ in [*mails, *audits]) > QUIET
+        quiet = there and time.time() - max(at for at, _ in [*mails, *audits]) > QUIET_SECONDS
         if quiet or time.monotonic() > deadline:
             break
     return mails, audits

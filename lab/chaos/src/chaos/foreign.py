@@ -11,11 +11,12 @@ from typing import Any
 
 from contracts import Event, EventData, Subscription, UserRegistered
 from messaging.wire.message import Item, encode
+from users_api import PUBLISHER
 
 ABSENT = object()
 """The value of a field that is left out."""
 
-ID = "foreign.id"
+ID = f"{PUBLISHER}/foreign.id"
 """Stands for the message's id, which is another one each time."""
 
 DEEP = 100_000
@@ -28,13 +29,15 @@ UNSTORABLE = ("nul\x00", "surrogate\ud800")
 NOBODY = "01900000-0000-7000-8000-000000000000"
 """The id of an event that doesn't exist."""
 
+_NO_BATCH: tuple[Any, ...] = (*([PUBLISHER, each] for each in (*SCALARS, {})), ["elsewhere", []], ["", []], [None, []])
+
 _FIELDS: dict[str, tuple[Any, ...]] = {
     "queue_name": (ABSENT, "", "elsewhere", "elsewhere.DQ", *SCALARS, [], {}, *UNSTORABLE),
     "actor_name": (ABSENT, *NO_TEXT, ["x"], *UNSTORABLE),
     "message_id": (ABSENT, "", "another", *SCALARS, [], {}, *UNSTORABLE),
     "kwargs": (ABSENT, *SCALARS, [], {"batch": []}, {"x": 1}),
     "options": (ABSENT, *SCALARS, []),
-    "args": (ABSENT, *SCALARS, {}, [], [{}], *([each] for each in SCALARS), [[], []]),
+    "args": (ABSENT, *SCALARS, {}, [], [{}], *([each] for each in SCALARS), [[], []], [[]], *_NO_BATCH),
     "more": (1,),
 }
 """Values that the fields of a message never have."""
@@ -87,14 +90,14 @@ def messages(subscription: Subscription[EventData]) -> Iterator[bytes]:
     """Make messages for the subscription's queue, of each kind one. `ID` stands for the id."""
     yield from (*_RAW, b"[]")
     ours = json.loads(encode(ID, subscription, [_item()]))
-    item = ours["args"][0][0]
+    item = ours["args"][1][0]
     for changed in [*_changed(ours, _FIELDS), *_options(ours), *_items(ours, item)]:
         yield json.dumps(changed).encode()
     whole = json.dumps(ours).encode()
     yield from (
         whole[:-1],
         whole + b"x",
-        whole.replace(b'"args": [[', b'"args": [[' + b"[" * DEEP),
+        whole.replace(f'["{PUBLISHER}", ['.encode(), f'["{PUBLISHER}", ['.encode() + b"[" * DEEP),
         whole + b" " + whole,
     )
 
@@ -154,4 +157,4 @@ def _options(ours: dict[str, Any]) -> Iterable[dict[str, Any]]:
 
 
 def _items(ours: dict[str, Any], item: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    return ({**ours, "args": [[each]]} for each in _changed(item, _ITEMS))
+    return ({**ours, "args": [PUBLISHER, [each]]} for each in _changed(item, _ITEMS))

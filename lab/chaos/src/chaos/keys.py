@@ -1,4 +1,4 @@
-"""Every key that Herald and Dramatiq have in Redis: those that `messaging.wire.transport` names, and all others.
+"""Every key that Herald and Dramatiq have in Redis: those that `messaging.wire.layout` names, and all others.
 
 A kind of key is its name with `<notifier>` in place of the id of the worker process that it is about: a worker that was
 started anew has keys of the same kinds. A key that is added later, to either, is found without a change here.
@@ -10,7 +10,8 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 
 from chaos.system import WORKERS, System
-from messaging.wire import transport
+from messaging.wire import layout
+from users_api import PUBLISHER
 
 _HOST = socket.gethostname()
 _KEY = re.compile(r"\w+:[\w:]+")
@@ -19,8 +20,8 @@ _WORKER_ID = re.compile(re.escape(_HOST) + r"\.\d+\.[0-9a-f]{12}")
 
 def worker_ids(system: System) -> dict[str, str]:
     """Return the id of each service's living worker process, by service; without those that have no heartbeat."""
-    beating = system.redis.scan_iter(transport.heartbeat_key("*"), count=1000)
-    ids = [key.decode().removeprefix(transport.heartbeat_key("")) for key in beating]
+    beating = system.redis.scan_iter(layout.heartbeat_key("*"), count=1000)
+    ids = [key.decode().removeprefix(layout.heartbeat_key("")) for key in beating]
     services = {pid: service for service in WORKERS for pid in system.processes[service].pids}
     named = {services.get(int(each.rsplit(".", 2)[1])): each for each in ids}
     return {service: named[service] for service in WORKERS if service in named}
@@ -42,19 +43,19 @@ def _kind(key: str, workers: Mapping[str, str]) -> str:
 
 
 def _constants(others: Iterable[str]) -> list[str]:
-    """List the keys that are constants of the transport, and not what other keys begin with."""
-    constants = [value for name, value in vars(transport).items() if name.isupper() and _KEY.fullmatch(str(value))]
+    """List the keys that are constants of the layout, and not what other keys begin with."""
+    constants = [value for name, value in vars(layout).items() if name.isupper() and _KEY.fullmatch(str(value))]
     return [each for each in constants if not any(key.startswith((f"{each}.", f"{each}:")) for key in others)]
 
 
 def _keys_of(workers: Mapping[str, str]) -> Iterator[str]:
-    """List the keys that functions of the transport name, for each service.
+    """List the keys that functions of the layout name, for each service.
 
     Raises:
         KeyError: such a function has a parameter that this one doesn't know.
     """
-    functions = [function for name, function in vars(transport).items() if name.endswith("_key")]
+    functions = [function for name, function in vars(layout).items() if name.endswith("_key")]
     for service, worker in workers.items():
-        known = {"queue": service, "worker": worker, "host": _HOST}
+        known = {"queue": service, "worker": worker, "host": _HOST, "publisher": PUBLISHER}
         for function in functions:
             yield function(*(known[parameter] for parameter in inspect.signature(function).parameters))

@@ -19,7 +19,10 @@ from chaos.sink import Sink
 from devstack.herald import Command, Herald
 from devstack.processes import Process
 from devstack.redis_server import RedisServer
-from messaging.wire import transport
+from messaging.wire import layout
+from messaging.wire.client import connect
+from messaging.wire.script import members
+from users_api import PUBLISHER
 
 OURS = "subscription IN ('welcome_email', 'audit_log')"
 """Whatever else you subscribe is no matter here."""
@@ -43,7 +46,7 @@ class System:
     def __init__(self, herald: Herald, redis_server: RedisServer, sink: Sink, logs: Path) -> None:
         self.herald = herald
         self.redis_server = redis_server
-        self.redis: redis.Redis = transport.connect(redis_server.url)
+        self.redis: redis.Redis = connect(redis_server.url)
         self.sink = sink
         self.logs = logs
         self.http = httpx.Client(base_url=herald.local_url, timeout=10)
@@ -112,7 +115,7 @@ class System:
 
     def unfinished(self) -> int:
         """Count what is still to be done: deliveries without a final state, and messages that Redis holds."""
-        held = sum(self.redis.hlen(transport.messages_key(queue)) for queue in WORKERS)
+        held = sum(self.redis.hlen(layout.messages_key(queue)) for queue in WORKERS)
         return held + sum(count for state, count in self.states().items() if state in UNFINISHED)
 
     def query(self, database: str, statement: str, given: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
@@ -157,7 +160,7 @@ class System:
         workers = [each for name, each in self.processes.items() if name.startswith(WORKERS) and each.running]
         with ThreadPoolExecutor(max(1, len(workers))) as threads:
             list(threads.map(lambda process: process.stop(timeout=30), workers))
-        self.until(lambda: self.redis.xlen(transport.RECEIPTS) == 0)
+        self.until(lambda: self.redis.xlen(layout.receipts_key(PUBLISHER)) == 0)
         return {process.returncode for process in workers}
 
     def _process(self, command: Command) -> Process:
@@ -169,7 +172,7 @@ class System:
             served = self.http.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
-        holders = transport.members(self.redis, transport.WORKERS)
+        holders = members(self.redis, layout.WORKERS)
         consumed = {holder.rpartition("/")[2] for holder in holders}
-        relayed = self.redis.exists(transport.relay_key(socket.gethostname()))
+        relayed = self.redis.exists(layout.relay_key(socket.gethostname()))
         return served and consumed >= set(WORKERS) and bool(relayed)

@@ -16,7 +16,7 @@ from devstack.redis_server import RedisServer
 from devstack.supervisor import Supervisor
 from devstack.terminal import Terminal
 from messaging.process.settings import DatabaseUrl, Environment, RedisUrl, load_or_exit
-from messaging.wire import transport
+from messaging.wire.client import connect
 from notifier.settings import MailUrl
 
 
@@ -71,7 +71,7 @@ class Stack:
         """Say at once that a Redis that the environment names doesn't answer; that is no obstacle."""
         try:
             if url:
-                transport.connect(url, timeout=2).ping()
+                connect(url, timeout=2).ping()
         except redis.RedisError as error:
             self._terminal.progress(f"Redis is unreachable ({error}); effects wait in PostgreSQL until it answers")
         return url

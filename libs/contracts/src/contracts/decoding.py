@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from contracts.envelope import DataT, Event, EventData
-from contracts.errors import InvalidEvent, UnknownEventVersion
+from contracts.errors import ContractError, InvalidEvent, UnknownEventVersion
 
 Reader = tuple[type[Event[Any]], tuple[type[EventData], ...]]
 """The envelope's model for one version of an event, and the versions after that one, oldest first."""
@@ -20,13 +20,10 @@ def decode(envelope: Mapping[str, object], newest: type[DataT]) -> Event[DataT]:
         UnknownEventVersion: the envelope's `dataschema` is neither `newest` nor a version before it.
         InvalidEvent: the event is of another type, or doesn't fit the model of its version or of a later one.
     """
-    if envelope.get("type") != newest.event_type:
-        raise InvalidEvent(f"type: the event isn't of type {newest.event_type}")
-    readers, schema = _readers(newest), envelope.get("dataschema")
-    reader = readers.get(schema) if isinstance(schema, str) else None
-    if reader is None:
-        raise UnknownEventVersion(f"no model for dataschema {schema!r}; known: {', '.join(readers)}")
-    model, later = reader
+    try:
+        model, later = _readers(newest)[envelope["type"], envelope["dataschema"]]
+    except (KeyError, TypeError):  # one is missing, unknown, or not even text
+        raise _unreadable(envelope, newest) from None
     try:
         event: Event[DataT] = model.model_validate(envelope)
         return _upcast(event, later) if later else event
@@ -35,11 +32,18 @@ def decode(envelope: Mapping[str, object], newest: type[DataT]) -> Event[DataT]:
 
 
 @cache
-def _readers(newest: type[EventData]) -> Mapping[str, Reader]:
-    """Return a reader for `newest` and for each version before it, by `dataschema`."""
+def _readers(newest: type[EventData]) -> Mapping[tuple[object, object], Reader]:
+    """Return a reader for `newest` and for each version before it, by `type` and `dataschema`."""
     older = _readers(newest.predecessor) if newest.predecessor else {}
-    upcast = {schema: (model, (*later, newest)) for schema, (model, later) in older.items()}
-    return {newest.schema_uri(): (_envelope_of(newest), ()), **upcast}
+    upcast = {key: (model, (*later, newest)) for key, (model, later) in older.items()}
+    return {(newest.event_type, newest.schema_uri()): (_envelope_of(newest), ()), **upcast}
+
+
+def _unreadable(envelope: Mapping[str, object], newest: type[EventData]) -> ContractError:
+    if envelope.get("type") != newest.event_type:
+        return InvalidEvent(f"type: the event isn't of type {newest.event_type}")
+    known = ", ".join(str(schema) for _, schema in _readers(newest))
+    return UnknownEventVersion(f"no model for dataschema {envelope.get('dataschema')!r}; known: {known}")
 
 
 def _envelope_of(data: type[EventData]) -> type[Event[Any]]:

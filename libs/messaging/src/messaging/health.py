@@ -11,24 +11,26 @@ import sys
 import redis
 
 from messaging.process.settings import Settings, load_or_exit
-from messaging.wire import transport
+from messaging.wire import layout
+from messaging.wire.client import connect
 from messaging.wire.receipts import describe
+from messaging.wire.script import members
 
 
 def worker_fault(client: redis.Redis, host: str) -> str | None:
     """Return why no worker of this host is alive; None if one's heart beats."""
-    workers = {each.rpartition("/")[0] for each in transport.members(client, transport.WORKERS)}
+    workers = {each.rpartition("/")[0] for each in members(client, layout.WORKERS)}
     mine = [each for each in workers if each.rsplit(".", 2)[0] == host]
-    if mine and client.exists(*map(transport.heartbeat_key, mine)):
+    if mine and client.exists(*map(layout.heartbeat_key, mine)):
         return None
-    return f"no heartbeat for {transport.HEARTBEAT_SECONDS} s from any worker on {host}"
+    return f"no heartbeat for {layout.HEARTBEAT_SECONDS} s from any worker on {host}"
 
 
 def relay_fault(client: redis.Redis, host: str) -> str | None:
     """Return why no relay of this host is alive; None if one has lately done a round of reconciliation."""
-    if client.exists(transport.relay_key(host)):
+    if client.exists(layout.relay_key(host)):
         return None
-    return f"no heartbeat for {transport.HEARTBEAT_SECONDS} s from any relay on {host}"
+    return f"no heartbeat for {layout.HEARTBEAT_SECONDS} s from any relay on {host}"
 
 
 FAULTS = {"worker": worker_fault, "relay": relay_fault}
@@ -38,7 +40,7 @@ def main(arguments: list[str]) -> None:
     """Look for one kind of process, and end with the answer."""
     if len(arguments) != 1 or arguments[0] not in FAULTS:
         sys.exit(f"usage: python -m messaging.health {'|'.join(FAULTS)}")
-    client = transport.connect(load_or_exit(Settings).redis_url, timeout=3.0)
+    client = connect(load_or_exit(Settings).redis_url, timeout=3.0)
     try:
         sys.exit(FAULTS[arguments[0]](client, socket.gethostname()))
     except redis.RedisError as error:

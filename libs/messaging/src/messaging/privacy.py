@@ -24,15 +24,20 @@ class Hidden:
     names: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
 
-    def out_of(self, text: str, limit: int = 200) -> str:
+    def out_of(self, words: str | bytes, limit: int = 200) -> str:
         """Return the beginning of a text on one line, with marks in place of whatever may be hidden."""
+        text = _decoded(words)
         marks = dict.fromkeys(_parts(self.names), "[recipient]") | dict.fromkeys(_parts(self.secrets), "[secret]")
-        return re.sub(r"…\](?: \[…\])+", "…]", " ".join(_shown(each, marks) for each in text[:_LIMIT].split()))[:limit]
+        return re.sub(r"…\](?: \[…\])+", "…]", " ".join(_shown(each, marks) for each in text.split()))[:limit]
 
-    def names_out_of(self, text: str) -> str:
+    def names_out_of(self, words: str | bytes) -> str:
         """Return a text without addresses, and without what a recipient could choose: for decisions, not to show."""
         names = "|".join(sorted(map(re.escape, _parts(self.names)), key=len, reverse=True)) or "(?!)"
-        return re.sub(rf"\S*@\S*|(?<![^\W_])(?:{names})(?![^\W_])", " ", text[:_LIMIT], flags=re.IGNORECASE)
+        return re.sub(rf"\S*@\S*|(?<![^\W_])(?:{names})(?![^\W_])", " ", _decoded(words), flags=re.IGNORECASE)
+
+
+def _decoded(words: str | bytes) -> str:
+    return (words.decode(errors="replace") if isinstance(words, bytes) else words)[:_LIMIT]
 
 
 def _shown(token: str, marks: dict[str, str]) -> str:

@@ -43,7 +43,6 @@ def preview(
         raise typer.BadParameter(f"{error.message}; give it with --set NAME=VALUE") from None
     out.mkdir(parents=True, exist_ok=True)
     typer.echo(f"Subject: {subject}")
-    for kind, content in (("html", html), ("txt", text)):
-        path = out / f"{template}.{kind}"
+    for path, content in ((out / f"{template}.html", html), (out / f"{template}.txt", text)):
         path.write_text(content, encoding="utf-8")
         typer.echo(path)

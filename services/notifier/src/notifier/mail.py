@@ -1,6 +1,7 @@
 """A mail: plain fields, which each sender turns into what its server takes."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import getaddresses
@@ -37,15 +38,12 @@ class Address:
     @classmethod
     def sender(cls, text: str) -> Self:
         """Read MAIL_FROM: an address, or a name and an address; MailFromInvalid, if it isn't one in ASCII."""
-        found = getaddresses([text])
-        try:
-            [(name, email)] = found
-            sender = cls.recipient(name, email)
-            sender.email.encode("ascii")
-        except (ValueError, MailRefused):
-            fault = f"{text!r} isn't an address. Write 'Herald <hello@example.org>'"
-            raise MailFromInvalid(f"MAIL_FROM can't be used: {fault}") from None
-        return sender
+        with suppress(ValueError, MailRefused):
+            [(name, email)] = getaddresses([text])
+            if email.partition("@")[0].isascii():
+                return cls.recipient(name, email)
+        fault = f"{text!r} isn't an address. Write 'Herald <hello@example.org>'"
+        raise MailFromInvalid(f"MAIL_FROM can't be used: {fault}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,8 @@ from messaging.process.settings import Settings, secret
 from notifier.mail import Address
 from notifier.senders import open_sender
 
-
-def _checked_url(url: str) -> str:
-    open_sender(url, timeout=1.0)
-    return url
-
-
-def _checked_sender(text: str) -> str:
-    Address.sender(text)
-    return text
-
-
-MailUrl = Annotated[str, secret(_checked_url), Field(repr=False)]
+MailUrl = Annotated[str, secret(lambda url: (open_sender(url, timeout=1.0), url)[1]), Field(repr=False)]
+MailFrom = Annotated[str, AfterValidator(lambda text: (Address.sender(text), text)[1])]
 
 
 class NotifierSettings(Settings):
@@ -29,5 +19,5 @@ class NotifierSettings(Settings):
 
     mail_url: MailUrl
     mail_timeout: float = Field(default=10.0, gt=0, le=300)
-    mail_from: Annotated[str, AfterValidator(_checked_sender)] = "Herald <welcome@example.com>"
+    mail_from: MailFrom = "Herald <welcome@example.com>"
     notifier_uncertain: Literal["resend", "hold"] = "resend"

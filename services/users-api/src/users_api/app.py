@@ -26,7 +26,7 @@ def create_app(database_url: str, mailbox_url: str | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Pool(database_url) as app.state.pool:
             app.state.registrar = Registrar(app.state.pool)
-            collector.settle()
+            collector.freeze()
             yield
             await app.state.registrar.close()
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from datetime import UTC, datetime, time
+from datetime import datetime
 from typing import Annotated, Any, LiteralString
 from uuid import UUID
 
@@ -20,40 +20,10 @@ from messaging.process.settings import DatabaseSettings, load_or_exit
 from messaging.publishing import operations
 from messaging.publishing.states import DeliveryState
 from users_api import processes
+from users_api.since import HELP, read_time
 
 LARGEST = 2**63 - 1
 """PostgreSQL's bigint."""
-
-
-_SINCE = (
-    "Events recorded from then on, in ISO 8601: 2026-11-23, 2026-11-23T16:27:01Z, 2026-11-23T16:27:01+01:00, or 16:27"
-    " for today. UTC, unless it names another offset."
-)
-
-
-def _read_time(text: str) -> datetime:
-    """Read a moment in the past.
-
-    Raises:
-        typer.BadParameter: it is none.
-    """
-    now = datetime.now(UTC)
-    try:
-        read = _parse_time(text.strip().upper(), now)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a time. Write it as {now.isoformat(timespec='seconds')}.") from None
-    if read > now:
-        raise typer.BadParameter(f"{read.isoformat()} is in the future: no event can match. It is {now.isoformat()}.")
-    return read
-
-
-def _parse_time(text: str, now: datetime) -> datetime:
-    if text[2:3] == ":":
-        hour = time.fromisoformat(text)
-        zone = hour.tzinfo or UTC
-        return datetime.combine(now.astimezone(zone).date(), hour, zone)
-    read = datetime.fromisoformat(text)
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 app = typer.Typer(help="Registers users over HTTP and publishes user_registered.", no_args_is_help=True)
@@ -111,7 +81,7 @@ def cancel_delivery(event_id: UUID, subscription: str) -> None:
 @app.command()
 def replay(
     subscription: Annotated[str, typer.Option(help="Its name, as in contracts/subscriptions.py.")],
-    since: Annotated[datetime, typer.Option(parser=_read_time, metavar="TIME", help=_SINCE)],
+    since: Annotated[datetime, typer.Option(parser=read_time, metavar="TIME", help=HELP)],
     succeeded: Annotated[bool, typer.Option("--succeeded", help="Also those that succeeded: see above.")] = False,
 ) -> None:
     """Deliver past events to a subscription: those that it never had, and those that failed for it.

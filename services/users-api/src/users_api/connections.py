@@ -1,7 +1,7 @@
-"""What one client can take from the others, memory, time and connections, has an end.
+"""Limits on what one client can take from the others: memory, time and connections.
 
-uvicorn's protocol reads a head of any size, and waits for a client for ever. This costs a request a few looks at the
-clock; who is too slow is found by a sweep over all connections each second.
+uvicorn's protocol reads a head of any size, and waits for a client without end. The limits cost a request a few looks
+at the clock; clients that are too slow are found by the guard's sweep over all connections, once a second.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ MAX_HEAD = 65_536
 """Bytes of a request's line and headers."""
 
 MAX_FRAMED = 8 * 65_536
-"""Bytes of a body with its chunk sizes and trailers, of which LimitBody sees the body alone. 64 KiB in chunks of one
-byte are less."""
+"""Bytes of a body with its chunk sizes and trailers. (`strict_route` limits the body alone.) 64 KiB in chunks of one
+byte take less."""
 
 MAX_PIPELINED = 16
-"""Requests of one connection that wait for the answers before theirs."""
+"""Requests of one connection that may wait for the answers to earlier ones."""
 
 _NO_TRAILERS: list[tuple[bytes, bytes]] = cast(list[tuple[bytes, bytes]], deque(maxlen=0))
 """Takes the headers that come after a body, and keeps none: uvicorn would add them to the request's."""
@@ -63,10 +63,10 @@ class Connection(IgnoreUpgrades):
         """Wait for a request; on a spare connection, for a probe."""
         super().connection_made(transport)
         self._phase = Phase.NOTHING
-        self._received = 0  # bytes of this phase, without those that came together with the end of the one before
-        self._chunk = self._chunk_before = 0  # bytes that came at once; and with the end of the message before
-        self._owed_since: float | None = self.loop.time()  # when the client began what it hasn't finished
-        self._unread_since: float | None = None  # when it should have begun to read, or to close
+        self._received = 0  # bytes of this phase, without those that arrived together with the end of the phase before
+        self._chunk = self._chunk_before = 0  # bytes of the last read, and of the read that ended the message before
+        self._owed_since: float | None = self.loop.time()  # since when the client has been sending something unfinished
+        self._unread_since: float | None = None  # since when the client should have read, or closed
         self._refused = False
         self._earlier: WeakSet[RequestResponseCycle] | None = None  # pipelined before `cycle`, which is the last
         self._is_spare = not self.guard.admit(self)
@@ -74,13 +74,13 @@ class Connection(IgnoreUpgrades):
             self.app = ProbesOnly(self.app)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Make room for another."""
+        """Make room for another connection."""
         super().connection_lost(exc)
         self._abandon_requests()
         self.guard.release(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come, unless it is too much."""
+        """Parse what has arrived, unless it is too much."""
         if self._refused:
             return
         if self._owed_since is None:
@@ -99,7 +99,7 @@ class Connection(IgnoreUpgrades):
     def on_headers_complete(self) -> None:
         """Begin to answer, and wait for the body. (A request with an upgrade comes twice: see `upgrades`.)"""
         before = self.cycle
-        if self._received + self._chunk_before > MAX_HEAD or self.pipeline:  # as hardly ever
+        if self._received + self._chunk_before > MAX_HEAD or self.pipeline:  # rare
             self._check_head()
         self._phase, self._received, self._owed_since = Phase.BODY, 0, self.loop.time()
         super().on_headers_complete()
@@ -111,7 +111,7 @@ class Connection(IgnoreUpgrades):
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
-        """Wait for nothing more."""
+        """Expect nothing more from the client."""
         self._phase, self._received, self._owed_since = Phase.NOTHING, 0, None
         self._chunk_before = self._chunk
         super().on_message_complete()
@@ -122,7 +122,7 @@ class Connection(IgnoreUpgrades):
         self._unread_since = self.loop.time()
 
     def resume_writing(self) -> None:
-        """Go on: it has read."""
+        """Go on: the client has read."""
         super().resume_writing()
         self._unread_since = None
 
@@ -136,7 +136,7 @@ class Connection(IgnoreUpgrades):
         if self._unread_since is None and self.transport.is_closing():
             self._unread_since = now
         if self._owed_since is not None and self.flow.read_paused:
-            self._owed_since = now  # we don't let it send
+            self._owed_since = now  # the client may not send now
         if self._unread_since is not None:
             if now - self._unread_since > (LINGER_SECONDS if self._refused else seconds):
                 self.cut("not_reading")
@@ -152,7 +152,7 @@ class Connection(IgnoreUpgrades):
         self.transport.abort()
 
     def _abandon_requests(self) -> None:
-        """Let what is being answered find that the client has gone, rather than fail when it writes."""
+        """Tell the requests being handled that the client has gone; otherwise they would fail when they write."""
         if self.cycle is not None:
             for cycle in (self.cycle, *(self._earlier or ())):
                 _abandon(cycle)
@@ -190,10 +190,10 @@ class Connection(IgnoreUpgrades):
             self._refuse(408, f"The request wasn't complete within {seconds:g} s.", f"slow_{self._phase.value}")
 
     def _refuse(self, status: int, detail: str, reason: str) -> None:
-        """Answer in place of the application, and discard what still comes until the client closes.
+        """Answer in place of the application, and discard what still arrives until the client closes.
 
-        (Closing at once could destroy the answer on its way.) A client that waits for other answers gets none: this
-        one would be taken for one of them.
+        (Closing at once could destroy the answer on its way.) A client that waits for earlier answers gets no answer:
+        it would take this one for one of them.
         """
         if self._refused:
             return

@@ -1,8 +1,9 @@
-"""PostgreSQL, as the web process uses it: an answer within two seconds, whatever happens there.
+"""Statements of the web process: each request is answered within two seconds, whatever happens in PostgreSQL.
 
-An error is a 503 if it is the database's state: away, full, read-only, without a column, a unique key or a right that
-Herald needs. The client may try again, and the operator is told. What a constraint or trigger of somebody else's says
-about one request (classes 22, 23, 44, P0) stays what it is: trying again would not help.
+An error is a 503 if it comes from the database's state: unreachable, full, read-only, without a column, a unique key or
+a right that Herald needs. The client may try again, and the error is logged for the operator. An error that a
+constraint or trigger which isn't Herald's raises for one request (classes 22, 23, 44, P0) stays a 500: trying again
+would not help.
 """
 
 import asyncio
@@ -24,13 +25,13 @@ T = TypeVar("T")
 _BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 UNSUITABLE_SECONDS = 0.5
-"""A request waits no longer for a connection where the newest was refused for good."""
+"""A request waits no longer than this for a connection if the newest one was refused for good."""
 
 
 class DatabaseUnavailable(Exception):
     """PostgreSQL can't do this now, or didn't answer in time. The request may be sent again, with its Idempotency-Key.
 
-    `sqlstate`: what PostgreSQL said, if it said something.
+    `sqlstate`: PostgreSQL's error code, if it answered with an error.
     """
 
     def __init__(self, message: str, sqlstate: str | None = None) -> None:
@@ -39,7 +40,7 @@ class DatabaseUnavailable(Exception):
 
 
 class DatabaseBusy(DatabaseUnavailable):
-    """Somebody else has what this needs, and PostgreSQL gave up waiting: nothing was done. Try again."""
+    """Another transaction holds a lock that this needs, and PostgreSQL gave up waiting. Nothing was done: try again."""
 
 
 async def using(pool: Pool, work: Callable[[Connection], Awaitable[T]]) -> T:
@@ -56,7 +57,7 @@ async def using(pool: Pool, work: Callable[[Connection], Awaitable[T]]) -> T:
 
 
 async def query(pool: Pool, statement: LiteralString | Composed, parameters: dict[str, object]) -> list[DictRow]:
-    """Execute one statement and return its rows, for as long as its caller waits."""
+    """Execute one statement and return its rows. It is tried until its caller stops waiting."""
 
     async def work(connection: Connection) -> list[DictRow]:
         return await (await connection.execute(statement, parameters)).fetchall()
@@ -65,7 +66,7 @@ async def query(pool: Pool, statement: LiteralString | Composed, parameters: dic
 
 
 async def despite_locks(work: Callable[[], Awaitable[T]]) -> T:
-    """Do work of one statement again each time it gives up waiting for a lock, until it is cancelled."""
+    """Do work of one statement; each time it gives up waiting for a lock, do it again, until it is cancelled."""
     while True:
         with suppress(psycopg.errors.LockNotAvailable):
             return await work()
@@ -116,15 +117,15 @@ async def in_time(work: Awaitable[T]) -> T:
 
 
 def too_late() -> DatabaseUnavailable:
-    """Make the error of a request that has waited for as long as one may."""
+    """Make the error of a request that has waited for WAIT_SECONDS."""
     return DatabaseUnavailable(f"no answer within {WAIT_SECONDS:.1f} s")
 
 
 @contextmanager
 def unavailable() -> Iterator[None]:
-    """Turn an error that is the database's state into DatabaseUnavailable.
+    """Turn an error that comes from the database's state into DatabaseUnavailable.
 
-    A missing value is one too: our statements leave none out, so somebody has added a column that must have one.
+    A missing value is one too: our statements leave none out, so a column that needs one was added from outside.
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""How many connections there may be, and which of them have kept the process waiting for too long.
+"""How many connections there may be, and which of them have been too slow.
 
-Where all are taken, a few spare ones remain for `/livez` and `/readyz`: whoever watches the process must not take an
-attack, or a crowd, for its death.
+When all are taken, a few spare ones remain for `/livez` and `/readyz`: an orchestrator that probes the process must not
+mistake an attack, or a crowd, for its death.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from users_api.problems import Problem, problem_response
 log: structlog.stdlib.BoundLogger = structlog.get_logger("users-api")
 
 LINGER_SECONDS = 2.0
-"""For how long a client that was refused may go on sending before it reads why."""
+"""For how long a refused client may go on sending before it reads the answer."""
 
 SPARE_SECONDS = 1.0
 """For how long a spare connection waits for a request."""
 
 OWN_FILES = 48
-"""Open files of the process itself: its pool, its sockets, its modules, and those that are being closed."""
+"""Open files of the process itself: its pool, its sockets, its modules, and connections being closed."""
 
 FILES_PER_CONNECTION = 2
 """The connection, and a file that is sent on it."""
@@ -60,8 +60,8 @@ class Guard:
     def admit(self, connection: Guarded) -> bool:
         """Count a new connection; return False for one that may only probe.
 
-        When the spare ones are taken as well, the oldest that hasn't sent its request makes room: a probe sends its
-        own at once.
+        When the spare ones are taken as well, the oldest that hasn't sent its request is closed: a probe sends its
+        request at once.
         """
         if len(self._ordinary) < self._limit:
             self._ordinary.add(connection)
@@ -97,7 +97,7 @@ class Guard:
 
 
 class ProbesOnly:
-    """The application, as spare connections have it: whatever isn't a probe gets 503."""
+    """The application on a spare connection: everything but a probe gets 503."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -112,9 +112,9 @@ class ProbesOnly:
 
 
 def affordable(limit: int, spare: int) -> int:
-    """Return how many connections there can be besides the spare ones: `limit`, or fewer where files are few.
+    """Return how many connections there can be besides the spare ones: `limit`, or as many as open files allow.
 
-    Raises the process's soft limit of open files as far as that takes.
+    Raises the process's soft limit of open files as far as needed.
     """
     wanted = OWN_FILES + FILES_PER_CONNECTION * (limit + spare)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,7 +1,7 @@
-"""Idempotency-Key: a client that didn't hear the answer asks again and gets the same one.
+"""Idempotency-Key: a client that missed the answer repeats its request, and gets the same answer.
 
-The answer is stored by the statement that makes it true, so there is none without its effect and no effect without it.
-It is repeated for a day (`users_api/retention.py`). Source: draft-ietf-httpapi-idempotency-key-header.
+The answer is stored by the statement that registers the user, so neither exists without the other. It is kept for a
+day (`users_api/retention.py`). Source: draft-ietf-httpapi-idempotency-key-header.
 """
 
 import hashlib
@@ -12,12 +12,12 @@ from users_api.problems import Problem
 
 
 def fingerprint(request: str) -> str:
-    """Tell whether two requests with one key are the same: `request` is all that must be."""
+    """Return a digest of a request. Two requests with the same key must have the same one."""
     return hashlib.sha256(request.encode()).hexdigest()
 
 
 class KeysInHand:
-    """The keys of the requests that this process is just executing: one at a time for each."""
+    """The keys of the requests that this process is executing. Each key is used by one request at a time."""
 
     def __init__(self) -> None:
         self._keys: set[str] = set()

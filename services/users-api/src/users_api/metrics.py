@@ -1,13 +1,13 @@
-"""What Prometheus gets to see of users-api. One web process is one registry: scrape each."""
+"""Metrics of users-api, for Prometheus. Each web process has a registry of its own: scrape each process."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from contracts import SUBSCRIPTIONS
-from messaging.publishing.states import OVER, STATES
+from messaging.publishing.states import OVER, STATES, UNFINISHED
 
 REGISTRY = CollectorRegistry()
 SHOWN = tuple(state for state in STATES if state not in OVER)
@@ -33,6 +33,13 @@ _OVERDUE = Gauge(
 )
 
 
+_UNKNOWN = Gauge(
+    "herald_deliveries_of_unknown_subscriptions",
+    "Unfinished deliveries that no relay takes: their subscription was renamed or removed.",
+    registry=REGISTRY,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Unfinished:
     """How many deliveries of a subscription are in a state.
@@ -46,11 +53,13 @@ class Unfinished:
     overdue: float | None
 
 
-def show_deliveries(unfinished: Iterable[Unfinished]) -> None:
+def show_deliveries(unfinished: Sequence[Unfinished]) -> None:
     """Set the gauges, those of known subscriptions to 0 where nothing is unfinished."""
     hide_deliveries()
     counts: dict[tuple[str, str], int] = {(each.name, state): 0 for each in SUBSCRIPTIONS for state in SHOWN}
     overdue = {each.name: 0.0 for each in SUBSCRIPTIONS}
+    unknown = [each for each in unfinished if each.subscription not in overdue and each.state in UNFINISHED]
+    _UNKNOWN.set(sum(each.count for each in unknown))
     for found in unfinished:
         counts[found.subscription, found.state] = found.count
         overdue[found.subscription] = max(overdue.get(found.subscription, 0.0), found.overdue or 0.0)
@@ -61,9 +70,10 @@ def show_deliveries(unfinished: Iterable[Unfinished]) -> None:
 
 
 def hide_deliveries() -> None:
-    """Unset the gauges: PostgreSQL isn't there to ask, and the last numbers would be lies."""
+    """Unset the gauges: PostgreSQL is unreachable, and the last numbers may be wrong by now."""
     _DELIVERIES.clear()
     _OVERDUE.clear()
+    _UNKNOWN.set(float("nan"))
 
 
 def show_connections(number: int) -> None:
@@ -72,7 +82,7 @@ def show_connections(number: int) -> None:
 
 
 def count_dropped(reason: str) -> None:
-    """Count a client that was given up."""
+    """Count a connection that was dropped."""
     _DROPPED.labels(reason).inc()
 
 

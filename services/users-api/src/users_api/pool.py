@@ -16,12 +16,12 @@ WAIT_SECONDS = 1.5
 """A request waits for PostgreSQL no longer than this, connection and commit included."""
 
 LOCK_SECONDS = 0.5
-"""A statement waits for another's lock no longer than this: a group would hold up those behind it. Then each member is
-tried alone, for as long as it may wait."""
+"""A statement waits for a lock no longer than this: a waiting group would hold up the groups behind it. Then each
+member is tried alone, until its own deadline."""
 
 SETTINGS: tuple[str, ...] = (f"lock_timeout = {LOCK_SECONDS}s", "enable_seqscan = off")
-"""Of each connection. Everything is found by an index; else a plan made while the tables were small, also that of a
-foreign key's check, reads all of them until they are analysed."""
+"""Of each connection. Every query of ours has an index. Without these settings, a plan that was made while the tables
+were small (also that of a foreign key's check) would read whole tables until they are analysed."""
 
 Connection = AsyncConnection[DictRow]
 
@@ -31,7 +31,7 @@ class PooledConnection(Pooled, AsyncTerseConnection[DictRow]):
 
 
 class Pool(AsyncConnectionPool[PooledConnection]):
-    """Connections whose session is Herald's. `fault`: why the newest wasn't taken; None if it was."""
+    """Connections whose session is Herald's. `fault`: why the newest was refused, or None."""
 
     def __init__(self, database_url: str) -> None:
         super().__init__(

@@ -34,6 +34,7 @@ def relay() -> None:
     """Move deliveries between PostgreSQL and Redis. Several may run."""
     from contracts import SUBSCRIPTIONS
     from messaging.relay import Retention, run
+    from users_api import PUBLISHER
     from users_api.retention import FORGET_KEYS
     from users_api.settings import RelaySettings
 
@@ -44,5 +45,5 @@ def relay() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     retention = Retention(timedelta(days=settings.retention_days), {"idempotency_keys": FORGET_KEYS})
-    collector.settle()
-    run(settings.database_url, settings.redis_url, SUBSCRIPTIONS, stop, retention)
+    collector.freeze()
+    run(settings.database_url, settings.redis_url, SUBSCRIPTIONS, stop, retention, publisher=PUBLISHER)

@@ -29,24 +29,13 @@ Filter = Annotated[
     Query(description="Only the user with this address, compared as registering does. (A + in it is %2B in a URL.)"),
 ]
 
+_ABOUT_KEY = "For one day, a repeated request with the same key gets the first response and creates no second user."
+_ABOUT_ID = "Appears in every service's log lines about the event; generated if omitted."
 IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        max_length=255,
-        pattern=_VISIBLE,
-        description="For one day, a repeated request with the same key gets the first response and creates no"
-        " second user.",
-    ),
+    str | None, Header(alias="Idempotency-Key", max_length=255, pattern=_VISIBLE, description=_ABOUT_KEY)
 ]
 CorrelationId = Annotated[
-    str | None,
-    Header(
-        alias="X-Correlation-ID",
-        max_length=128,
-        pattern=_VISIBLE,
-        description="Appears in every service's log lines about the event; generated if omitted.",
-    ),
+    str | None, Header(alias="X-Correlation-ID", max_length=128, pattern=_VISIBLE, description=_ABOUT_ID)
 ]
 
 

@@ -15,7 +15,8 @@ from chaos.fault import Fault, Trial
 from chaos.ledger import Ledger
 from chaos.system import WORKERS
 from contracts import SUBSCRIPTIONS
-from messaging.wire import transport
+from messaging.wire import layout
+from users_api import PUBLISHER
 
 COPIES = 6
 """Of each kind, in each queue. Of what is larger than LARGE bytes, one."""
@@ -26,6 +27,8 @@ DOUBLED = 10
 
 READERS = ("relay", *WORKERS)
 """The processes that read what is written into Redis."""
+
+FOREIGN_ID = re.compile(rb"foreign\.\d+$")
 
 DROP_SECONDS = 10.0
 """Seconds after which everything foreign must be gone."""
@@ -44,13 +47,13 @@ class Foreign(Fault):
 
     number = 24
     title = "messages and receipts that aren't ours, of every kind, in queues and stream"
-    per_second, least = 100.0, 1500
+    per_second, least = 100.0, 600
     patience = 60.0
     recovers_within = 10.0  # ours waits for no lease
 
     def prepare(self, trial: Trial) -> None:
         self._written: Counter[str] = Counter()
-        self._ids = (f"foreign.{number}" for number in count())
+        self._ids = (f"{PUBLISHER}/foreign.{number}" for number in count())
 
     def strike(self, trial: Trial) -> None:
         trial.wait_for_share(0.1)
@@ -75,25 +78,30 @@ class Foreign(Fault):
         idle = [entry for each in SUBSCRIPTIONS for entry in foreign.idle_receipts(each.name)]
         copies = [each for each in told for _ in range(_copies(*each.values()))]
         self._written["receipt"] = len(copies)
-        return [partial(trial.system.redis.xadd, transport.RECEIPTS, entry) for entry in copies + idle]  # type: ignore[arg-type]  # bytes are fine
+        return [partial(trial.system.redis.xadd, layout.receipts_key(PUBLISHER), entry) for entry in copies + idle]  # type: ignore[arg-type]  # bytes are fine
 
     def _traces(self, trial: Trial) -> list[Piece]:
         """Messages that no list names, ids without a message, and ids of ours once more."""
         redis, pieces = trial.system.redis, list[Piece]()
         for queue in (each.queue for each in SUBSCRIPTIONS for _ in range(3 * COPIES)):
-            waiting = transport.queue_key(queue)
+            waiting = layout.queue_key(queue)
             pieces += [
-                partial(redis.hset, transport.messages_key(queue), next(self._ids), "x"),
-                partial(redis.rpush, waiting, next(self._ids), b"\xff", b"", "nul\x00"),
+                *(partial(redis.hset, layout.messages_key(queue), each, "x") for each in self._of_everyone()),
+                partial(redis.rpush, waiting, *self._of_everyone(), b"\xff", b"", "nul\x00"),
                 partial(_double, trial, queue),
             ]
         return pieces
 
+    def _of_everyone(self) -> list[str]:
+        """Return ids that name our publisher, none, and one that has no relay."""
+        ours = next(self._ids)
+        return [ours, ours.removeprefix(f"{PUBLISHER}/"), ours.replace(PUBLISHER, "gone")]
+
     def _enqueue(self, trial: Trial, queue: str, data: bytes) -> None:
         message_id = next(self._ids)
         pipeline = trial.system.redis.pipeline()
-        pipeline.hset(transport.messages_key(queue), message_id, data.replace(foreign.ID.encode(), message_id.encode()))
-        pipeline.rpush(transport.queue_key(queue), message_id)
+        pipeline.hset(layout.messages_key(queue), message_id, data.replace(foreign.ID.encode(), message_id.encode()))
+        pipeline.rpush(layout.queue_key(queue), message_id)
         pipeline.execute()
 
     def afterwards(self, trial: Trial) -> None:
@@ -128,9 +136,9 @@ def _copies(*data: bytes) -> int:
 def _double(trial: Trial, queue: str) -> None:
     """Enqueue once more some of ours that wait or are held."""
     redis: Any = trial.system.redis  # its answers are typed as awaitable too
-    ours = [each for each in redis.hkeys(transport.messages_key(queue)) if not each.startswith(b"foreign.")]
+    ours = [each for each in redis.hkeys(layout.messages_key(queue)) if not FOREIGN_ID.search(each)]
     if ours:
-        redis.rpush(transport.queue_key(queue), *ours[:DOUBLED])
+        redis.rpush(layout.queue_key(queue), *ours[:DOUBLED])
 
 
 def _alive(trial: Trial) -> dict[str, tuple[set[int], int]]:
@@ -142,11 +150,11 @@ def _alive(trial: Trial) -> dict[str, tuple[set[int], int]]:
 def _left(trial: Trial) -> dict[bytes, int]:
     """Return the keys that still hold something, and how much."""
     redis: Any = trial.system.redis  # its answers are typed as awaitable too
-    counts = {transport.RECEIPTS.encode(): redis.xlen(transport.RECEIPTS)}
+    counts = {layout.receipts_key(PUBLISHER).encode(): redis.xlen(layout.receipts_key(PUBLISHER))}
     for queue in WORKERS:
-        counts[transport.queue_key(queue).encode()] = redis.llen(transport.queue_key(queue))
-        counts[transport.messages_key(queue).encode()] = redis.hlen(transport.messages_key(queue))
-        counts |= {key: redis.scard(key) for key in redis.scan_iter(transport.unacked_key("*", queue), count=1000)}
+        counts[layout.queue_key(queue).encode()] = redis.llen(layout.queue_key(queue))
+        counts[layout.messages_key(queue).encode()] = redis.hlen(layout.messages_key(queue))
+        counts |= {key: redis.scard(key) for key in redis.scan_iter(layout.unacked_key("*", queue), count=1000)}
     return {key: number for key, number in counts.items() if number}
 
 

@@ -7,7 +7,7 @@ from chaos.fault import Fault, Trial
 from chaos.ledger import Ledger
 from chaos.load import Load
 from contracts import SUBSCRIPTIONS
-from messaging.wire import transport
+from messaging.wire import layout
 
 QUEUES = {each.name: each.queue for each in SUBSCRIPTIONS}
 
@@ -51,7 +51,7 @@ class Flush(Fault):
         """Tell whether anything waits for what Redis lost. Claimed before and enqueued after isn't lost."""
         waited_for = trial.system.query("users", WAITS_FOR_LOST, {"struck": trial.struck})
         return not all(
-            trial.system.redis.hexists(transport.messages_key(QUEUES[subscription]), message_id)
+            trial.system.redis.hexists(layout.messages_key(QUEUES[subscription]), message_id)
             for subscription, message_id in waited_for
         )
 

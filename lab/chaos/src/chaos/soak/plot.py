@@ -49,7 +49,7 @@ def plot(outcome: Outcome, path: Path) -> None:
     for number, panel in enumerate(PANELS):
         axes = figure.add_subplot(grid[1 + number // COLUMNS, number % COLUMNS])
         quiet_from = FAULTS_UNTIL * outcome.plan.seconds / 60
-        axes.axvspan(quiet_from, max(quiet_from, recording.end / 60), color=PALE, alpha=0.35, linewidth=0, zorder=0)
+        axes.axvspan(quiet_from, max(quiet_from, recording.end / 60), color=PALE, alpha=0.6, linewidth=0, zorder=0)
         _draw(axes, panel, recording, grown)
         if number >= len(PANELS) - COLUMNS:
             axes.set_xlabel("minutes", fontsize=9, color=INK)

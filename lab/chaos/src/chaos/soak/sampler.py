@@ -19,7 +19,9 @@ from chaos.soak.kinds import MIB
 from chaos.system import UNFINISHED, WORKERS, System
 from devstack.postgres import Postgres
 from messaging.relay.receipt_reader import GROUP
-from messaging.wire import transport
+from messaging.wire import layout
+from messaging.wire.client import connect
+from users_api import PUBLISHER
 
 NAME = "chaos-soak"
 
@@ -49,7 +51,7 @@ class Sampler:
         self._system = system
         self._postgres = postgres
         self._load = load
-        self._redis = transport.connect(system.redis_server.url, timeout=1)
+        self._redis = connect(system.redis_server.url, timeout=1)
 
     def close(self) -> None:
         """Let go of Redis."""
@@ -93,17 +95,17 @@ class Sampler:
         client: Any = self._redis  # its answers are typed as awaitable too
         readers = 0
         with suppress(redis.ResponseError):  # no stream or no group yet
-            readers = next((group["consumers"] for group in client.xinfo_groups(transport.RECEIPTS)
+            readers = next((group["consumers"] for group in client.xinfo_groups(layout.receipts_key(PUBLISHER))
                             if group["name"] == GROUP.encode()), 0)  # fmt: skip
         return {
             "redis/used": client.info("memory")["used_memory"] / MIB,
             "keys/all keys": client.dbsize(),
             "keys/readers of receipts": readers,
-            "keys/worker ids": client.scard(transport.WORKERS),
-            "keys/heartbeats": client.zcard(transport.DRAMATIQ_HEARTBEATS),
+            "keys/worker ids": client.scard(layout.WORKERS),
+            "keys/heartbeats": client.zcard(layout.DRAMATIQ_HEARTBEATS),
             "connections/redis": len(client.client_list()) - 1,  # our own
-            "waiting/receipts": client.xlen(transport.RECEIPTS),
-            "waiting/messages": sum(client.hlen(transport.messages_key(queue)) for queue in WORKERS),
+            "waiting/receipts": client.xlen(layout.receipts_key(PUBLISHER)),
+            "waiting/messages": sum(client.hlen(layout.messages_key(queue)) for queue in WORKERS),
         }
 
 

@@ -27,7 +27,9 @@ from messaging.consuming.consumer import Consumer
 from messaging.consuming.inbox import Inbox
 from messaging.consuming.work_queue import WorkQueue
 from messaging.process import collector
-from messaging.wire import transport
+from messaging.wire import layout
+from messaging.wire.client import connect
+from messaging.wire.script import mending
 from messaging.wire.waits import Waits
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("broker")
@@ -42,9 +44,9 @@ class HeraldBroker(RedisBroker):
 
     def __init__(self, redis_url: str) -> None:
         super().__init__(
-            client=transport.connect(redis_url),
+            client=connect(redis_url),
             middleware=[TimeLimit(), _Life()],
-            namespace=transport.NAMESPACE,
+            namespace=layout.NAMESPACE,
             maintenance_chance=0,
         )
         self.broker_id = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:12]}"
@@ -80,16 +82,16 @@ class HeraldBroker(RedisBroker):
             pipeline.srem(unacked, message_id)
             pipeline.execute()
 
-        transport.mending(self.client, [messages, unacked], forget)
+        mending(self.client, [messages, unacked], forget)
 
     def hand_back(self, queue_name: str, message_ids: Sequence[str | bytes]) -> None:
         """Put messages that nobody began back into their queue."""
         if message_ids:
-            keys = [*self._keys(queue_name), transport.queue_key(queue_name), transport.DRAMATIQ_HEARTBEATS]
-            transport.mending(self.client, keys, lambda: self.do_requeue(queue_name, *message_ids))
+            keys = [*self._keys(queue_name), layout.queue_key(queue_name), layout.DRAMATIQ_HEARTBEATS]
+            mending(self.client, keys, lambda: self.do_requeue(queue_name, *message_ids))
 
     def _keys(self, queue_name: str) -> tuple[str, str]:
-        return transport.messages_key(queue_name), transport.unacked_key(self.broker_id, queue_name)
+        return layout.messages_key(queue_name), layout.unacked_key(self.broker_id, queue_name)
 
     def inbox(self, queue: str) -> Inbox:
         """Return what waits for this process in a queue."""
@@ -120,16 +122,16 @@ class HeraldBroker(RedisBroker):
     def leave(self) -> None:
         """Stop being looked after by the relay, unless it has something to take back."""
         try:
-            transport.mending(self.client, [transport.WORKERS, transport.DRAMATIQ_HEARTBEATS], self._leave)
+            mending(self.client, [layout.WORKERS, layout.DRAMATIQ_HEARTBEATS], self._leave)
         except redis.RedisError:
             self.logger.warning("Redis is unreachable; the relay will notice that this worker has left.")
 
     def _leave(self) -> None:
-        unacked = [transport.unacked_key(self.broker_id, queue) for queue in self.queues]
+        unacked = [layout.unacked_key(self.broker_id, queue) for queue in self.queues]
         if not self.client.exists(*unacked):
-            self.client.srem(transport.WORKERS, *(transport.holder(self.broker_id, each) for each in self.queues))
-            self.client.zrem(transport.DRAMATIQ_HEARTBEATS, self.broker_id)
-            self.client.delete(transport.heartbeat_key(self.broker_id))
+            self.client.srem(layout.WORKERS, *(layout.holder(self.broker_id, each) for each in self.queues))
+            self.client.zrem(layout.DRAMATIQ_HEARTBEATS, self.broker_id)
+            self.client.delete(layout.heartbeat_key(self.broker_id))
 
 
 class _Life(Middleware):
@@ -142,7 +144,7 @@ class _Life(Middleware):
         worker.work_queue = self._work
 
     def after_process_boot(self, broker: Broker) -> None:
-        collector.settle()
+        collector.freeze()
         threading.excepthook = _ours(broker).end_for
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:

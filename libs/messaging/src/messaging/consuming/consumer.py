@@ -21,9 +21,10 @@ from dramatiq.brokers.redis import _RedisConsumer
 from messaging.consuming import inbox
 from messaging.consuming.inbox import Taken
 from messaging.consuming.receipt_writer import report
-from messaging.wire import transport
-from messaging.wire.message import NotOursError, contents, read
+from messaging.wire import layout
+from messaging.wire.message import NotOursError, contents, publisher_of, read
 from messaging.wire.receipts import Receipt, clean, describe
+from messaging.wire.script import members
 
 if TYPE_CHECKING:
     from messaging.consuming.broker import HeraldBroker
@@ -84,7 +85,8 @@ class Consumer(_RedisConsumer):
         error = clean(f"this worker has no actor `{message.actor_name}`; deploy a version that does")
         carried = contents(message._message)
         with suppress(redis.RedisError):
-            report(self.broker.client, [Receipt(**asdict(each), outcome="retry", error=error) for each in carried])
+            receipts = [Receipt(**asdict(each), outcome="retry", error=error) for each in carried]
+            report(self.broker.client, publisher_of(message._message), receipts)
         self.ack(message)
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
@@ -127,7 +129,7 @@ class Consumer(_RedisConsumer):
 
     def _hand_back_lost_fetch(self) -> None:
         """Put back messages that Redis counts as ours but no thread of ours has: their fetch was cut off."""
-        unacked = transport.members(self.broker.client, transport.unacked_key(self.broker.broker_id, self.queue_name))
+        unacked = members(self.broker.client, layout.unacked_key(self.broker.broker_id, self.queue_name))
         lost = unacked - self.broker.held
         if lost:
             self.logger.warning("Returning %d messages to the queue: their fetch was interrupted.", len(lost))

@@ -9,8 +9,8 @@ worker that isn't registered.
 
 import redis
 
-from messaging.wire import transport
-from messaging.wire.transport import Script
+from messaging.wire import layout
+from messaging.wire.script import Script, is_wrong_type
 from messaging.wire.waits import Waits
 
 WAIT_SECONDS = 4
@@ -56,15 +56,15 @@ class Inbox:
     def __init__(self, client: redis.Redis, waits: Waits, worker: str, queue: str) -> None:
         self._client = client
         self._waits = waits
-        self._queue = transport.queue_key(queue)
+        self._queue = layout.queue_key(queue)
         self._keys = [
-            transport.heartbeat_key(worker),
-            transport.WORKERS,
+            layout.heartbeat_key(worker),
+            layout.WORKERS,
             self._queue,
-            transport.unacked_key(worker, queue),
-            transport.messages_key(queue),
+            layout.unacked_key(worker, queue),
+            layout.messages_key(queue),
         ]
-        self._holder = transport.holder(worker, queue)
+        self._holder = layout.holder(worker, queue)
 
     def beat(self) -> None:
         """Show that this process lives, without taking anything."""
@@ -85,12 +85,12 @@ class Inbox:
             try:
                 return _pairs(pipeline.execute()[1])
             except redis.ResponseError as error:
-                if not isinstance(error, redis.exceptions.NoScriptError) and not transport.is_wrong_type(error):
+                if not isinstance(error, redis.exceptions.NoScriptError) and not is_wrong_type(error):
                     raise
                 return self.take(room)
 
     def _arguments(self, room: int) -> list[str | int]:
-        return [transport.HEARTBEAT_SECONDS, self._holder, min(room, MOST), UNACKED_SECONDS]
+        return [layout.HEARTBEAT_SECONDS, self._holder, min(room, MOST), UNACKED_SECONDS]
 
 
 def _pairs(taken: list[bytes]) -> list[Taken]:

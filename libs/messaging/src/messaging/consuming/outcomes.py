@@ -59,8 +59,8 @@ Report = Callable[[Sequence[Receipt]], None]
 
 
 @contextmanager
-def reporting(client: redis.Redis) -> Iterator[Report]:
-    """Send each report immediately. Its reply is read before the next one is sent, or when the block ends.
+def reporting(client: redis.Redis, publisher: str) -> Iterator[Report]:
+    """Send each report to the publisher's relays immediately. Redis' reply is read before the next one, or at the end.
 
     While Redis is unreachable work goes on: the lease and the consumer's idempotency cover a lost receipt.
     """
@@ -75,7 +75,7 @@ def reporting(client: redis.Redis) -> Iterator[Report]:
             with _losing(last):
                 writer.write(last)
 
-    with closing(ReceiptWriter(client)) as writer:
+    with closing(ReceiptWriter(client, publisher)) as writer:
         yield report
         with _losing(last):
             writer.confirm()

@@ -1,9 +1,9 @@
 """Receipts: what consumers report back, and how they send it.
 
-Receipts travel in a Redis stream and may be lost, doubled or late. Nothing depends on one arriving: the lease
+Each publisher has a stream in Redis. Receipts may be lost, doubled or late. Nothing depends on one arriving: the lease
 of the delivery runs out, it is enqueued again, and the consumer's own idempotency answers.
 
-The stream holds what no relay has applied yet (`messaging.relay.receipt_reader`), and whatever happens no more than
+A stream holds what no relay has applied yet (`messaging.relay.receipt_reader`), and whatever happens no more than
 about a million entries.
 """
 
@@ -13,7 +13,7 @@ from contextlib import closing
 import redis
 from redis.connection import Connection
 
-from messaging.wire import transport
+from messaging.wire import layout
 from messaging.wire.receipts import OUTCOMES, Outcome, Receipt, clean, describe, encode
 
 __all__ = ["OUTCOMES", "Outcome", "Receipt", "ReceiptWriter", "clean", "describe", "report"]
@@ -21,24 +21,26 @@ __all__ = ["OUTCOMES", "Outcome", "Receipt", "ReceiptWriter", "clean", "describe
 MAX_UNREAD = 1_000_000
 
 
-def report(client: redis.Redis, receipts: Sequence[Receipt]) -> None:
-    """Send receipts as one entry of the stream.
+def report(client: redis.Redis, publisher: str, receipts: Sequence[Receipt]) -> None:
+    """Send receipts to the relays of a publisher, as one entry of its stream.
 
     Raises:
-        redis.RedisError: Redis is not to be had. The caller may go on: receipts can be lost.
+        redis.RedisError: Redis is unreachable. The caller may go on: receipts can be lost.
     """
-    with closing(ReceiptWriter(client)) as writer:
+    with closing(ReceiptWriter(client, publisher)) as writer:
         writer.write(receipts)
         writer.confirm()
 
 
 class ReceiptWriter:
-    """Sends an entry; Redis' word on it is waited for when it is asked for (`confirm`), before the next is sent.
+    """Sends an entry to a publisher's relays. Redis' reply is read by `confirm`, before the next entry is sent.
 
-    So whoever says that he begins can begin at once: it is on its way, even if he dies the next moment. `close` it.
+    So a handler can begin as soon as `started` is written: the receipt arrives even if the worker dies the next moment.
+    `close` it.
     """
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, publisher: str) -> None:
+        self._stream = layout.receipts_key(publisher)
         self._pool = client.connection_pool
         self._connection: Connection | None = None
 
@@ -46,10 +48,10 @@ class ReceiptWriter:
         """Send receipts as one entry.
 
         Raises:
-            redis.RedisError: Redis is not to be had. The caller may go on: receipts can be lost.
+            redis.RedisError: Redis is unreachable. The caller may go on: receipts can be lost.
         """
         self._connection = self._pool.get_connection()
-        entry = ("XADD", transport.RECEIPTS, "MAXLEN", "~", MAX_UNREAD, "*", "receipts", encode(receipts))
+        entry = ("XADD", self._stream, "MAXLEN", "~", MAX_UNREAD, "*", "receipts", encode(receipts))
         try:
             self._connection.send_command(*entry)  # type: ignore[no-untyped-call]  # redis-py has no type for it
         except BaseException:

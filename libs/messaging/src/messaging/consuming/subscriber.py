@@ -32,7 +32,7 @@ from messaging.wire.message import Attempt
 from messaging.wire.receipts import Receipt, describe
 
 Batch = Sequence[Mapping[str, Any]]
-Actor = dramatiq.Actor[[Batch], None]
+Actor = dramatiq.Actor[[str, Batch], None]
 
 REPORT_EVERY = 0.25
 """Seconds after which outcomes of a long batch are reported before it ends."""
@@ -69,9 +69,9 @@ def declare(
     `time_limit`: seconds after which Dramatiq interrupts it; the subscription's, if None.
     """
 
-    def consume(batch: Batch) -> None:
+    def consume(publisher: str, batch: Batch) -> None:
         attempts, refused = _open(subscription, batch)
-        with outcomes.reporting(broker.client) as report:
+        with outcomes.reporting(broker.client, publisher) as report:
             report([*refused, *outcomes.begun(attempts)])
             results: list[Result] = []
             reported_at = time.monotonic()

@@ -17,7 +17,8 @@ from psycopg.rows import class_row
 from contracts import EventData, Subscription
 from messaging.process.database import Connections
 from messaging.relay import deliveries
-from messaging.wire import message, transport
+from messaging.wire import layout, message
+from messaging.wire.script import Script
 
 LIMIT = 500
 """Deliveries that one round enqueues at most."""
@@ -32,7 +33,7 @@ STUCK_SECONDS = 10.0
 LEASE = 15.0
 """Seconds after which the relay first looks whether a message that nobody reported on is still there."""
 
-_ENQUEUE = transport.Script("""
+_ENQUEUE = Script("""
 -- Put messages into queues, all or none (a full or read-only Redis refuses the first write, or nothing), and say how
 -- many messages wait in each queue. KEYS: of each subscription its queue's messages, and their ids. ARGV: of each
 -- message the place of its subscription, its id, and itself. A script, because packing one command takes a client less
@@ -72,19 +73,24 @@ class Claimed:
 
 
 class Dispatcher:
-    """Moves due deliveries of the given subscriptions into their queues: `limit` in a round, `room` in a queue."""
+    """Moves due deliveries of the given subscriptions into their queues, as messages of the publisher.
 
-    def __init__(
+    `limit`: deliveries in a round. `room`: deliveries in a queue.
+    """
+
+    def __init__(  # noqa: PLR0913  # the limits have defaults
         self,
         database: Connections,
         client: redis.Redis,
         subscriptions: Sequence[Subscription[EventData]],
+        publisher: str,
         *,
         limit: int = LIMIT,
         room: int = ROOM,
     ) -> None:
         self._database = database
         self._redis = client
+        self._id_prefix = message.id_prefix(publisher)
         self._limit = limit
         self._room = room
         self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
@@ -127,7 +133,7 @@ class Dispatcher:
 
     def _with_room(self) -> list[Subscription[EventData]]:
         """Return the subscriptions whose queue has room. That Redis is away or full shows here: nothing is claimed."""
-        self._redis.set(transport.PROBE, "", px=1)
+        self._redis.set(layout.PROBE, "", px=1)
         return self._open_ones(_ENQUEUE.run(self._redis, self._keys))
 
     def _open_ones(self, lengths: Sequence[int]) -> list[Subscription[EventData]]:
@@ -156,7 +162,7 @@ class Dispatcher:
                 {
                     "names": [each.name for each in self._open],
                     "group_sizes": [each.group_size for each in self._open],
-                    "claim": uuid4().hex,
+                    "claim": f"{self._id_prefix}{uuid4().hex}",
                     "limit": self._limit,
                     "lease": LEASE,
                 },
@@ -180,7 +186,7 @@ class Dispatcher:
 
 
 def _keys(queue: str) -> tuple[str, str]:
-    return transport.messages_key(queue), transport.queue_key(queue)
+    return layout.messages_key(queue), layout.queue_key(queue)
 
 
 def _in_order(claimed: Claimed) -> tuple[int, str]:

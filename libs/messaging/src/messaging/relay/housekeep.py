@@ -96,6 +96,7 @@ class Housekeeper:
         client: redis.Redis,
         retention: Retention,
         stop: threading.Event,
+        publisher: str,
         *,
         limit: int = LIMIT,
         kept_limit: int = KEPT_LIMIT,
@@ -103,6 +104,7 @@ class Housekeeper:
     ) -> None:
         self._pool = pool
         self._redis = client
+        self._publisher = publisher
         self._retention = retention
         self._stop = stop
         self._limit = limit
@@ -166,7 +168,7 @@ class Housekeeper:
 
     def _relays(self) -> int:
         with suppress(redis.ConnectionError, redis.TimeoutError):  # the other loops report that Redis is away
-            return forget_readers(self._redis, idle=self._relay_gone)
+            return forget_readers(self._redis, self._publisher, idle=self._relay_gone)
         return 0
 
     def _parameters(self, **more: Any) -> dict[str, Any]:

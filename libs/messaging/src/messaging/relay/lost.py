@@ -12,78 +12,101 @@ import structlog
 
 from messaging.process.database import Pool
 from messaging.relay import deliveries
-from messaging.wire import transport
+from messaging.relay.publishers import OURS
+from messaging.wire import layout
+from messaging.wire.script import Script
 
 LOOK_SECONDS = 2.0
 """Receipts that are under way come first."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
-_LOOK = transport.Script("""
--- What of a queue is lost? KEYS: the workers, the queue, its messages. ARGV: how keys of unacknowledged ids begin, the
--- queue's name, how many ids are asked for, these, and the suspects of the last look.
--- Returns the ids asked for that are neither in the queue nor in a worker's hands; how many ids without data it has
--- removed from the queue; suspects, the ids of data that nobody has; and the data of those that were suspects already,
--- which it has removed.
-local queued, held, stored, asked = {}, {}, {}, tonumber(ARGV[3])
+_LOOK = Script(
+    OURS
+    + """
+-- What of a queue is lost? KEYS: the workers, the queue, its messages. ARGV: the publisher, how keys of unacknowledged
+-- ids begin, the queue's name, how many ids are asked for, these, and the suspects of the last look.
+-- Returns the ids asked for that are neither in the queue nor in a worker's hands; and of what is ours: how many ids
+-- without data it has removed from the queue; how many messages have data; suspects, the ids of data that no list and
+-- no worker has; and the data of those that were suspects already, which it has removed.
+local queued, held, stored, asked = {}, {}, {}, tonumber(ARGV[4])
 for _, id in ipairs(redis.call('HKEYS', KEYS[3])) do stored[id] = true end
 local hollow = 0
 for _, id in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
-    if stored[id] then queued[id] = true else hollow = hollow + redis.call('LREM', KEYS[2], 1, id) end
+    if stored[id] then
+        queued[id] = true
+    elseif ours(id) then
+        hollow = hollow + redis.call('LREM', KEYS[2], 1, id)
+    end
 end
 for _, holder in ipairs(redis.call('SMEMBERS', KEYS[1])) do
     local worker, queue = holder:match('^(.*)/(.*)$')
-    if queue == ARGV[2] then
-        local unacked = ARGV[1] .. '.' .. worker .. '.' .. queue
+    if queue == ARGV[3] then
+        local unacked = ARGV[2] .. '.' .. worker .. '.' .. queue
         if redis.call('TYPE', unacked).ok == 'set' then
             for _, id in ipairs(redis.call('SMEMBERS', unacked)) do held[id] = true end
         end
     end
 end
-local missing, suspects, swept = {}, {}, {}
-for i = 4, 3 + asked do
+local missing, present, suspects, swept = {}, 0, {}, {}
+for i = 5, 4 + asked do
     if not held[ARGV[i]] and not queued[ARGV[i]] then missing[#missing + 1] = ARGV[i] end
 end
-for i = 4 + asked, #ARGV do
-    if stored[ARGV[i]] and not queued[ARGV[i]] and not held[ARGV[i]] then
+for i = 5 + asked, #ARGV do
+    if stored[ARGV[i]] and not queued[ARGV[i]] and not held[ARGV[i]] and ours(ARGV[i]) then
         swept[#swept + 1] = redis.call('HGET', KEYS[3], ARGV[i])
         redis.call('HDEL', KEYS[3], ARGV[i])
         stored[ARGV[i]] = nil
     end
 end
 for id in pairs(stored) do
-    if not queued[id] and not held[id] then suspects[#suspects + 1] = id end
+    if ours(id) then
+        present = present + 1
+        if not queued[id] and not held[id] then suspects[#suspects + 1] = id end
+    end
 end
-return {missing, hollow, suspects, swept}
-""")
+return {missing, hollow, present, suspects, swept}
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look into one queue found.
+    """What a look into one queue found. All but `missing` is of what is this relay's to look after.
 
     `missing`: the messages asked for that are lost. `hollow`: how many ids in the queue had no data; they are removed.
-    `suspects`: ids of data that nobody has. `swept`: data that nobody had at the last look either; it is removed.
+    `present`: how many messages have data. `suspects`: ids of data that no list and no worker has. `swept`: data that
+    none had at the last look either; it is removed.
     """
 
     missing: set[str]
     hollow: int
+    present: int
     suspects: list[bytes]
     swept: list[bytes]
 
 
-def look(client: redis.Redis, queue: str, asked: Collection[str] = (), suspects: Collection[bytes] = ()) -> Look:
+def look(
+    client: redis.Redis,
+    publisher: str,
+    queue: str,
+    *,
+    asked: Collection[str] = (),
+    suspects: Collection[bytes] = (),
+) -> Look:
     """Look for messages in a queue, all at one moment.
 
     Args:
         client: Redis.
+        publisher: whose relay looks.
         queue: the queue's name.
         asked: ids of messages that should be there.
         suspects: what the last look called so.
     """
-    keys = [transport.WORKERS, transport.queue_key(queue), transport.messages_key(queue)]
-    missing, hollow, left, swept = _LOOK.run(client, keys, transport.UNACKED, queue, len(asked), *asked, *suspects)
-    return Look({each.decode() for each in missing}, hollow, left, swept)
+    keys = [layout.WORKERS, layout.queue_key(queue), layout.messages_key(queue)]
+    arguments: list[str | bytes | int] = [publisher, layout.UNACKED, queue, len(asked), *asked, *suspects]
+    missing, hollow, present, left, swept = _LOOK.run(client, keys, *arguments)
+    return Look({each.decode() for each in missing}, hollow, present, left, swept)
 
 
 def look_soon(pool: Pool, names: Sequence[str]) -> None:

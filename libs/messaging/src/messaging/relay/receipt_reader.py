@@ -1,6 +1,7 @@
-"""How relays read receipts. They share the work: what one has read and died with, another takes over.
+"""How the relays of a publisher read its receipts. They share the work.
 
-An entry of the stream goes when its receipts are committed (`done`).
+What a relay had read when it died another one takes over. An entry of the stream goes when its receipts are committed
+(`done`).
 """
 
 from collections.abc import Iterable
@@ -8,8 +9,9 @@ from collections.abc import Iterable
 import redis
 import structlog
 
-from messaging.wire import transport
+from messaging.wire import layout
 from messaging.wire.receipts import Receipt, decode
+from messaging.wire.script import FOREIGN, Script, is_wrong_type, mend
 
 GROUP = "relay"
 LAST_MILLISECOND = 2**53
@@ -17,7 +19,7 @@ LAST_MILLISECOND = 2**53
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
-_DONE = transport.Script("""
+_DONE = Script("""
 -- Acknowledge entries and delete them: both, or an acknowledged one would stay for ever. A script, because a full Redis
 -- refuses MULTI, and would never get rid of what fills it.
 redis.call('XACK', KEYS[1], unpack(ARGV))
@@ -43,25 +45,26 @@ return removed
 """
 
 
-def forget_readers(client: redis.Redis, *, idle: float) -> int:
+def forget_readers(client: redis.Redis, publisher: str, *, idle: float) -> int:
     """Remove the names of relays that have read nothing for `idle` seconds and owe nothing; return how many."""
-    removed: int = client.eval(_FORGET_READERS, 1, transport.RECEIPTS, GROUP, int(idle * 1000))
+    removed: int = client.eval(_FORGET_READERS, 1, layout.receipts_key(publisher), GROUP, int(idle * 1000))
     return removed
 
 
-def make_sound(client: redis.Redis) -> None:
+def make_sound(client: redis.Redis, publisher: str) -> None:
     """Let receipts be read again if another program has moved the stream, or our place in it, into the future."""
+    stream = layout.receipts_key(publisher)
     try:
-        newest = _number(client.xinfo_stream(transport.RECEIPTS)["last-generated-id"])
-        places = [_number(each["last-delivered-id"]) for each in client.xinfo_groups(transport.RECEIPTS)]
+        newest = _number(client.xinfo_stream(stream)["last-generated-id"])
+        places = [_number(each["last-delivered-id"]) for each in client.xinfo_groups(stream)]
     except redis.ResponseError:  # there is none, or it is of a wrong type: `read` makes it
         return
     if newest[0] > LAST_MILLISECOND:
-        client.delete(transport.RECEIPTS)
-        log.error("redis.key_deleted", key=transport.RECEIPTS, reason="it has no more ids", hint=transport.FOREIGN)
+        client.delete(stream)
+        log.error("redis.key_deleted", key=stream, reason="it has no more ids", hint=FOREIGN)
     elif any(place > newest for place in places):
-        client.xgroup_setid(transport.RECEIPTS, GROUP, "0")
-        log.error("receipts.place_lost", key=transport.RECEIPTS, hint=transport.FOREIGN)
+        client.xgroup_setid(stream, GROUP, "0")
+        log.error("receipts.place_lost", key=stream, hint=FOREIGN)
 
 
 def _number(entry_id: bytes | str) -> tuple[int, ...]:
@@ -70,17 +73,18 @@ def _number(entry_id: bytes | str) -> tuple[int, ...]:
 
 
 class ReceiptReader:
-    """One relay's place in the stream. Several relays share the work; what one leaves unread another takes over."""
+    """The place of a relay called `name` in its publisher's stream. `client`: for reading, which may wait."""
 
-    def __init__(self, client: redis.Redis, name: str) -> None:
+    def __init__(self, client: redis.Redis, name: str, publisher: str) -> None:
         self._client = client
         self._name = name
+        self._stream = layout.receipts_key(publisher)
 
     def read(self, *, wait: float, limit: int = 500) -> tuple[list[bytes], list[Receipt]]:
         """Wait up to `wait` seconds for receipts; return the entries' ids, to be done with, and what they hold."""
         block = int(wait * 1000) or None  # to Redis, 0 is for ever
         try:
-            found = self._client.xreadgroup(GROUP, self._name, {transport.RECEIPTS: ">"}, count=limit, block=block)
+            found = self._client.xreadgroup(GROUP, self._name, {self._stream: ">"}, count=limit, block=block)
         except redis.ResponseError as error:
             self._make_readable(error)
             return [], []
@@ -90,7 +94,7 @@ class ReceiptReader:
         """Claim receipts that another relay read at least `idle` seconds ago and never finished with."""
         try:
             found = self._client.xautoclaim(
-                transport.RECEIPTS, GROUP, self._name, min_idle_time=int(idle * 1000), count=limit
+                self._stream, GROUP, self._name, min_idle_time=int(idle * 1000), count=limit
             )
         except redis.ResponseError as error:
             self._make_readable(error)
@@ -101,19 +105,19 @@ class ReceiptReader:
         """Forget entries whose receipts are committed."""
         ids = list(entry_ids)
         if ids:
-            _DONE.run(self._client, [transport.RECEIPTS], GROUP, *ids)
+            _DONE.run(self._client, [self._stream], GROUP, *ids)
 
     def _make_readable(self, error: redis.ResponseError) -> None:
         """Make the stream and its group anew, if that is what is wrong: it vanished, or something else has its name."""
-        if transport.is_wrong_type(error):
-            transport.mend(self._client, [transport.RECEIPTS])
+        if is_wrong_type(error):
+            mend(self._client, [self._stream])
         elif not str(error).startswith(("NOGROUP", "UNBLOCKED")):
             raise error
         self._create_group()
 
     def _create_group(self) -> None:
         try:
-            self._client.xgroup_create(transport.RECEIPTS, GROUP, id="0", mkstream=True)
+            self._client.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
         except redis.ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise
@@ -137,5 +141,5 @@ def _parse(entries: Entries) -> tuple[list[bytes], list[Receipt]]:
     found = [each for _, fields in entries if fields for each in decode(fields.get(b"receipts", b""))]
     receipts = [each for each in found if each is not None]
     if len(receipts) < len(found):
-        log.error("receipts.dropped", count=len(found) - len(receipts), hint=transport.FOREIGN)
+        log.error("receipts.dropped", count=len(found) - len(receipts), hint=FOREIGN)
     return ids, receipts

@@ -3,7 +3,6 @@
 import threading
 
 import psycopg
-import redis
 import structlog
 
 from messaging.relay.apply import Applier
@@ -20,12 +19,17 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 
 class Receiver:
-    """Applies what this relay, `name`, reads, and what dead ones had read. `stop` cuts gathering short."""
+    """Applies what this relay reads, and what dead ones had read.
 
-    def __init__(self, waits: Waits, client: redis.Redis, name: str, applier: Applier, stop: threading.Event) -> None:
+    `reader` waits for receipts by a client of `waits`, `heir` takes them over by another. `stop` cuts gathering short.
+    """
+
+    def __init__(
+        self, waits: Waits, reader: ReceiptReader, heir: ReceiptReader, applier: Applier, stop: threading.Event
+    ) -> None:
         self._waits = waits
-        self._reader = ReceiptReader(waits.client, name)
-        self._heir = ReceiptReader(client, name)
+        self._reader = reader
+        self._heir = heir
         self._applier = applier
         self._stop = stop
 

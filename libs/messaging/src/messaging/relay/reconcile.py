@@ -1,7 +1,7 @@
 """Find what got lost between PostgreSQL and a worker, and make it due again.
 
 Three ways to lose a message, three looks:
-- Redis was wiped: the epoch key is gone, so every lease is looked at now.
+- Redis was wiped: the publisher's epoch is gone, so every lease is looked at now.
 - A worker died holding messages: no heartbeat for as long as this relay has watched it; take the messages from
   it, and count a crash for what it had begun. (Watched, because no heart beats while Redis itself is away.)
 - Anything else (a relay that died between claim and enqueue, a receipt that never came): the lease runs out; if
@@ -26,7 +26,9 @@ from messaging.relay import deliveries
 from messaging.relay.apply import log_dead, policies
 from messaging.relay.dispatch import LEASE
 from messaging.relay.lost import look, look_soon, lose
-from messaging.wire import message, transport
+from messaging.relay.publishers import EPOCH_SECONDS, OURS
+from messaging.wire import layout, message
+from messaging.wire.script import FOREIGN, Script, mending
 
 LIMIT = 500
 SILENCE = 4.0
@@ -37,27 +39,38 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 UNREADABLE = "\ufffd"
 
-_TAKE_BACK = transport.Script("""
--- Take a dead worker's messages of a queue, and forget them and the worker: PostgreSQL decides what becomes of each.
--- KEYS: its heartbeat, its unacknowledged ids, the queue's messages, the workers, Dramatiq's heartbeats. ARGV: its name
--- among the workers, its id, how many milliseconds a beat lasts at most.
+_TAKE_BACK = Script(
+    OURS
+    + """
+-- Take from a dead worker what it holds of a queue and is ours, and forget the worker when it holds nothing more:
+-- PostgreSQL decides what becomes of each delivery. KEYS: its heartbeat, its unacknowledged ids, the queue's messages,
+-- the workers, Dramatiq's heartbeats. ARGV: the publisher, the worker's name among the workers, its id, how many
+-- milliseconds a beat lasts at most.
 -- Asking for the heartbeat again, here, makes it impossible to rob a worker that has just woken up: then it is false.
--- Otherwise it returns the messages, and how many ids had none: their data has vanished.
+-- Otherwise it returns the messages, how many ids had none because their data has vanished, and whether the worker is
+-- forgotten.
 local left = redis.call('PTTL', KEYS[1])
-if left > 0 and left <= tonumber(ARGV[3]) then return false end
+if left > 0 and left <= tonumber(ARGV[4]) then return false end
 local ids = redis.call('SMEMBERS', KEYS[2])
 redis.call('HLEN', KEYS[3])
-redis.call('SREM', KEYS[4], ARGV[1])
-redis.call('ZREM', KEYS[5], ARGV[2])
-local found = {}
+redis.call('SCARD', KEYS[4])
+redis.call('ZCARD', KEYS[5])
+local found, vanished = {}, 0
 for _, id in ipairs(ids) do
-    local data = redis.call('HGET', KEYS[3], id)
-    if data then found[#found + 1] = data end
-    redis.call('HDEL', KEYS[3], id)
+    if ours(id) then
+        local data = redis.call('HGET', KEYS[3], id)
+        if data then found[#found + 1] = data else vanished = vanished + 1 end
+        redis.call('HDEL', KEYS[3], id)
+        redis.call('SREM', KEYS[2], id)
+    end
 end
-redis.call('DEL', KEYS[1], KEYS[2])
-return {found, #ids - #found}
-""")
+if redis.call('EXISTS', KEYS[2]) == 1 then return {found, vanished, 0} end
+redis.call('SREM', KEYS[4], ARGV[2])
+redis.call('ZREM', KEYS[5], ARGV[3])
+redis.call('DEL', KEYS[1])
+return {found, vanished, 1}
+"""
+)
 
 Holder = tuple[str, str]
 """A worker process, and a queue of which it may hold messages."""
@@ -74,11 +87,15 @@ class Leased:
 
 
 class Reconciler:
-    """Looks after the queues of the given subscriptions."""
+    """Looks after what is the publisher's in the queues of the given subscriptions."""
 
-    def __init__(self, pool: Pool, client: redis.Redis, subscriptions: Sequence[Subscription[EventData]]) -> None:
+    def __init__(
+        self, pool: Pool, client: redis.Redis, subscriptions: Sequence[Subscription[EventData]], publisher: str
+    ) -> None:
         self._pool = pool
         self._redis = client
+        self._publisher = publisher
+        self._epoch = layout.epoch_key(publisher)
         self._queues = {each.name: each.queue for each in subscriptions}
         self._policies = policies(subscriptions)
         self._silent_since: dict[Holder, float] = {}
@@ -87,7 +104,7 @@ class Reconciler:
         """Look once, all three ways."""
         if self._beat_and_see_empty():
             self._expire_all()
-            self._redis.set(transport.EPOCH, "1")
+            self._redis.set(self._epoch, "1", ex=EPOCH_SECONDS)
         for worker, queue in self._dead_workers():
             self._take_back(worker, queue)
         while self._check_leases() == LIMIT:
@@ -96,8 +113,8 @@ class Reconciler:
     def _beat_and_see_empty(self) -> bool:
         """Show that this relay lives, for its health check, and return whether Redis was wiped."""
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.set(transport.relay_key(socket.gethostname()), "1", ex=transport.HEARTBEAT_SECONDS)
-        pipeline.exists(transport.EPOCH)
+        pipeline.set(layout.relay_key(socket.gethostname()), "1", ex=layout.HEARTBEAT_SECONDS)
+        pipeline.expire(self._epoch, EPOCH_SECONDS)
         return not pipeline.execute()[1]
 
     def _expire_all(self) -> None:
@@ -111,7 +128,7 @@ class Reconciler:
         workers = [each for each in self._holders() if each[1] in self._queues.values()]
         pipeline = self._redis.pipeline(transaction=False)
         for worker, _ in workers:
-            pipeline.pttl(transport.heartbeat_key(worker))
+            pipeline.pttl(layout.heartbeat_key(worker))
         now = time.monotonic()
         silent = [each for each, left in zip(workers, pipeline.execute(), strict=True) if not 0 < left <= _beat()]
         self._silent_since = {each: self._silent_since.get(each, now) for each in silent}
@@ -119,38 +136,38 @@ class Reconciler:
 
     def _holders(self) -> list[Holder]:
         """List the workers that are registered, and remove what can't be one."""
-        found = transport.mending(self._redis, [transport.WORKERS], lambda: self._redis.smembers(transport.WORKERS))
+        found = mending(self._redis, [layout.WORKERS], lambda: self._redis.smembers(layout.WORKERS))
         named = {raw: str(raw, errors="replace").rpartition("/") for raw in sorted(found) if isinstance(raw, bytes)}
         foreign = [raw for raw, (worker, _, queue) in named.items() if not worker or not queue or UNREADABLE in worker]
         if foreign:
-            self._redis.srem(transport.WORKERS, *foreign)
-            log.error("redis.members_removed", key=transport.WORKERS, count=len(foreign), hint=transport.FOREIGN)
+            self._redis.srem(layout.WORKERS, *foreign)
+            log.error("redis.members_removed", key=layout.WORKERS, count=len(foreign), hint=FOREIGN)
         return [(worker, queue) for raw, (worker, _, queue) in named.items() if raw not in foreign]
 
     def _take_back(self, worker: str, queue: str) -> None:
-        """Make due what a dead worker held of a queue. Dying in here loses nothing: the leases still run out."""
-        taken = self._taken(worker, queue)
-        if taken is None:
+        """Make due what a dead worker held of ours. A relay that dies in here loses nothing: leases still run out."""
+        found, vanished, forgotten = self._taken(worker, queue)
+        if not (found or vanished or forgotten):  # it is alive, or what it holds is another publisher's
             return
-        held = [reference for data in taken[0] for reference in message.references(data)]
-        if taken[1]:
+        held = [reference for data in found for reference in message.references(data)]
+        if vanished:
             look_soon(self._pool, [name for name, its_queue in self._queues.items() if its_queue == queue])
         with self._pool.connection() as connection:
             log_dead(connection.execute(deliveries.CRASHED, deliveries.triples(held) | self._policies).fetchall())
             connection.execute(deliveries.WAKE)
         log.warning("worker.found_dead", worker=worker, queue=queue, deliveries_taken_back=len(held))
 
-    def _taken(self, worker: str, queue: str) -> tuple[list[bytes], int] | None:
-        """Take a dead worker's messages, and count those whose data has vanished; None, if it is alive."""
+    def _taken(self, worker: str, queue: str) -> tuple[list[bytes], int, int]:
+        """Take a dead worker's messages, count those whose data has vanished, and say whether it is forgotten."""
         keys = [
-            transport.heartbeat_key(worker),
-            transport.unacked_key(worker, queue),
-            transport.messages_key(queue),
-            transport.WORKERS,
-            transport.DRAMATIQ_HEARTBEATS,
+            layout.heartbeat_key(worker),
+            layout.unacked_key(worker, queue),
+            layout.messages_key(queue),
+            layout.WORKERS,
+            layout.DRAMATIQ_HEARTBEATS,
         ]
-        taken = _TAKE_BACK.run(self._redis, keys, transport.holder(worker, queue), worker, _beat())
-        return None if taken is None else (taken[0], taken[1])
+        taken = _TAKE_BACK.run(self._redis, keys, self._publisher, layout.holder(worker, queue), worker, _beat())
+        return taken or ([], 0, 0)
 
     def _check_leases(self) -> int:
         with self._pool.connection() as connection:
@@ -166,7 +183,7 @@ class Reconciler:
         return [each for queue, group in by_queue for each in self._absent(queue, list(group))]
 
     def _absent(self, queue: str, leased: list[Leased]) -> list[Leased]:
-        missing = look(self._redis, queue, asked={each.message_id for each in leased}).missing
+        missing = look(self._redis, self._publisher, queue, asked={each.message_id for each in leased}).missing
         return [each for each in leased if each.message_id in missing]
 
     def _queue_of(self, leased: Leased) -> str:
@@ -175,4 +192,4 @@ class Reconciler:
 
 def _beat() -> int:
     """Return for how many milliseconds a heartbeat lasts. A key that lasts longer is another program's."""
-    return 1000 * transport.HEARTBEAT_SECONDS
+    return 1000 * layout.HEARTBEAT_SECONDS

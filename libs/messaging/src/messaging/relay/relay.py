@@ -19,10 +19,12 @@ from messaging.relay.apply import Applier
 from messaging.relay.dispatch import LIMIT, Dispatcher
 from messaging.relay.housekeep import Housekeeper, Retention
 from messaging.relay.listener import Listener
+from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.receive import Receiver
 from messaging.relay.reconcile import Reconciler
 from messaging.relay.sweep import SWEEP_SECONDS, Sweeper
-from messaging.wire import transport
+from messaging.relay.unknown import UnknownSubscriptions
+from messaging.wire.client import connect
 from messaging.wire.waits import Waits
 
 IDLE_SECONDS = 5.0
@@ -58,24 +60,40 @@ is finished included, until they are analysed."""
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 
-def run(
+def run(  # noqa: PLR0913  # what a process is made of
     database_url: str,
     redis_url: str,
     subscriptions: Sequence[Subscription[EventData]],
     stop: threading.Event,
     retention: Retention = KEEP,
+    *,
+    publisher: str,
 ) -> None:
-    """Run a relay until `stop` is set, then finish the round in hand."""
+    """Run a relay until `stop` is set, then finish the round in hand.
+
+    Args:
+        database_url: the database of the service that publishes.
+        redis_url: Redis, which other publishers may share.
+        subscriptions: the effects whose deliveries it moves.
+        stop: ends it.
+        retention: how long the history is kept.
+        publisher: the name of the service that publishes: a-z, 0-9 and -. Two services must not have the same.
+
+    Raises:
+        ConfigurationError: the publisher's name has other characters.
+    """
     pool = open_pool(database_url, size=5, name="relay", settings=SETTINGS)
-    client = transport.connect(redis_url)
+    client = connect(redis_url)
     name = f"{socket.gethostname()}.{os.getpid()}"
     waits = Waits(redis_url, timeout=IDLE_SECONDS + 3)
     listener = Listener(database_url, SETTINGS)
-    dispatcher = Dispatcher(listener, client, subscriptions)
-    receiver = Receiver(waits, client, name, Applier(pool, subscriptions), stop)
-    reconciler = Reconciler(pool, client, subscriptions)
-    sweeper = Sweeper(pool, client, subscriptions)
-    housekeeper = Housekeeper(pool, client, retention, stop)
+    dispatcher = Dispatcher(listener, client, subscriptions, publisher)
+    reader, heir = (ReceiptReader(each, name, publisher) for each in (waits.client, client))
+    receiver = Receiver(waits, reader, heir, Applier(pool, subscriptions), stop)
+    reconciler = Reconciler(pool, client, subscriptions, publisher)
+    sweeper = Sweeper(pool, client, subscriptions, publisher)
+    unknown = UnknownSubscriptions(pool, subscriptions)
+    housekeeper = Housekeeper(pool, client, retention, stop, publisher)
 
     def receive() -> None:
         receiver.receive(wait=IDLE_SECONDS)
@@ -93,6 +111,7 @@ def run(
         stop.wait(SWEEP_SECONDS)
 
     def housekeep() -> None:
+        unknown.report()
         housekeeper.tidy()
         stop.wait(HOUSEKEEP_SECONDS)
 
@@ -102,7 +121,7 @@ def run(
         threading.Thread(target=_dispatch_forever, args=(listener, dispatcher, stop), name="dispatch", daemon=True),
         *(threading.Thread(target=_forever, args=(step, stop), name=name, daemon=True) for name, step in steps.items()),
     ]
-    log.info("relay.started", subscriptions=[each.name for each in subscriptions])
+    log.info("relay.started", publisher=publisher, subscriptions=[each.name for each in subscriptions])
     for loop in loops:
         loop.start()
     stop.wait()

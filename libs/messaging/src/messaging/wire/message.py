@@ -1,10 +1,12 @@
 """The message: what one Dramatiq message carries from the relay to a consumer.
 
-Its one argument is a batch: a list of `{"dispatch", "generation", "event"}`, where `event` is a CloudEvents
-envelope. The actor is named for the subscription. Only this module knows the format.
+Its arguments are the publisher, to whose relay receipts go, and a batch: a list of `{"dispatch", "generation",
+"event"}`, where `event` is a CloudEvents envelope. Its id begins with the publisher and a slash. The actor is named for
+the subscription. Only this module knows the format.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic
@@ -14,7 +16,7 @@ from dramatiq import DecodeError, Message
 
 from contracts import Event, EventData, Subscription, decode
 from contracts.envelope import DataT
-from messaging.errors import MessagingError
+from messaging.errors import ConfigurationError, MessagingError
 from messaging.wire.receipts import MAX_DISPATCH, storable
 
 
@@ -57,6 +59,21 @@ class Item:
     envelope: str
 
 
+_ID = re.compile("([a-z0-9-]+)/")
+
+
+def id_prefix(publisher: str) -> str:
+    """Return how the ids of a publisher's messages begin.
+
+    Raises:
+        ConfigurationError: the publisher's name has other characters than ids can hold.
+    """
+    prefix = f"{publisher}/"
+    if not _ID.fullmatch(prefix):
+        raise ConfigurationError(f"the publisher's name is {publisher!r}; it must consist of a-z, 0-9 and -")
+    return prefix
+
+
 def encode(message_id: str, subscription: Subscription[EventData], batch: Iterable[Item]) -> bytes:
     """Make the Dramatiq message for the subscription's actor, as its Redis broker stores it."""
     shell = Message[Any](
@@ -71,7 +88,7 @@ def encode(message_id: str, subscription: Subscription[EventData], batch: Iterab
     items = ",".join(
         f'{{"dispatch":{each.dispatch},"generation":{each.generation},"event":{each.envelope}}}' for each in batch
     )
-    return f'{json.dumps(shell)[:-1]},"args":[[{items}]]}}'.encode()
+    return f'{json.dumps(shell)[:-1]},"args":["{_publisher(message_id)}",[{items}]]}}'.encode()
 
 
 class NotOursError(MessagingError):
@@ -92,9 +109,24 @@ def read(queue: str, message_id: bytes, data: bytes) -> Message[Any]:
     expected: tuple[Any, ...] = (queue, our_id, {"redis_message_id": our_id}, {})
     if (message.queue_name, message.message_id, message.options, message.kwargs) != expected:
         raise NotOursError("its queue, id or options are not those of a delivery")
-    if not storable(message.actor_name) or len(message.args) != 1 or not isinstance(message.args[0], list):
-        raise NotOursError("it carries no batch for an actor")
+    match message.args:
+        case [str(publisher), list()] if publisher == _publisher(our_id):
+            pass
+        case _:
+            raise NotOursError("it carries no batch of the publisher that its id names")
+    if not storable(message.actor_name):
+        raise NotOursError("its actor's name is no text")
     return message
+
+
+def publisher_of(message: Message[Any]) -> str:
+    """Return the publisher of a message that `read` has returned."""
+    return str(message.args[0])
+
+
+def _publisher(message_id: str) -> str | None:
+    named = _ID.match(message_id)
+    return named and named[1]
 
 
 def references(data: bytes) -> list[Reference]:
@@ -108,7 +140,7 @@ def references(data: bytes) -> list[Reference]:
 def contents(message: Message[Any]) -> list[Reference]:
     """List what a message carries; one that isn't ours carries nothing."""
     try:
-        return [reference(message.actor_name, item) for item in message.args[0]]
+        return [reference(message.actor_name, item) for item in message.args[1]]
     except MALFORMED:
         return []
 

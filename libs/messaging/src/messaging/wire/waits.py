@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 import redis
 from redis.connection import Connection
 
-from messaging.wire import transport
+from messaging.wire.client import connect
 
-PATIENCE = 2.0
+END_SECONDS = 2.0
 """Seconds for which the end of a wait is asked for, if Redis takes it and nothing happens."""
 
 
@@ -27,7 +27,7 @@ class Waits:
 
     def __init__(self, redis_url: str, *, timeout: float) -> None:
         self._ids: dict[Connection, int] = {}
-        self.client = transport.connect(redis_url, timeout=timeout, redis_connect_func=self._meet)
+        self.client = connect(redis_url, timeout=timeout, redis_connect_func=self._meet)
         self._inside: set[object] = set()
         self._over = False
 
@@ -44,7 +44,7 @@ class Waits:
     def end(self, client: redis.Redis) -> None:
         """End all waits, and let none begin any more. `client`: one that doesn't wait."""
         self._over = True
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + END_SECONDS
         with suppress(redis.RedisError):
             while self._inside and time.monotonic() < deadline:
                 self._unblock(client)

@@ -1,5 +1,3 @@
 """SMTP: `MAIL_URL=smtp://…`; see `url`."""
 
-from notifier.senders.smtp.sender import Sender
-
-__all__ = ["Sender"]
+from notifier.senders.smtp.sender import Sender as Sender

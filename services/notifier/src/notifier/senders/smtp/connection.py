@@ -1,7 +1,7 @@
 """A connection to an SMTP server on which every wait ends at one deadline, however slowly the server dribbles.
 
-smtplib speaks. This class replaces the places where it writes and reads, because a socket's own timeout starts anew
-with each byte. Only the lookup of the host's name has no limit but the resolver's.
+smtplib speaks. This class writes and reads, because a socket's own timeout starts anew with each byte. Only the lookup
+of the host's name has no limit but the resolver's.
 """
 
 import io

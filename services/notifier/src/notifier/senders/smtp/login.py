@@ -52,8 +52,6 @@ def _logged_in(session: Session, failures: dict[str, str], hidden: Hidden) -> bo
     session.step = "AUTH"
     if steps:
         raise OSError("the server took no login: check user, password and ?auth= in MAIL_URL")
-    raise OSError(
-        f"of the server's mechanisms ({' '.join(offered)}) none is known or in ?auth= of MAIL_URL"
-        if offered
-        else "the server offers no login here: many do only after STARTTLS, or on port 587"
-    )
+    if offered:
+        raise OSError(f"of the server's mechanisms ({' '.join(offered)}) none is known or in ?auth= of MAIL_URL")
+    raise OSError("the server offers no login here: many do only after STARTTLS, or on port 587")

@@ -2,10 +2,9 @@
 
 Only what can be about this recipient or this content may fail a mail. Everything else would fail every mail: a sender
 that isn't ours, a quota that is used up, a login that is missing, a server that doesn't know a command.
-
 Most telling is the enhanced status (RFC 3463). A vague one, or none, leaves the reply's code and then its words.
-Sources: IANA's registry of enhanced status codes (RFC 5248), Exchange Online's NDR codes, Gmail's SMTP errors, and the
-words of Postfix, Exim, Sendmail, SES, SendGrid, Zoho and Yandex.
+
+Sources: RFC 5248's registry, Exchange Online's NDR codes, Gmail's errors, and the words of eight servers and providers.
 """
 
 import re
@@ -49,7 +48,6 @@ _WORDS = re.compile(
     | sending\ (paused|denied|activity|disabled) | \bcredits\b | originating\ from\ your""",
     re.IGNORECASE | re.VERBOSE,
 )
-_NO_UTF8 = (6, 7)  # an address that isn't ASCII: the recipient's, because ours always is
 
 
 def is_about_this_mail(stage: str, code: int, text: str) -> bool:
@@ -59,8 +57,8 @@ def is_about_this_mail(stage: str, code: int, text: str) -> bool:
     """
     found = _STATUS.search(text)
     subject, detail = (int(found[1]), int(found[2])) if found else (0, 0)
-    if stage == "MAIL":  # the server knows only the sender yet, and whether the recipient needs SMTPUTF8
-        return (subject, detail) == _NO_UTF8
+    if stage == "MAIL":  # the server knows only the sender yet, and whether the recipient's address isn't ASCII
+        return (subject, detail) == (6, 7)
     spans = [span.partition("-") for span in _OURS.get(subject, "").split()]
     if any(int(first) <= detail <= int(last or first) for first, _, last in spans):
         return False
@@ -71,24 +69,19 @@ def is_about_this_mail(stage: str, code: int, text: str) -> bool:
 
 def refusal(stage: str, code: int, text: bytes, hidden: Hidden) -> MailRefused | MailDeferred:
     """Return the error for a reply other than the wanted one, as long as it is a reply."""
-    message = f"{stage}: {code} {readable(text, hidden)}"
+    message = f"{stage}: {code} {hidden.out_of(text)}"
     if code < 500:  # noqa: PLR2004  # for the moment, or no refusal at all
         return MailDeferred(message)
-    if is_about_this_mail(stage, code, hidden.names_out_of(text.decode(errors="replace"))):
+    if is_about_this_mail(stage, code, hidden.names_out_of(text)):
         return MailRefused(message)
     return SendingRefused(f"{message} (not about this mail: see MAIL_URL, MAIL_FROM and the provider's limits)")
-
-
-def readable(text: bytes | str, hidden: Hidden) -> str:
-    """Return of a server's words what may be logged and stored."""
-    return hidden.out_of(text.decode(errors="replace") if isinstance(text, bytes) else text)
 
 
 def describe(error: Exception, hidden: Hidden) -> str:
     """Describe a failure to an operator, with the remedy where there is one."""
     if isinstance(error, smtplib.SMTPResponseException):
         remedy = " (?ehlo=NAME in MAIL_URL sets the name we give)" if isinstance(error, smtplib.SMTPHeloError) else ""
-        return f"{error.smtp_code} {readable(error.smtp_error, hidden)}{remedy}"
+        return f"{error.smtp_code} {hidden.out_of(error.smtp_error)}{remedy}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"{error.verify_message}: trust it with SSL_CERT_FILE, or not at all with ?verify=no in MAIL_URL"
     if isinstance(error, ssl.SSLError) and error.reason in _IN_CLEAR:

@@ -1,9 +1,9 @@
 """The SMTP sender: one kept connection for each thread, one deadline for each mail."""
 
-import contextlib
 import threading
 import time
-import weakref
+from contextlib import suppress
+from weakref import WeakSet
 
 from notifier.errors import MailDeferred, MailRefused, SendingRefused, ServerAway
 from notifier.mail import Mail
@@ -13,9 +13,6 @@ from notifier.senders.smtp.login import open_session
 from notifier.senders.smtp.session import Session
 from notifier.senders.smtp.url import parse
 
-IN_A_ROW = 3
-"""After so many refusals that aren't about their mails, the server is away for all: a quota isn't hammered."""
-
 
 class _Kept(threading.local):
     session: Session | None = None
@@ -23,38 +20,33 @@ class _Kept(threading.local):
 
 
 class Sender:
-    """Sends mails to one server; threads may share it.
+    """Sends mails to one server; threads may share it. `timeout`: seconds for one mail, connecting included.
 
-    `timeout`: seconds for one mail, connecting included. `idle`: seconds after which a kept connection is not
-    trusted any more, because servers and firewalls forget silent ones.
+    `idle`: seconds after which a kept connection isn't trusted any more: servers and firewalls forget silent ones.
+    `refusals`: after so many in a row that aren't about their mails, the server is away for all.
     """
 
-    def __init__(self, url: str, *, timeout: float = 10.0, idle: float = 30.0) -> None:
+    def __init__(self, url: str, *, timeout: float = 10.0, idle: float = 30.0, refusals: int = 3) -> None:
         self._settings = parse(url)
         self._tls = tls_context(self._settings)
-        self._timeout = timeout
-        self._idle = idle
+        self._timeout, self._idle, self._refusals = timeout, idle, refusals
         self._kept = _Kept()
-        self._open: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._open: WeakSet[Session] = WeakSet()
 
     def send(self, mail: Mail) -> str | None:
-        """Send one mail. Returns only after the server's 250 to the content, with the id that it is queued as, if told.
-
-        After an error the connection is dropped, unless the server is known to be ready for another mail.
-
-        Raises:
-            See `notifier.senders.Sender`.
-        """
+        """Send one mail; return only after the server's 250 to the content. See `notifier.senders.Sender`."""
         content = mime.write(mail)
-        deadline = time.monotonic() + self._timeout
         try:
-            reference = self._begin(mail, deadline).finish(content)
+            reference = self._begin(mail, time.monotonic() + self._timeout).finish(content)
         except BaseException as error:  # a worker's time limit interrupts with a BaseException
             session = self._kept.session
             if not (isinstance(error, MailRefused) and session and session.is_ready_again()):
                 self._drop()
-            self._count(error)
-            raise
+            self._kept.refusals = self._kept.refusals + 1 if isinstance(error, SendingRefused) else 0
+            if self._kept.refusals < self._refusals:
+                raise
+            self._kept.refusals = 0
+            raise ServerAway(f"{error}; so were the {self._refusals - 1} mails before, and the rest wait") from error
         self._kept.refusals = 0
         return reference
 
@@ -62,7 +54,7 @@ class Sender:
         """Say goodbye on every thread's connection and close it, once no thread sends any more."""
         for session in list(self._open):
             session.deadline = time.monotonic() + 1.0
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 session.putcmd("QUIT")
             session.close()
 
@@ -71,7 +63,7 @@ class Sender:
         kept = self._kept.session
         if kept and time.monotonic() - kept.heard < self._idle:
             kept.deadline = deadline
-            with contextlib.suppress(MailDeferred, MailRefused):
+            with suppress(MailDeferred, MailRefused):
                 kept.begin(mail)
                 return kept
         self._drop()
@@ -80,14 +72,7 @@ class Sender:
         session.begin(mail)
         return session
 
-    def _count(self, error: BaseException) -> None:
-        """Turn the last of several refusals in a row into the error that stops the other mails."""
-        self._kept.refusals = self._kept.refusals + 1 if isinstance(error, SendingRefused) else 0
-        if self._kept.refusals == IN_A_ROW:
-            self._kept.refusals = 0
-            raise ServerAway(f"{error}; so were the {IN_A_ROW - 1} mails before, and the rest wait") from error
-
     def _drop(self) -> None:
-        session, self._kept.session = self._kept.session, None
-        if session:
-            session.close()
+        if self._kept.session:
+            self._kept.session.close()
+        self._kept.session = None

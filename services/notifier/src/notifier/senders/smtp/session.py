@@ -13,10 +13,7 @@ from messaging.privacy import Hidden
 from notifier.errors import MailDeferred, MailRefused, MailUncertain
 from notifier.mail import Mail
 from notifier.senders.smtp.connection import Connection
-from notifier.senders.smtp.replies import ACCEPTED, GO_AHEAD, REFUSED, describe, readable, refusal
-
-_UNREAD = {"MAIL": 2, "RCPT": 1, "DATA": 0}
-"""How many replies follow one of an envelope that was sent at once."""
+from notifier.senders.smtp.replies import ACCEPTED, GO_AHEAD, REFUSED, describe, refusal
 
 _REFERENCE = re.compile(rb"\bqueued as ([\w.-]{1,100})", re.IGNORECASE)
 
@@ -44,12 +41,12 @@ class Session(Connection):
         self._unsaid = {"MAIL": says_mail, "RCPT": f"RCPT TO:<{recipient}>\r\n", "DATA": "DATA\r\n"}
         if self.has_extn("pipelining"):
             self._unsaid = {"MAIL": "".join(self._unsaid.values())}
-        self._ask("MAIL")
+        self._ask("MAIL", unread=2)
 
     def finish(self, content: bytes) -> str | None:
         """Name the recipient and hand over the content; return only after the server's 250 to that."""
-        self._ask("RCPT")
-        self._ask("DATA", GO_AHEAD)
+        self._ask("RCPT", unread=1)
+        self._ask("DATA", wanted=GO_AHEAD)
         if self.has_hung_up():
             raise MailDeferred("DATA: the server closed the connection instead of accepting the content")
         try:
@@ -61,7 +58,7 @@ class Session(Connection):
         if code in REFUSED:
             raise refusal("content", code, text, self._hidden)
         if code not in ACCEPTED:
-            raise MailUncertain(f"content sent, no clear reply: {readable(text, self._hidden)}")
+            raise MailUncertain(f"content sent, no clear reply: {self._hidden.out_of(text)}")
         found = _REFERENCE.search(text)
         return found[1].decode() if found else None
 
@@ -71,8 +68,8 @@ class Session(Connection):
             return self.rset()[0] in ACCEPTED
         return False
 
-    def _ask(self, verb: str, wanted: range = ACCEPTED) -> None:
-        """Say what isn't said yet, and want a good reply."""
+    def _ask(self, verb: str, *, wanted: range = ACCEPTED, unread: int = 0) -> None:
+        """Say what isn't said yet, and want a good reply. After another, `unread` more come if all was said at once."""
         try:
             if verb in self._unsaid:
                 self.send(self._unsaid[verb])
@@ -84,15 +81,12 @@ class Session(Connection):
             return
         answer = refusal(verb, code, text, self._hidden)
         if "DATA" not in self._unsaid and isinstance(answer, MailRefused):  # otherwise the connection is dropped
-            self._take_back(_UNREAD[verb])
+            self._take_back(unread)
         raise answer
 
     def _take_back(self, unread: int) -> None:
-        """Read the replies to the rest of a refused envelope. A server that wants content all the same gets none.
-
-        If that fails the connection is of no more use, as the next command on it will show.
-        """
-        with suppress(OSError):
+        """Read the replies to the rest of a refused envelope. A server that wants content all the same gets none."""
+        with suppress(OSError):  # the next command on the connection will show it
             replies = [self.getreply()[0] for _ in range(unread)]
             if replies and replies[-1] in GO_AHEAD:
                 self.send(".\r\n")

@@ -12,7 +12,6 @@
 
 import re
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from notifier.errors import MailUrlInvalid
@@ -20,6 +19,7 @@ from notifier.errors import MailUrlInvalid
 MECHANISMS = ("cram-md5", "plain", "login")
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.ASCII | re.IGNORECASE)
 
+_THIS_MACHINE = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")  # often with a certificate that nobody signed
 _OPTION = re.compile(
     rf"starttls=(never|if-offered|required)|verify=(yes|no)|auth=(?i:{'|'.join(MECHANISMS)}|,(?!,|$))+"
     rf"|ehlo=(?i:{HOST_NAME.pattern}|\[(IPv6:)?[0-9a-f.:]+\])",
@@ -63,26 +63,18 @@ def parse(url: str) -> SmtpSettings:
         raise _invalid(f"after the ? it takes only {options_known}{'|'.join(MECHANISMS)} (with commas), each once")
     if ("auth" in options and not user) or (implicit and "starttls" in options):
         raise _invalid("auth= needs a user and password, and starttls= needs smtp://: smtps:// is encrypted anyway")
-    unsaid = "never" if implicit else "required" if user else "never" if _is_loopback(host) else "if-offered"
+    unsaid = "required" if user else "never" if _THIS_MACHINE.fullmatch(host) else "if-offered"
     return SmtpSettings(
         host,
         port or (465 if implicit else 587 if user else 25),
         implicit,
-        starttls=options.get("starttls", unsaid),
+        starttls="never" if implicit else options.get("starttls", unsaid),
         verify=options.get("verify") != "no",
         user=user,
         password=password,
         auth=tuple(dict.fromkeys(options["auth"].lower().split(","))) if "auth" in options else MECHANISMS,
         ehlo=options.get("ehlo", ""),
     )
-
-
-def _is_loopback(host: str) -> bool:
-    """A mail server on this machine often shows a certificate that nobody signed, and nobody can listen in."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _invalid(fault: str) -> MailUrlInvalid:

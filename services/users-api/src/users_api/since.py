@@ -1,0 +1,35 @@
+"""A moment in the past, as an operator writes it."""
+
+from datetime import UTC, datetime, time
+
+import typer
+
+HELP = (
+    "Events recorded from then on, in ISO 8601: 2026-11-23, 2026-11-23T16:27:01Z, 2026-11-23T16:27:01+01:00, or 16:27"
+    " for today. UTC, unless it names another offset."
+)
+
+
+def read_time(text: str) -> datetime:
+    """Read a moment in the past.
+
+    Raises:
+        typer.BadParameter: it is not a time, or in the future.
+    """
+    now = datetime.now(UTC)
+    try:
+        read = _parse_time(text.strip().upper(), now)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a time. Write it as {now.isoformat(timespec='seconds')}.") from None
+    if read > now:
+        raise typer.BadParameter(f"{read.isoformat()} is in the future: no event can match. It is {now.isoformat()}.")
+    return read
+
+
+def _parse_time(text: str, now: datetime) -> datetime:
+    if text[2:3] == ":":
+        hour = time.fromisoformat(text)
+        zone = hour.tzinfo or UTC
+        return datetime.combine(now.astimezone(zone).date(), hour, zone)
+    read = datetime.fromisoformat(text)
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
