@@ -46,5 +46,6 @@ GUARDS = (
     Guard("reconciliation", "the relay's look for what got lost", "reconciliation", ("relay",), "7", "stuck"),
     Guard("outbox", "event and user in one transaction", "outbox", ("users-api",), "1", "lost"),
     Guard("strictness", "only what is exactly ours is a message", "strictness", WORKERS, "24", "left in Redis"),
+    Guard("publishers", "receipts by publisher", "publishers", ("relay", *WORKERS), "23", "by another relay"),
     Guard("fencing", "news of an older attempt moves nothing", "fencing", ("relay",), "13", "backwards"),
 )

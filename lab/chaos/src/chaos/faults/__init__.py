@@ -1,7 +1,7 @@
 """The rows of the ledger."""
 
 from chaos.fault import Fault
-from chaos.faults import effects, events, foreign, keys, mail, postgres, redis, relay, scale, workers
+from chaos.faults import effects, events, foreign, keys, mail, postgres, publishers, redis, relay, scale, workers
 
 FAULTS: tuple[Fault, ...] = (
     postgres.KillApi(),
@@ -31,5 +31,6 @@ FAULTS: tuple[Fault, ...] = (
     keys.Keys("mistyped", kill=True),
     effects.LedgerLocked(),
     effects.LedgerReadOnly(),
+    publishers.TwoPublishers(),
     foreign.Foreign(),
 )

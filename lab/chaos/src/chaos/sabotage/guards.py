@@ -126,6 +126,13 @@ def _fencing() -> None:
     _cut(deliveries, "RETRIED", "WHERE state IN ('queued', 'running')", "")
 
 
+def _publishers() -> None:
+    """All publishers share one stream of receipts."""
+    from messaging.wire import layout
+
+    _set(layout, "receipts_key", lambda publisher: f"{layout.RECEIPTS}:users-api")
+
+
 def _strictness() -> None:
     """Whatever Dramatiq can decode is taken for a message of ours."""
     from messaging.consuming import consumer
@@ -158,5 +165,6 @@ GUARDS = {
     "reconciliation": _reconciliation,
     "outbox": _outbox,
     "fencing": _fencing,
+    "publishers": _publishers,
     "strictness": _strictness,
 }
