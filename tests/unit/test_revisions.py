@@ -5,6 +5,7 @@ from alembic.script import ScriptDirectory
 
 from messaging.process.migrate import _config
 from messaging.process.revisions import Revisions, revisions
+from notifier.cli import MIGRATIONS as NOTIFIER
 from users_api.app import MIGRATIONS
 
 
@@ -26,7 +27,7 @@ def test_users_api_has_the_outbox_and_its_own() -> None:
     assert revisions(MIGRATIONS).heads == {"messaging_0003", "users_0003"}
 
 
-@pytest.mark.parametrize("packages", [MIGRATIONS, ("notifier.migrations",), ("auditor.migrations",)])
+@pytest.mark.parametrize("packages", [MIGRATIONS, NOTIFIER, ("auditor.migrations",)])
 def test_alembic_reads_the_same_histories(packages: tuple[str, ...]) -> None:
     script = ScriptDirectory.from_config(_config(packages))
 
