@@ -23,6 +23,7 @@ def _effects() -> None:
     from messaging.effects import Ledger
 
     _set(Ledger, "claim", _all_granted)
+    _set(Ledger, "record", lambda self, endings: dict.fromkeys((ending.claim.token for ending in endings), 0))
 
 
 def _claims() -> None:
