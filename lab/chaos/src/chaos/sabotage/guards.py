@@ -45,6 +45,13 @@ def _recorder() -> None:
     _set(Recorder, "wait", lambda self, added, stopping: self._record_here(list(added)))
 
 
+def _retries() -> None:
+    """Recording is tried once: while the ledger can't be written, what was done is forgotten."""
+    from messaging.effects.recorder import Recorder
+
+    _set(Recorder, "_recorded", lambda self, endings: {each.claim.token: 0 for each in self._record_here(endings)})
+
+
 def _hold() -> None:
     """An effect in doubt is caused again, whatever the operator has chosen."""
     from messaging.effects import ledger
@@ -159,6 +166,7 @@ GUARDS = {
     "effects": _effects,
     "claims": _claims,
     "recorder": _recorder,
+    "retries": _retries,
     "hold": _hold,
     "resend": _resend,
     "unique-key": _unique_key,
