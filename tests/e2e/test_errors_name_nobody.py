@@ -27,13 +27,13 @@ def errors(system: System, user_id: int) -> dict[str, str]:
 
 def test_a_constraint_that_refuses_effects_is_named_and_no_row_is(system: System) -> None:
     system.query("auditor", "ALTER TABLE audit_log ADD CONSTRAINT never CHECK (false) NOT VALID")
-    system.query("notifier", "ALTER TABLE emails ADD CONSTRAINT never CHECK (false) NOT VALID")
+    system.query("notifier", "ALTER TABLE effects ADD CONSTRAINT never CHECK (false) NOT VALID")
 
     told = errors(system, system.register("maya")["id"])
 
     assert told == {
         "audit_log": 'CheckViolation: 23514: new row for relation "audit_log" violates check constraint "never"',
-        "welcome_email": 'CheckViolation: 23514: new row for relation "emails" violates check constraint "never"',
+        "welcome_email": 'CheckViolation: 23514: new row for relation "effects" violates check constraint "never"',
     }
     assert "Traceback" in system.log("auditor"), "where it came from is still said"
     assert_nobody_is_named(system, 1)
