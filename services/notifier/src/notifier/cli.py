@@ -42,7 +42,6 @@ def preview(
     except UndefinedError as error:
         raise typer.BadParameter(f"{error.message}; give it with --set NAME=VALUE") from None
     out.mkdir(parents=True, exist_ok=True)
-    typer.echo(f"Subject: {subject}")
-    for path, content in ((out / f"{template}.html", html), (out / f"{template}.txt", text)):
-        path.write_text(content, encoding="utf-8")
-        typer.echo(path)
+    (out / f"{template}.html").write_text(html, encoding="utf-8")
+    (out / f"{template}.txt").write_text(text, encoding="utf-8")
+    typer.echo(f"Subject: {subject}\n{out / template}.html\n{out / template}.txt")

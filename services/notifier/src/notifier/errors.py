@@ -1,4 +1,4 @@
-"""How sending a mail fails, and what to do then.
+"""How sending a mail fails, and what to do then. The bases are messaging's errors, which decide what happens next.
 
 Every message is safe to log and to store: short, on one line, without a password, and without anything that
 identifies the recipient.
@@ -6,9 +6,14 @@ identifies the recipient.
 
 from messaging.errors import ConfigurationError, PermanentError, TransientError, Unavailable, UncertainError
 
+_EXAMPLE = "smtp://host:port, smtp://user:password@host or smtps://…"
+
 
 class MailUrlInvalid(ConfigurationError):
     """MAIL_URL can't be used. Write it as the message says."""
+
+    def __init__(self, fault: str, example: str = _EXAMPLE) -> None:
+        super().__init__(f"MAIL_URL can't be used: {fault}. Write {example}")
 
 
 class MailFromInvalid(ConfigurationError):

@@ -27,10 +27,8 @@ class Address:
     def recipient(cls, name: str, email: str) -> Self:
         """Return a recipient's address, with its domain in ASCII; MailRefused, if it isn't one plain address."""
         local, _, domain = email.partition("@")
-        try:
+        with suppress(idna.IDNAError):
             domain = domain if domain.isascii() else idna.encode(domain, uts46=True).decode("ascii")
-        except idna.IDNAError:
-            domain = ""
         if not re.fullmatch(f"{_PART}@{_PART}", email) or not _DOMAIN.fullmatch(domain):
             raise MailRefused("the recipient's address can't be written in a mail; correct it, then retry")
         return cls(name, f"{local}@{domain}")
@@ -42,8 +40,7 @@ class Address:
             [(name, email)] = getaddresses([text])
             if email.partition("@")[0].isascii():
                 return cls.recipient(name, email)
-        fault = f"{text!r} isn't an address. Write 'Herald <hello@example.org>'"
-        raise MailFromInvalid(f"MAIL_FROM can't be used: {fault}")
+        raise MailFromInvalid(f"MAIL_FROM can't be used: {text!r} isn't an address. Write 'Herald <hello@example.org>'")
 
 
 @dataclass(frozen=True, slots=True)

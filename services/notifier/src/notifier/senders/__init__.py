@@ -26,9 +26,8 @@ class Sender(Protocol):
 def open_sender(url: str, *, timeout: float) -> Sender:
     """Return the sender that a MAIL_URL asks for; MailUrlInvalid says how to write one."""
     scheme = url.partition(":")[0].lower()
-    known = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    if scheme not in known:
-        begin = ", ".join(f"{name}://" for name in known)
-        raise MailUrlInvalid(f"MAIL_URL can't be used: it must begin with one of {begin}. Write smtp://host:port")
+    schemes = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    if scheme not in schemes:
+        raise MailUrlInvalid(f"it must begin with one of {', '.join(f'{each}://' for each in schemes)}")
     sender: Sender = import_module(f"{__name__}.{scheme}").Sender(url, timeout=timeout)
     return sender
