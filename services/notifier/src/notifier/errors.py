@@ -6,18 +6,12 @@ identifies the recipient.
 
 from messaging.errors import ConfigurationError, PermanentError, TransientError, Unavailable, UncertainError
 
-_EXAMPLE = "smtp://host:port, smtp://user:password@host or smtps://…"
-
 
 class MailUrlInvalid(ConfigurationError):
     """MAIL_URL can't be used. Write it as the message says."""
 
-    def __init__(self, fault: str, example: str = _EXAMPLE) -> None:
+    def __init__(self, fault: str, example: str = "smtp://host:port, smtp://user:password@host or smtps://…") -> None:
         super().__init__(f"MAIL_URL can't be used: {fault}. Write {example}")
-
-
-class MailFromInvalid(ConfigurationError):
-    """MAIL_FROM is not one address. Write it like 'Herald <hello@example.org>'."""
 
 
 class MailRefused(PermanentError):

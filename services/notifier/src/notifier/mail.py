@@ -9,7 +9,8 @@ from typing import Self
 
 import idna
 
-from notifier.errors import MailFromInvalid, MailRefused
+from messaging.errors import ConfigurationError
+from notifier.errors import MailRefused
 from notifier.templates import render
 
 _PART = r"[^\s\x00-\x1f\x7f-\x9f()<>\[\]:;@\\,\"]+"
@@ -35,12 +36,12 @@ class Address:
 
     @classmethod
     def sender(cls, text: str) -> Self:
-        """Read MAIL_FROM: an address, or a name and an address; MailFromInvalid, if it isn't one in ASCII."""
+        """Read MAIL_FROM: an address, or a name and an address; ConfigurationError, if it isn't one in ASCII."""
         with suppress(ValueError, MailRefused):
             [(name, email)] = getaddresses([text])
             if email.partition("@")[0].isascii():
                 return cls.recipient(name, email)
-        raise MailFromInvalid(f"MAIL_FROM can't be used: {text!r} isn't an address. Write 'Herald <hello@example.org>'")
+        raise ConfigurationError(f"MAIL_FROM can't be used: {text!r} is no address. Write 'Herald <hello@example.org>'")
 
 
 @dataclass(frozen=True, slots=True)

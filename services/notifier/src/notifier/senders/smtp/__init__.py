@@ -22,8 +22,8 @@ class _Kept(threading.local):
 class Sender:
     """Sends mails to one server; threads may share it. `timeout`: seconds for one mail, connecting included.
 
-    `idle`: seconds after which a kept connection isn't trusted any more: servers and firewalls forget silent ones.
-    `refusals`: this many in a row that aren't about their mails mean that the server is away for all mails.
+    `idle`: seconds after which a kept connection isn't trusted: servers and firewalls forget silent ones. `refusals`:
+    this many in a row that aren't about their mails mean that the server is away for all mails.
     """
 
     def __init__(self, url: str, *, timeout: float = 10.0, idle: float = 30.0, refusals: int = 3) -> None:

@@ -1,10 +1,7 @@
 """MAIL_URL for SMTP: where the mail server is, how to log in, and how the connection is kept private.
 
-| URL | port | TLS |
-|---|---|---|
-| `smtp://host` | 25 | STARTTLS if the server offers it; none to this same machine |
-| `smtp://user:password@host` | 587 | STARTTLS, or nothing is sent: no password crosses the network in clear |
-| `smtps://user:password@host` | 465 | from the first byte |
+`smtp://host`: port 25, STARTTLS if the server offers it, none to this same machine. `smtp://user:password@host`: port
+587, STARTTLS, or nothing is sent, so no password crosses the network in clear. `smtps://…`: port 465, TLS at once.
 
 `?starttls=never|if-offered|required` and `?verify=no` say otherwise (for a private authority rather set OpenSSL's own
 `SSL_CERT_FILE`); `?auth=login,plain` which mechanisms are tried, in which order; `?ehlo=mail.example.org` our name.
