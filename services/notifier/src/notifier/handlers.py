@@ -12,7 +12,7 @@ def send_welcome_email(  # noqa: PLR0913  # plain data, one argument for each
     """Send the welcome email of one registration; return the server's reference, if it gives one.
 
     `key` is the same whenever this event is handled, and `sent` is the event's time, so a repeated mail is recognised.
-    One of `notifier.errors` says whether the mail may have been sent.
+    Raises one of `notifier.errors`, which says whether the mail may have been sent.
     """
     recipient = Address.recipient(full_name, email)
     mail = compose("welcome", sender=mail_from, recipient=recipient, key=key, date=sent, full_name=full_name)

@@ -1,20 +1,32 @@
-"""A mail: plain fields, which each sender turns into what its server takes."""
+"""A mail: plain fields, which each sender turns into what its server takes, written by ordinary Jinja2 templates.
+
+A template is `NAME.subject.j2`, `NAME.txt.j2` and `NAME.html.j2` in `templates/`. A missing variable is an error.
+"""
 
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import getaddresses
+from functools import cache
 from typing import Self
 
 import idna
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
 from messaging.errors import ConfigurationError
 from notifier.errors import MailRefused
-from notifier.templates import render
 
 _PART = r"[^\s\x00-\x1f\x7f-\x9f()<>\[\]:;@\\,\"]+"
 _DOMAIN = re.compile(r"[A-Za-z0-9._-]+")
+_environment = Environment(
+    loader=PackageLoader("notifier"),
+    autoescape=select_autoescape(["html.j2"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    keep_trailing_newline=True,
+    auto_reload=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +76,22 @@ def compose(
     """Write a mail by its template. `key` becomes its Message-ID: the same arguments give the same mail."""
     message_id = f"<{key}@{sender.email.rpartition('@')[2]}>"
     return Mail(sender, recipient, *render(template, **variables), message_id, date)
+
+
+def render(name: str, **variables: object) -> tuple[str, str, str]:
+    """Render a mail's subject, text and HTML; a template or variable that is missing raises Jinja2's own error."""
+    subject, text, html = (_template(f"{name}.{kind}.j2").render(variables) for kind in ("subject", "txt", "html"))
+    return subject.strip(), text, html
+
+
+def templates() -> list[str]:
+    """List the names of the templates."""
+    subjects = _environment.list_templates(filter_func=lambda template: template.endswith(".subject.j2"))
+    return [subject.removesuffix(".subject.j2") for subject in subjects]
+
+
+@cache
+def _template(name: str) -> Template:
+    template = _environment.get_template(name)
+    template.globals = dict(template.globals)  # each rendering copies it; copying Jinja2's ChainMap takes 10 µs
+    return template

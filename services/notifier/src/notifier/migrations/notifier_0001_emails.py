@@ -5,7 +5,6 @@ from alembic import op
 revision = "notifier_0001"
 down_revision = None
 branch_labels = ("notifier",)
-depends_on = None
 
 
 def upgrade() -> None:

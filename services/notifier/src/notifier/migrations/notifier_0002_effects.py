@@ -4,7 +4,6 @@ from alembic import op
 
 revision = "notifier_0002"
 down_revision = "notifier_0001"
-branch_labels = None
 depends_on = "effects_0001"
 
 

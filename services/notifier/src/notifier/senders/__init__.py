@@ -16,11 +16,7 @@ class Sender(Protocol):
     """Sends mails; threads may share it."""
 
     def send(self, mail: Mail) -> str | None:
-        """Send one mail within the timeout, connecting included; return the server's reference, if it gives one.
-
-        Raises:
-            MailRefused, MailDeferred, ServerAway, MailUncertain: see `notifier.errors`.
-        """
+        """Send one mail within the timeout; return the server's reference, if any; raise one of `notifier.errors`."""
 
 
 def open_sender(url: str, *, timeout: float) -> Sender:

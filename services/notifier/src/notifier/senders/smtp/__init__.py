@@ -39,17 +39,14 @@ class Sender:
         try:
             content = mime.write(mail)
             return self._begin(mail, deadline).finish(content)
-        except SendingRefused as error:
-            self.close()
+        except BaseException as error:  # a worker's time limit interrupts with a BaseException
+            self.close()  # replies may still be on their way, or the server may be weary of us
+            if not isinstance(error, SendingRefused):
+                raise
             if refusals < self._refusals:
                 self._kept.refusals = refusals
                 raise
             raise ServerAway(f"{error}; so were the {refusals - 1} mails before, and the rest wait") from error
-        except BaseException as error:  # a worker's time limit interrupts with a BaseException
-            session = self._kept.session
-            if not (isinstance(error, MailRefused) and session and session.is_ready_again()):
-                self.close()
-            raise
 
     def close(self) -> None:
         """Close this thread's connection, if it has one."""

@@ -48,7 +48,7 @@ class Connection(smtplib.SMTP):
             self._log_in()
 
     def left(self) -> float:
-        """Return the seconds until the deadline, always more than 0; TimeoutError, if it is over."""
+        """Return the seconds until the deadline, more than 0; TimeoutError, if it is over."""
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the mail server took too long")
@@ -84,31 +84,23 @@ class Connection(smtplib.SMTP):
             first_words = replies.peek()
         except TimeoutError:
             raise OSError(f"the server took too long to say anything. {_CHECK}") from None
+        if first_words.startswith((b"\x15\x03", b"\x16\x03")):
+            raise OSError("the port speaks TLS from the first byte: write smtps:// in MAIL_URL")
         if not first_words[:1].isdigit():
-            raise OSError(_no_mail_server(first_words))
+            said = first_words[:100].decode(errors="replace")
+            raise OSError(f"no mail server answers, it says {said!r}. {_CHECK}")
         code, text = self.getreply()
         if code != 220:  # noqa: PLR2004  # ready
             raise smtplib.SMTPConnectError(code, text)
 
     def _log_in(self) -> None:
-        """Try the mechanisms that both sides know, one after another."""
-        self.step = "AUTH"
+        self.step = "login"
         offered = self.esmtp_features.get("auth", "").upper().split()
-        mechanisms = [name for name in self.settings.auth if name.upper() in offered]
-        if not mechanisms:
-            raise OSError(
-                f"the server offers no login that ?auth= allows, only: {' '.join(offered) or 'none'}. {_CHECK}"
-            )
-        self.user, self.password = self.settings.user, self.settings.password  # for smtplib's answers
-        for name in mechanisms:
-            self.step = f"AUTH {name.upper()}"
-            try:
-                self.auth(name.upper(), getattr(self, f"auth_{name.replace('-', '_')}"))
-            except smtplib.SMTPAuthenticationError:
-                if name == mechanisms[-1]:
-                    raise
-            else:
-                return
+        allowed = [name for name in offered if name.lower() in self.settings.auth]
+        if not allowed:
+            raise OSError(f"the server offers none that ?auth= allows, but {offered}; many do only after STARTTLS")
+        self.esmtp_features["auth"] = " ".join(allowed)
+        self.login(self.settings.user, self.settings.password)
 
 
 class _Replies(io.RawIOBase):
@@ -132,15 +124,6 @@ def tls_context(settings: SmtpSettings) -> ssl.SSLContext:
     if not settings.verify:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
-
-
-def _no_mail_server(first_words: bytes) -> str:
-    if first_words.startswith((b"\x15\x03", b"\x16\x03")):
-        return "the port speaks TLS from the first byte: write smtps:// in MAIL_URL"
-    if first_words.startswith((b"HTTP/", b"<")):
-        return "an HTTP server answers, not a mail server: check the port in MAIL_URL"
-    said = "".join(filter(str.isprintable, first_words[:100].decode(errors="replace")))
-    return f"{f'no mail server answers: it says {said!r}' if said else 'the server hung up without a word'}. {_CHECK}"
 
 
 def _own_name(sock: socket.socket) -> str:

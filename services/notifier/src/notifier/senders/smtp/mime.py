@@ -43,10 +43,7 @@ def _part(kind: str, text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Encode free text for a header: as it is if short printable ASCII, else as RFC 2047 words, a line for each.
-
-    No word splits a character, as RFC 2047 demands.
-    """
+    """Encode free text for a header: as it is if short printable ASCII, else as RFC 2047 words of whole characters."""
     if text.isascii() and text.isprintable() and len(text) <= _LONGEST and "=?" not in text:
         return text
     words = [b""]

@@ -69,16 +69,10 @@ def refusal(stage: str, code: int, text: bytes, hidden: Hidden) -> MailRefused |
     return SendingRefused(f"{message} (not about this mail: see MAIL_URL, MAIL_FROM and the provider's limits)")
 
 
-_REMEDIES: dict[type[Exception], str] = {
-    smtplib.SMTPHeloError: " (?ehlo=NAME in MAIL_URL sets the name we give)",
-    smtplib.SMTPAuthenticationError: " (check user, password and ?auth= in MAIL_URL)",
-}
-
-
 def describe(error: Exception, hidden: Hidden) -> str:
     """Describe a failure to an operator, with the remedy where there is one."""
     if isinstance(error, smtplib.SMTPResponseException):
-        remedy = _REMEDIES.get(type(error), "")
+        remedy = " (?ehlo=NAME in MAIL_URL sets the name we give)" if isinstance(error, smtplib.SMTPHeloError) else ""
         return f"{error.smtp_code} {hidden.out_of(error.smtp_error)}{remedy}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"{error.verify_message}: trust it with SSL_CERT_FILE, or not at all with ?verify=no in MAIL_URL"

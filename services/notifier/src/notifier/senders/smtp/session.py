@@ -7,7 +7,6 @@ MailUncertain, which must never be reported as deferred, or the mail could be se
 
 import re
 import time
-from contextlib import suppress
 
 from messaging.privacy import Hidden
 from notifier.errors import MailDeferred, MailRefused, MailUncertain
@@ -21,8 +20,7 @@ _REFERENCE = re.compile(rb"\bqueued as ([\w.-]{1,100})", re.IGNORECASE)
 class Session(Connection):
     """A connection that sends mails: `begin`, then `finish`, for each. `heard`: when the server replied last.
 
-    Where the server offers PIPELINING the whole envelope is one write (RFC 2920, with DATA as the last of the group).
-    The boundary stays, because the content is written only after the 354.
+    Where the server offers PIPELINING the envelope is one write (RFC 2920); the content still waits for the 354.
     """
 
     heard = 0.0
@@ -62,12 +60,6 @@ class Session(Connection):
         reference = _REFERENCE.search(text)
         return reference[1].decode() if reference else None
 
-    def is_ready_again(self) -> bool:
-        """Make the server forget a refused mail; return whether the connection can serve the next."""
-        with suppress(OSError):
-            return self.rset()[0] in ACCEPTED
-        return False
-
     def _command(self, verb: str, *, wanted: range = ACCEPTED) -> None:
         """Send a command, unless it has left with the one before, and require a wanted reply."""
         try:
@@ -78,6 +70,4 @@ class Session(Connection):
             raise MailDeferred(f"{verb}: {describe(error, self._hidden)}") from error
         self.heard = time.monotonic()
         if code not in wanted:
-            if verb != "DATA" and "DATA" not in self._unsent:
-                self.close()  # replies to the rest of the envelope are on their way, perhaps one that wants content
             raise refusal(verb, code, text, self._hidden)

@@ -4,7 +4,7 @@
 587, STARTTLS, or nothing is sent, so no password crosses the network in clear. `smtps://…`: port 465, TLS at once.
 
 `?starttls=never|if-offered|required` and `?verify=no` say otherwise (for a private authority rather set OpenSSL's own
-`SSL_CERT_FILE`); `?auth=login,plain` which mechanisms are tried, in which order; `?ehlo=mail.example.org` our name.
+`SSL_CERT_FILE`); `?auth=login,plain` which mechanisms may be tried; `?ehlo=mail.example.org` sets our name.
 """
 
 import re
@@ -56,8 +56,8 @@ def parse(url: str) -> SmtpSettings:
     if bool(user) != bool(password) or not (user + password).isascii():
         raise MailUrlInvalid("give both user and password, or neither, in ASCII")
     if len(options) < len(pairs) or not all(_OPTION.fullmatch("=".join(pair)) for pair in pairs):
-        known = "starttls=never|if-offered|required, verify=yes|no, ehlo=NAME (ours, in ASCII) and auth="
-        raise MailUrlInvalid(f"after the ? it takes only {known}{'|'.join(MECHANISMS)} (with commas), each once")
+        known = "starttls=never|if-offered|required, verify=yes|no, auth=cram-md5,plain,login and ehlo=NAME (ours, in ASCII)"
+        raise MailUrlInvalid(f"after the ? it takes only {known}, each once")
     if ("auth" in options and not user) or (implicit and "starttls" in options):
         raise MailUrlInvalid(
             "auth= needs a user and password, and starttls= needs smtp://: smtps:// is encrypted anyway"
@@ -65,6 +65,6 @@ def parse(url: str) -> SmtpSettings:
     default = "required" if user else "never" if _THIS_MACHINE.fullmatch(host) else "if-offered"
     starttls = "never" if implicit else options.get("starttls", default)
     port = port or (465 if implicit else 587 if user else 25)
-    auth = tuple(dict.fromkeys(options["auth"].lower().split(","))) if "auth" in options else MECHANISMS
+    auth = tuple(options["auth"].lower().split(",")) if "auth" in options else MECHANISMS
     verify, ehlo = options.get("verify") != "no", options.get("ehlo", "")
     return SmtpSettings(host, port, implicit, starttls, verify, user=user, password=password, auth=auth, ehlo=ehlo)
