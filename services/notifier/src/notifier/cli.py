@@ -9,7 +9,6 @@ import typer
 from messaging.process.migrate import migrate_command
 
 app = typer.Typer(help="Sends the welcome email. The consumer runs as: dramatiq notifier.worker", no_args_is_help=True)
-
 MIGRATIONS = ("messaging.effects.migrations", "notifier.migrations")
 
 

@@ -1,7 +1,6 @@
 """How sending a mail fails, and what to do then. The bases are messaging's errors, which decide what happens next.
 
-Every message is safe to log and to store: short, on one line, without a password, and without anything that
-identifies the recipient.
+Every message is safe to log and to store: short, on one line, without a password or what identifies the recipient.
 """
 
 from messaging.errors import ConfigurationError, PermanentError, TransientError, Unavailable, UncertainError

@@ -11,7 +11,7 @@ def send_welcome_email(  # noqa: PLR0913  # plain data, one argument for each
 ) -> str | None:
     """Send the welcome email of one registration; return the server's reference, if it gives one.
 
-    `key` is the same whenever this event is handled, and `sent` is the event's time, so a repeated mail is recognised.
+    `key` and `sent`, the event's time, are the same whenever this event is handled, so a repeated mail is recognised.
     Raises one of `notifier.errors`, which says whether the mail may have been sent.
     """
     recipient = Address.recipient(full_name, email)

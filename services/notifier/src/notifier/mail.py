@@ -86,8 +86,7 @@ def render(name: str, **variables: object) -> tuple[str, str, str]:
 
 def templates() -> list[str]:
     """List the names of the templates."""
-    subjects = _environment.list_templates(filter_func=lambda template: template.endswith(".subject.j2"))
-    return [subject.removesuffix(".subject.j2") for subject in subjects]
+    return [name.removesuffix(".subject.j2") for name in _environment.list_templates() if name.endswith(".subject.j2")]
 
 
 @cache

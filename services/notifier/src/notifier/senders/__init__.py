@@ -1,7 +1,7 @@
 """The ways to send a mail. MAIL_URL chooses: its scheme is the name of a module here.
 
-A new way is one new module with a class `Sender`, made as `Sender(url, timeout=seconds)`: it opens no connection until
-a mail is sent, and raises `MailUrlInvalid` for a URL that it can't use. An error must not repeat the URL.
+A new way is one module with a class `Sender(url, timeout=seconds)`, which opens no connection until a mail is sent and
+raises `MailUrlInvalid` for a URL that it can't use. An error must not repeat the URL.
 """
 
 import pkgutil

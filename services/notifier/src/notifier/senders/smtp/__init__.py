@@ -41,12 +41,11 @@ class Sender:
             return self._begin(mail, deadline).finish(content)
         except BaseException as error:  # a worker's time limit interrupts with a BaseException
             self.close()  # replies may still be on their way, or the server may be weary of us
-            if not isinstance(error, SendingRefused):
-                raise
-            if refusals < self._refusals:
+            if isinstance(error, SendingRefused):
+                if refusals == self._refusals:
+                    raise ServerAway(f"{error}; so were the {refusals - 1} mails before, and the rest wait") from error
                 self._kept.refusals = refusals
-                raise
-            raise ServerAway(f"{error}; so were the {refusals - 1} mails before, and the rest wait") from error
+            raise
 
     def close(self) -> None:
         """Close this thread's connection, if it has one."""

@@ -1,7 +1,7 @@
 """A connection to an SMTP server on which every wait ends at one deadline, however slowly the server dribbles.
 
-smtplib speaks. This class writes and reads, because a socket's own timeout starts anew with each byte. Only looking up
-the host's name may take longer, as long as the resolver allows; nothing is sent after that.
+smtplib speaks; this class writes and reads, because a socket's own timeout starts anew with each byte. Only the lookup
+of the host's name may take longer, and nothing is sent after that.
 """
 
 import io
@@ -118,9 +118,8 @@ class _Replies(io.RawIOBase):
 
 def tls_context(settings: SmtpSettings) -> ssl.SSLContext:
     """Make the context that all connections share: loading the authorities takes longer than a mail."""
-    if not settings.implicit_tls and settings.starttls == "never":
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used, and it would trust no server
-    context = ssl.create_default_context()
+    used = settings.implicit_tls or settings.starttls != "never"
+    context = ssl.create_default_context() if used else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if not settings.verify:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
@@ -128,7 +127,7 @@ def tls_context(settings: SmtpSettings) -> ssl.SSLContext:
 
 def _own_name(sock: socket.socket) -> str:
     """Name this machine for EHLO: its full name, else its address. Not from DNS, which knows no deadline."""
-    name = socket.gethostname()
-    address = sock.getsockname()[0].partition("%")[0]
-    literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
-    return name if "." in name and HOST_NAME.fullmatch(name) else literal
+    name, address = socket.gethostname(), sock.getsockname()[0].partition("%")[0]
+    if "." in name and HOST_NAME.fullmatch(name):
+        return name
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"

@@ -2,8 +2,7 @@
 
 Only what can be about this recipient or this content may fail a mail. Everything else would fail every mail: a sender
 that isn't ours, a used-up quota, a missing login, an unknown command. Most telling is the enhanced status (RFC 3463).
-A vague one, or none, leaves the reply's code and then its words. Sources: RFC 5248's registry, Exchange Online's NDR
-codes, Gmail's errors, and the words of eight servers and providers.
+Without a clear one the code and the words decide. Sources: RFC 5248, Exchange Online, Gmail, eight servers' words.
 """
 
 import re
@@ -33,19 +32,18 @@ _OURS = {  # the details that aren't about a mail, for each subject of an enhanc
 _CODES = {*range(500, 505), 521, *range(530, 540), 555}
 _WORDS = re.compile(
     r"""sender\ (address|identit|verif|domain|denied|(is\ )?not\b) | from\ address | send\ ?as(\b|denied) | \bnot\ owned
-    | address\ is\ not\ verified | client\ host\b | helo\ command
-    | relaying | relay\ (access|denied|not) | \bto\ relay | rcpthosts
-    | \bauthenticat | unauthenticated | \blog\ ?in\b | \b(spf|dkim|dmarc|ptr)\b
-    | (sending|submission|hourly|daily|monthly)\ (\w+\ ){0,2}(quota|limit|rate)
-    | sending\ (paused|denied|activity|disabled) | \bcredits\b | originating\ from\ your""",
+    | address\ is\ not\ verified | client\ host\b | helo\ command | relaying | relay\ (access|denied|not) | \bto\ relay
+    | rcpthosts | \bauthenticat | unauthenticated | \blog\ ?in\b | \b(spf|dkim|dmarc|ptr)\b | \bcredits\b
+    | (sending|submission|hourly|daily|monthly)\ (\w+\ ){0,2}(quota|limit|rate) | originating\ from\ your
+    | sending\ (paused|denied|activity|disabled)""",
     re.IGNORECASE | re.VERBOSE,
 )
 
 
 def is_about_this_mail(stage: str, code: int, text: str) -> bool:
-    """Return whether a permanent refusal can be about this recipient or this content.
+    """Return whether a permanent refusal of a stage (a command, or "content") can be about this recipient or content.
 
-    `stage`: the command that was refused, or "content". `text`: without what the recipient may have chosen.
+    `text`: the reply without what the recipient may have chosen.
     """
     found = _STATUS.search(text)
     subject, detail = (int(found[1]), int(found[2])) if found else (0, 0)

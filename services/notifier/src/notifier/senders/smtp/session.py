@@ -1,8 +1,7 @@
 """One mail after another on one connection, and what became of each.
 
-The boundary: until the content goes to the socket nothing can have been accepted, so a failure is MailDeferred or
-MailRefused. From that moment on the final dot may have left, and only the server's reply tells: without one it is
-MailUncertain, which must never be reported as deferred, or the mail could be sent twice unasked.
+The boundary: until the content goes to the socket a failure is MailDeferred or MailRefused. From then on the final dot
+may have left, and without a reply it is MailUncertain; reported as deferred, the mail would be sent twice unasked.
 """
 
 import re

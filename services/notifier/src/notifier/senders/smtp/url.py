@@ -2,7 +2,6 @@
 
 `smtp://host`: port 25, STARTTLS if the server offers it, none to this same machine. `smtp://user:password@host`: port
 587, STARTTLS, or nothing is sent, so no password crosses the network in clear. `smtps://…`: port 465, TLS at once.
-
 `?starttls=never|if-offered|required` and `?verify=no` say otherwise (for a private authority rather set OpenSSL's own
 `SSL_CERT_FILE`); `?auth=login,plain` which mechanisms may be tried; `?ehlo=mail.example.org` sets our name.
 """
@@ -35,7 +34,7 @@ class SmtpSettings:
     verify: bool = True
     user: str = ""
     password: str = field(default="", repr=False)
-    auth: tuple[str, ...] = MECHANISMS
+    auth: frozenset[str] = frozenset(MECHANISMS)
     ehlo: str = ""
 
 
@@ -56,7 +55,7 @@ def parse(url: str) -> SmtpSettings:
     if bool(user) != bool(password) or not (user + password).isascii():
         raise MailUrlInvalid("give both user and password, or neither, in ASCII")
     if len(options) < len(pairs) or not all(_OPTION.fullmatch("=".join(pair)) for pair in pairs):
-        known = "starttls=never|if-offered|required, verify=yes|no, auth=cram-md5,plain,login and ehlo=NAME (ours, in ASCII)"
+        known = "starttls=never|if-offered|required, verify=yes|no, auth=cram-md5,plain,login and ehlo=NAME (in ASCII)"
         raise MailUrlInvalid(f"after the ? it takes only {known}, each once")
     if ("auth" in options and not user) or (implicit and "starttls" in options):
         raise MailUrlInvalid(
@@ -65,6 +64,6 @@ def parse(url: str) -> SmtpSettings:
     default = "required" if user else "never" if _THIS_MACHINE.fullmatch(host) else "if-offered"
     starttls = "never" if implicit else options.get("starttls", default)
     port = port or (465 if implicit else 587 if user else 25)
-    auth = tuple(options["auth"].lower().split(",")) if "auth" in options else MECHANISMS
+    auth = frozenset(options.get("auth", ",".join(MECHANISMS)).lower().split(","))
     verify, ehlo = options.get("verify") != "no", options.get("ehlo", "")
     return SmtpSettings(host, port, implicit, starttls, verify, user=user, password=password, auth=auth, ehlo=ehlo)
