@@ -57,17 +57,14 @@ def test_where_it_is_not_offered_nothing_follows_a_refusal() -> None:
         assert "DATA" not in server.verbs()
 
 
-@pytest.mark.parametrize("last", ["250 ok", "554 no valid recipients"])
 @pytest.mark.parametrize("stage", ["mail", "rcpt"])
-def test_a_server_that_wants_content_for_a_refused_mail_gets_none(stage: str, last: str) -> None:
-    script = {stage: ["550 5.6.7 no"], "data": ["354 go ahead"], "content": [last]}
-    with Pipelining(**script) as server, mailing(server) as sender:
+def test_a_server_that_wants_content_for_a_refused_mail_gets_none(stage: str) -> None:
+    with Pipelining(**{stage: ["550 5.6.7 no"]}, data=["354 go ahead"]) as server, mailing(server) as sender:
         with pytest.raises(MailRefused, match=f"{stage.upper()}: 550 5.6.7 no"):
             sender.send(MAIL)
         sender.send(MAIL)
 
-        assert server.contents == [b"", CONTENT]
-        assert server.connections == 1
+        assert server.contents == [CONTENT]
 
 
 @pytest.mark.parametrize("reply", [DROP, HANG, "what?"])

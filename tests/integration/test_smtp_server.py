@@ -19,7 +19,6 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from notifier.errors import MailDeferred
 from notifier.mail import Address, compose
 from notifier.senders.smtp import Sender
-from notifier.senders.smtp.connection import Connection
 from notifier.senders.smtp.mime import write
 
 NAME = "Zoë “Dot” <b>Ünal</b>, 🎉"
@@ -134,13 +133,13 @@ def test_tls_from_the_first_byte(server_tls: ssl.SSLContext) -> None:
     assert len(inbox.envelopes) == 2
 
 
-def test_smtp_to_a_port_for_tls_says_so(server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Connection, "greeting_share", 0.02)
+def test_smtp_to_a_port_for_tls_says_so(server_tls: ssl.SSLContext) -> None:
     with (
         serving(Inbox(), ssl_context=server_tls) as port,
-        pytest.raises(MailDeferred, match=r"greeting: the port speaks TLS .*: write smtps:// in MAIL_URL"),
+        closing(Sender(f"smtp://127.0.0.1:{port}", timeout=0.5)) as sender,
+        pytest.raises(MailDeferred, match=r"greeting: .* a port for TLS needs smtps://"),
     ):
-        send(f"smtp://127.0.0.1:{port}")
+        sender.send(WELCOME)
 
 
 @pytest.mark.parametrize("mechanism", ["plain", "login"])

@@ -30,7 +30,7 @@ from notifier.senders.smtp.url import SmtpSettings, parse
         ),
         (
             "smtp://me:pw@mail?auth=login",
-            SmtpSettings("mail", 587, starttls="required", user="me", password="pw", auth=("login",)),
+            SmtpSettings("mail", 587, starttls="required", user="me", password="pw", auth=frozenset({"login"})),
         ),
         (
             "smtp://me:pw@mail?auth=PLAIN,cram-md5,plain&ehlo=a.example.org",
@@ -40,7 +40,7 @@ from notifier.senders.smtp.url import SmtpSettings, parse
                 starttls="required",
                 user="me",
                 password="pw",
-                auth=("plain", "cram-md5"),
+                auth=frozenset({"plain", "cram-md5"}),
                 ehlo="a.example.org",
             ),
         ),

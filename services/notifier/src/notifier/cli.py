@@ -8,10 +8,7 @@ import typer
 
 from messaging.process.migrate import migrate_command
 
-app = typer.Typer(
-    help="Sends the welcome email. The consumer itself runs as: dramatiq notifier.worker", no_args_is_help=True
-)
-
+app = typer.Typer(help="Sends the welcome email. The consumer runs as: dramatiq notifier.worker", no_args_is_help=True)
 MIGRATIONS = ("messaging.effects.migrations", "notifier.migrations")
 
 
@@ -31,18 +28,17 @@ def preview(
     """Write a mail as HTML and as text, to be looked at. Needs no server and no setting."""
     from jinja2 import UndefinedError
 
-    from notifier import templates
+    from notifier.mail import render, templates
 
-    if template not in templates.names():
-        raise typer.BadParameter(f"there is no template {template!r}, only: {', '.join(templates.names())}")
+    if template not in templates():
+        raise typer.BadParameter(f"there is no template {template!r}, only: {', '.join(templates())}")
     full_name, email = parseaddr(to)
     more = dict(variable.partition("=")[::2] for variable in variables or ())
     try:
-        subject, text, html = templates.render(template, **{"full_name": full_name, "email": email, **more})
+        subject, text, html = render(template, **{"full_name": full_name, "email": email, **more})
     except UndefinedError as error:
         raise typer.BadParameter(f"{error.message}; give it with --set NAME=VALUE") from None
     out.mkdir(parents=True, exist_ok=True)
-    typer.echo(f"Subject: {subject}")
-    for path, content in ((out / f"{template}.html", html), (out / f"{template}.txt", text)):
-        path.write_text(content, encoding="utf-8")
-        typer.echo(path)
+    (out / f"{template}.html").write_text(html, encoding="utf-8")
+    (out / f"{template}.txt").write_text(text, encoding="utf-8")
+    typer.echo(f"Subject: {subject}\n{out / template}.html\n{out / template}.txt")

@@ -1,7 +1,6 @@
-"""How sending a mail fails, and what to do then.
+"""How sending a mail fails, and what to do then. The bases are messaging's errors, which decide what happens next.
 
-Every message is safe to log and to store: short, on one line, without a password, and without anything that
-identifies the recipient.
+Every message is safe to log and to store: short, on one line, without a password or what identifies the recipient.
 """
 
 from messaging.errors import ConfigurationError, PermanentError, TransientError, Unavailable, UncertainError
@@ -10,9 +9,8 @@ from messaging.errors import ConfigurationError, PermanentError, TransientError,
 class MailUrlInvalid(ConfigurationError):
     """MAIL_URL can't be used. Write it as the message says."""
 
-
-class MailFromInvalid(ConfigurationError):
-    """MAIL_FROM is not one address. Write it like 'Herald <hello@example.org>'."""
+    def __init__(self, fault: str, example: str = "smtp://host:port, smtp://user:password@host or smtps://…") -> None:
+        super().__init__(f"MAIL_URL can't be used: {fault}. Write {example}")
 
 
 class MailRefused(PermanentError):

@@ -9,12 +9,10 @@ from notifier.senders import Sender
 def send_welcome_email(  # noqa: PLR0913  # plain data, one argument for each
     email: str, full_name: str, *, key: str, sent: datetime, sender: Sender, mail_from: Address
 ) -> str | None:
-    """Send the welcome email of one registration, and return the server's reference for it, if it gives one.
+    """Send the welcome email of one registration; return the server's reference, if it gives one.
 
-    `key` is the same whenever this event is handled, and `sent` is the event's time: a repeated mail is recognised.
-
-    Raises:
-        One of `notifier.errors`, which says whether the mail may have been sent.
+    `key` and `sent`, the event's time, are the same whenever this event is handled, so a repeated mail is recognised.
+    Raises one of `notifier.errors`, which says whether the mail may have been sent.
     """
     recipient = Address.recipient(full_name, email)
     mail = compose("welcome", sender=mail_from, recipient=recipient, key=key, date=sent, full_name=full_name)

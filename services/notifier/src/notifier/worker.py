@@ -19,7 +19,8 @@ broker = HeraldBroker(config.redis_url)
 dramatiq.set_broker(broker)
 sender = open_sender(config.mail_url, timeout=config.mail_timeout)
 mail_from = Address.sender(config.mail_from)
-ledger = Ledger(config.database_url, limit=config.mail_timeout, uncertain=config.notifier_uncertain)
+limit = config.mail_timeout + 1.0  # composing the mail takes a moment too
+ledger = Ledger(config.database_url, limit=limit, uncertain=config.notifier_uncertain)
 
 
 def welcome_email(event: Event[UserRegistered], key: str) -> str | None:

@@ -5,7 +5,6 @@ from alembic import op
 revision = "notifier_0001"
 down_revision = None
 branch_labels = ("notifier",)
-depends_on = None
 
 
 def upgrade() -> None:
@@ -22,10 +21,7 @@ def upgrade() -> None:
             doubts        int NOT NULL DEFAULT 0,
             sent_at       timestamptz,
             PRIMARY KEY (event_id, kind)
-        );
-        COMMENT ON COLUMN emails.claim IS 'Fencing token: only the attempt that holds it may record';
-        COMMENT ON COLUMN emails.doubts IS 'How often it was sent and no answer came';
-        COMMENT ON COLUMN emails.generation IS 'The operator''s retry that the claim belongs to';
+        )
         """
     )
 

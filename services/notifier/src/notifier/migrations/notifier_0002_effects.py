@@ -4,15 +4,11 @@ from alembic import op
 
 revision = "notifier_0002"
 down_revision = "notifier_0001"
-branch_labels = None
 depends_on = "effects_0001"
 
 
 def upgrade() -> None:
-    """Move every mail, finished or not, at one moment: a notifier of the old version can't claim or record in between.
-
-    What it sends after that can't be recorded, and is in doubt. So stop the old notifiers first.
-    """
+    """Move every mail at one moment. Stop the notifiers of the old version first: they could record nothing more."""
     op.execute(
         """
         LOCK TABLE emails IN ACCESS EXCLUSIVE MODE;

@@ -1,7 +1,7 @@
 """The ways to send a mail. MAIL_URL chooses: its scheme is the name of a module here.
 
-A new way is one new module with a class `Sender`, made as `Sender(url, timeout=seconds)`: it opens no connection until
-a mail is sent, and raises `MailUrlInvalid` for a URL that it can't use. An error must not repeat the URL.
+A new way is one module with a class `Sender(url, timeout=seconds)`, which opens no connection until a mail is sent and
+raises `MailUrlInvalid` for a URL that it can't use. An error must not repeat the URL.
 """
 
 import pkgutil
@@ -16,19 +16,14 @@ class Sender(Protocol):
     """Sends mails; threads may share it."""
 
     def send(self, mail: Mail) -> str | None:
-        """Send one mail within the timeout, connecting included; return the server's reference, if it gives one.
-
-        Raises:
-            MailRefused, MailDeferred, ServerAway, MailUncertain: see `notifier.errors`.
-        """
+        """Send one mail within the timeout; return the server's reference, if any; raise one of `notifier.errors`."""
 
 
 def open_sender(url: str, *, timeout: float) -> Sender:
     """Return the sender that a MAIL_URL asks for; MailUrlInvalid says how to write one."""
     scheme = url.partition(":")[0].lower()
-    known = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    if scheme not in known:
-        begin = ", ".join(f"{name}://" for name in known)
-        raise MailUrlInvalid(f"MAIL_URL can't be used: it must begin with one of {begin}. Write smtp://host:port")
+    schemes = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    if scheme not in schemes:
+        raise MailUrlInvalid(f"it must begin with one of {', '.join(f'{each}://' for each in schemes)}")
     sender: Sender = import_module(f"{__name__}.{scheme}").Sender(url, timeout=timeout)
     return sender

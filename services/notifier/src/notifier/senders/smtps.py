@@ -1,5 +1,3 @@
-"""SMTP with TLS from the first byte."""
+"""SMTP with TLS from the first byte: `MAIL_URL=smtps://…`."""
 
-from notifier.senders.smtp import Sender
-
-__all__ = ["Sender"]
+from notifier.senders.smtp import Sender as Sender  # noqa: PLC0414  # `open_sender` finds it here

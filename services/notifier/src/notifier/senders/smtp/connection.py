@@ -1,7 +1,7 @@
 """A connection to an SMTP server on which every wait ends at one deadline, however slowly the server dribbles.
 
-smtplib speaks. This class writes and reads, because a socket's own timeout starts anew with each byte. Only the lookup
-of the host's name has no limit but the resolver's.
+smtplib speaks; this class writes and reads, because a socket's own timeout starts anew with each byte. Only the lookup
+of the host's name may take longer, and nothing is sent after that.
 """
 
 import io
@@ -10,32 +10,23 @@ import smtplib
 import socket
 import ssl
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING
 
-from notifier.senders.smtp.greeting import provocation, stranger
 from notifier.senders.smtp.url import HOST_NAME, SmtpSettings
 
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+_CHECK = "Check host and port in MAIL_URL: a port for TLS needs smtps://, and an HTTP port takes no mail"
 
 
 class Connection(smtplib.SMTP):
-    """A connection that is made by `open`. `step`: what it is doing.
-
-    `deadline`: when all must be over, by the monotonic clock; it is set anew for each mail. `greeting_share`: of the
-    time, for the server's first word; the rest is for finding out what the server is.
-    """
+    """A connection that `open` makes. `step`: what it is doing. `deadline`: of the current mail, by `monotonic`."""
 
     step = "connect"
-    greeting_share = 0.9
 
     def __init__(self, settings: SmtpSettings, deadline: float) -> None:
         super().__init__(local_hostname="localhost")  # without a name it asks DNS
         self.settings, self.deadline, self._host = settings, deadline, settings.host
 
     def open(self, tls: ssl.SSLContext) -> None:
-        """Connect, be greeted and encrypt; OSError or ValueError, if there is no usable connection."""
+        """Connect, be greeted, encrypt and log in; OSError or ValueError, if there is no usable connection."""
         address = self.settings.host, self.settings.port
         addresses = len(socket.getaddrinfo(*address, type=socket.SOCK_STREAM))
         self.sock = socket.create_connection(address, self.left() / addresses)
@@ -44,9 +35,6 @@ class Connection(smtplib.SMTP):
             self.sock = tls.wrap_socket(self.timed_socket(), server_hostname=self._host)
         self.step = "greeting"
         self._await_greeting()
-        code, text = self.getreply()
-        if code != 220:  # noqa: PLR2004  # ready
-            raise smtplib.SMTPConnectError(code, text)
         self.step = "EHLO"
         self.local_hostname = self.settings.ehlo or _own_name(self.timed_socket())
         self.ehlo_or_helo_if_needed()
@@ -56,9 +44,11 @@ class Connection(smtplib.SMTP):
             self.ehlo_or_helo_if_needed()
         elif self.settings.starttls == "required":
             raise OSError("it offers no STARTTLS: use smtps://, or ?starttls=never in clear")
+        if self.settings.user:
+            self._log_in()
 
     def left(self) -> float:
-        """Return the seconds until the deadline, always more than 0; TimeoutError, if it is over."""
+        """Return the seconds until the deadline, more than 0; TimeoutError, if it is over."""
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the mail server took too long")
@@ -77,7 +67,7 @@ class Connection(smtplib.SMTP):
         poll.register(self.timed_socket(), select.POLLIN)
         return bool(poll.poll(0))
 
-    def send(self, s: "ReadableBuffer | str") -> None:
+    def send(self, s: bytes | str) -> None:  # type: ignore[override]  # smtplib writes nothing else
         """Write all of it before the deadline."""
         rest = memoryview(s.encode(self.command_encoding) if isinstance(s, str) else s)
         while rest:
@@ -89,23 +79,32 @@ class Connection(smtplib.SMTP):
         return super().getreply()
 
     def _await_greeting(self) -> None:
-        """Wait for the server to begin; what it says stays to be read. OSError, if it is no mail server."""
         self.file = replies = io.BufferedReader(_Replies(self))
-        whole, self.deadline = self.deadline, time.monotonic() + self.left() * self.greeting_share
         try:
-            heard, silent = replies.peek(), False
+            first_words = replies.peek()
         except TimeoutError:
-            heard, silent, self.deadline = b"", True, whole
-            with suppress(OSError):
-                self.send(b"QUIT\r\n" if self.settings.implicit_tls else provocation(self._host))
-                heard = replies.peek()
-        self.deadline = whole
-        if silent or not heard[:1].isdigit():
-            raise stranger(heard, silent=silent)
+            raise OSError(f"the server took too long to say anything. {_CHECK}") from None
+        if first_words.startswith((b"\x15\x03", b"\x16\x03")):
+            raise OSError("the port speaks TLS from the first byte: write smtps:// in MAIL_URL")
+        if not first_words[:1].isdigit():
+            said = first_words[:100].decode(errors="replace")
+            raise OSError(f"no mail server answers, it says {said!r}. {_CHECK}")
+        code, text = self.getreply()
+        if code != 220:  # noqa: PLR2004  # ready
+            raise smtplib.SMTPConnectError(code, text)
+
+    def _log_in(self) -> None:
+        self.step = "login"
+        offered = self.esmtp_features.get("auth", "").upper().split()
+        allowed = [name for name in offered if name.lower() in self.settings.auth]
+        if not allowed:
+            raise OSError(f"the server offers none that ?auth= allows, but {offered}; many do only after STARTTLS")
+        self.esmtp_features["auth"] = " ".join(allowed)
+        self.login(self.settings.user, self.settings.password)
 
 
 class _Replies(io.RawIOBase):
-    """What the server sends. Each read waits no longer than the deadline."""
+    """What the server sends, read before the deadline."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -113,26 +112,22 @@ class _Replies(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        with suppress(TimeoutError):
-            return self._connection.timed_socket().recv_into(buffer)
-        raise TimeoutError("the mail server took too long")
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # BufferedReader gives nothing else
+        return self._connection.timed_socket().recv_into(buffer)
 
 
 def tls_context(settings: SmtpSettings) -> ssl.SSLContext:
     """Make the context that all connections share: loading the authorities takes longer than a mail."""
-    if not settings.implicit_tls and settings.starttls == "never":
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used, and it would trust no server
-    context = ssl.create_default_context()
+    used = settings.implicit_tls or settings.starttls != "never"
+    context = ssl.create_default_context() if used else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if not settings.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
 
 def _own_name(sock: socket.socket) -> str:
     """Name this machine for EHLO: its full name, else its address. Not from DNS, which knows no deadline."""
-    name = socket.gethostname()
-    address = sock.getsockname()[0].partition("%")[0]
-    literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
-    return name if "." in name and HOST_NAME.fullmatch(name) else literal
+    name, address = socket.gethostname(), sock.getsockname()[0].partition("%")[0]
+    if "." in name and HOST_NAME.fullmatch(name):
+        return name
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"

@@ -1,10 +1,8 @@
 """What a server's refusal means for a mail, and how it is reported.
 
 Only what can be about this recipient or this content may fail a mail. Everything else would fail every mail: a sender
-that isn't ours, a quota that is used up, a login that is missing, a server that doesn't know a command.
-Most telling is the enhanced status (RFC 3463). A vague one, or none, leaves the reply's code and then its words.
-
-Sources: RFC 5248's registry, Exchange Online's NDR codes, Gmail's errors, and the words of eight servers and providers.
+that isn't ours, a used-up quota, a missing login, an unknown command. Most telling is the enhanced status (RFC 3463).
+Without a clear one the code and the words decide. Sources: RFC 5248, Exchange Online, Gmail, eight servers' words.
 """
 
 import re
@@ -17,13 +15,9 @@ from notifier.errors import MailDeferred, MailRefused, SendingRefused
 ACCEPTED, GO_AHEAD, REFUSED = range(200, 300), range(354, 355), range(400, 600)
 
 _STATUS = re.compile(r"(?<![\w.])[45]\.(\d{1,3})\.(\d{1,3})(?!\.?\w)")
-_IN_CLEAR = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
-"""What OpenSSL calls it when the server's first bytes aren't TLS."""
-
-_VAGUE = {(2, 2), (4, 1), (4, 6), (7, 1)}
-"""Besides X.Y.0, these mean different things to different servers."""
-
-_OURS = {
+_IN_CLEAR = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")  # OpenSSL's
+_VAGUE = {(2, 2), (4, 1), (4, 6), (7, 1)}  # besides X.Y.0, these mean different things to different servers
+_OURS = {  # the details that aren't about a mail, for each subject of an enhanced status
     1: "7-8 20 90",  # the sender's address; 90: Exchange's daily limit of recipients
     2: "252",  # Exchange: may not send as this sender
     3: "0-3 5-999",  # the mail system; 5.3.4 is about the size of this mail
@@ -34,26 +28,22 @@ _OURS = {
     " 232-236 700-750"  # Exchange: a tenant's daily limits, thresholds, reputation and domains
     " 501-503 506 508-509 511 515 606-649",  # Exchange: banned senders and addresses, HELO, DMARC
 }
-"""The details that aren't about a mail, for each subject of an enhanced status."""
-
+# A command or parameter that the server doesn't know or want now, a server that takes no mail, a login.
 _CODES = {*range(500, 505), 521, *range(530, 540), 555}
-"""A command or parameter that the server doesn't know or want now, a server that takes no mail, a login."""
-
 _WORDS = re.compile(
     r"""sender\ (address|identit|verif|domain|denied|(is\ )?not\b) | from\ address | send\ ?as(\b|denied) | \bnot\ owned
-    | address\ is\ not\ verified | client\ host\b | helo\ command
-    | relaying | relay\ (access|denied|not) | \bto\ relay | rcpthosts
-    | \bauthenticat | unauthenticated | \blog\ ?in\b | \b(spf|dkim|dmarc|ptr)\b
-    | (sending|submission|hourly|daily|monthly)\ (\w+\ ){0,2}(quota|limit|rate)
-    | sending\ (paused|denied|activity|disabled) | \bcredits\b | originating\ from\ your""",
+    | address\ is\ not\ verified | client\ host\b | helo\ command | relaying | relay\ (access|denied|not) | \bto\ relay
+    | rcpthosts | \bauthenticat | unauthenticated | \blog\ ?in\b | \b(spf|dkim|dmarc|ptr)\b | \bcredits\b
+    | (sending|submission|hourly|daily|monthly)\ (\w+\ ){0,2}(quota|limit|rate) | originating\ from\ your
+    | sending\ (paused|denied|activity|disabled)""",
     re.IGNORECASE | re.VERBOSE,
 )
 
 
 def is_about_this_mail(stage: str, code: int, text: str) -> bool:
-    """Return whether a permanent refusal can be about this recipient or this content.
+    """Return whether a permanent refusal of a stage (a command, or "content") can be about this recipient or content.
 
-    `stage`: the command that was refused, or "content". `text`: without what the recipient may have chosen.
+    `text`: the reply without what the recipient may have chosen.
     """
     found = _STATUS.search(text)
     subject, detail = (int(found[1]), int(found[2])) if found else (0, 0)

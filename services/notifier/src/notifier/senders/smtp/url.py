@@ -1,13 +1,9 @@
 """MAIL_URL for SMTP: where the mail server is, how to log in, and how the connection is kept private.
 
-| URL | port | TLS |
-|---|---|---|
-| `smtp://host` | 25 | STARTTLS if the server offers it; none to this same machine |
-| `smtp://user:password@host` | 587 | STARTTLS, or nothing is sent: no password crosses the network in clear |
-| `smtps://user:password@host` | 465 | from the first byte |
-
+`smtp://host`: port 25, STARTTLS if the server offers it, none to this same machine. `smtp://user:password@host`: port
+587, STARTTLS, or nothing is sent, so no password crosses the network in clear. `smtps://…`: port 465, TLS at once.
 `?starttls=never|if-offered|required` and `?verify=no` say otherwise (for a private authority rather set OpenSSL's own
-`SSL_CERT_FILE`); `?auth=login,plain` which mechanisms are tried, in which order; `?ehlo=mail.example.org` our name.
+`SSL_CERT_FILE`); `?auth=login,plain` which mechanisms may be tried; `?ehlo=mail.example.org` sets our name.
 """
 
 import re
@@ -38,7 +34,7 @@ class SmtpSettings:
     verify: bool = True
     user: str = ""
     password: str = field(default="", repr=False)
-    auth: tuple[str, ...] = MECHANISMS
+    auth: frozenset[str] = frozenset(MECHANISMS)
     ehlo: str = ""
 
 
@@ -48,36 +44,26 @@ def parse(url: str) -> SmtpSettings:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise _invalid("its host or port can't be read; percent-encode / ? # @ : in the password") from None
+        raise MailUrlInvalid("its host or port can't be read; percent-encode / ? # @ : in the password") from None
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     options, implicit = dict(pairs), parts.scheme == "smtps"
     if not host or port == 0:
-        raise _invalid("it has no host, or no usable port")
+        raise MailUrlInvalid("it has no host, or no usable port")
     if parts.path not in ("", "/") or parts.fragment:
-        raise _invalid("nothing but ?options may follow the port; percent-encode / ? # in user and password")
+        raise MailUrlInvalid("nothing but ?options may follow the port; percent-encode / ? # in user and password")
     if bool(user) != bool(password) or not (user + password).isascii():
-        raise _invalid("give both user and password, or neither, in ASCII")
+        raise MailUrlInvalid("give both user and password, or neither, in ASCII")
     if len(options) < len(pairs) or not all(_OPTION.fullmatch("=".join(pair)) for pair in pairs):
-        options_known = "starttls=never|if-offered|required, verify=yes|no, ehlo=NAME (ours, in ASCII) and auth="
-        raise _invalid(f"after the ? it takes only {options_known}{'|'.join(MECHANISMS)} (with commas), each once")
+        known = "starttls=never|if-offered|required, verify=yes|no, auth=cram-md5,plain,login and ehlo=NAME (in ASCII)"
+        raise MailUrlInvalid(f"after the ? it takes only {known}, each once")
     if ("auth" in options and not user) or (implicit and "starttls" in options):
-        raise _invalid("auth= needs a user and password, and starttls= needs smtp://: smtps:// is encrypted anyway")
-    unsaid = "required" if user else "never" if _THIS_MACHINE.fullmatch(host) else "if-offered"
-    return SmtpSettings(
-        host,
-        port or (465 if implicit else 587 if user else 25),
-        implicit,
-        starttls="never" if implicit else options.get("starttls", unsaid),
-        verify=options.get("verify") != "no",
-        user=user,
-        password=password,
-        auth=tuple(dict.fromkeys(options["auth"].lower().split(","))) if "auth" in options else MECHANISMS,
-        ehlo=options.get("ehlo", ""),
-    )
-
-
-def _invalid(fault: str) -> MailUrlInvalid:
-    return MailUrlInvalid(
-        f"MAIL_URL can't be used: {fault}. Write smtp://host:port, smtp://user:password@host or smtps://…"
-    )
+        raise MailUrlInvalid(
+            "auth= needs a user and password, and starttls= needs smtp://: smtps:// is encrypted anyway"
+        )
+    default = "required" if user else "never" if _THIS_MACHINE.fullmatch(host) else "if-offered"
+    starttls = "never" if implicit else options.get("starttls", default)
+    port = port or (465 if implicit else 587 if user else 25)
+    auth = frozenset(options.get("auth", ",".join(MECHANISMS)).lower().split(","))
+    verify, ehlo = options.get("verify") != "no", options.get("ehlo", "")
+    return SmtpSettings(host, port, implicit, starttls, verify, user=user, password=password, auth=auth, ehlo=ehlo)
