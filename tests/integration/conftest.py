@@ -21,7 +21,7 @@ from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.reconcile import Reconciler
 from messaging.relay.sweep import Sweeper
 from messaging.wire import layout, message
-from messaging.wire.receipts import Outcome, Receipt
+from messaging.wire.receipt import Outcome, Receipt
 from users_api import PUBLISHER
 
 from .crowd import Crowd, gathered

@@ -23,7 +23,7 @@ from messaging.consuming.inbox import Taken
 from messaging.consuming.receipt_writer import report
 from messaging.wire import layout
 from messaging.wire.message import NotOursError, contents, publisher_of, read
-from messaging.wire.receipts import Receipt, clean, describe
+from messaging.wire.receipt import Receipt, clean, describe
 from messaging.wire.script import members
 
 if TYPE_CHECKING:

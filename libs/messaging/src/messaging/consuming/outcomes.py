@@ -16,7 +16,7 @@ from messaging.consuming.receipt_writer import ReceiptWriter
 from messaging.errors import HandedBack, MessagingError, PermanentError, RetryLater, UncertainError
 from messaging.wire import message
 from messaging.wire.message import Attempt
-from messaging.wire.receipts import Outcome, Receipt, describe
+from messaging.wire.receipt import Outcome, Receipt, describe
 
 Result = tuple[Attempt[Any], BaseException | None]
 """An attempt, and what it raised: None, if it succeeded."""

@@ -14,7 +14,7 @@ import redis
 from redis.connection import Connection
 
 from messaging.wire import layout
-from messaging.wire.receipts import OUTCOMES, Outcome, Receipt, clean, describe, encode
+from messaging.wire.receipt import OUTCOMES, Outcome, Receipt, clean, describe, encode
 
 __all__ = ["OUTCOMES", "Outcome", "Receipt", "ReceiptWriter", "clean", "describe", "report"]
 

@@ -29,7 +29,7 @@ from messaging.errors import HandedBack, TransientError, Unavailable
 from messaging.process.postgres_errors import is_database_at_fault
 from messaging.wire import message
 from messaging.wire.message import Attempt
-from messaging.wire.receipts import Receipt, describe
+from messaging.wire.receipt import Receipt, describe
 
 Batch = Sequence[Mapping[str, Any]]
 Actor = dramatiq.Actor[[str, Batch], None]
