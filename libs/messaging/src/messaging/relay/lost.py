@@ -25,7 +25,7 @@ _LOOK = Script(
     OURS
     + """
 -- Find what a queue has lost. KEYS: the workers, the queue, its messages. ARGV: the publisher, the prefix of keys of
--- unacknowledged ids, the queue's name, the number of expected ids, the expected ids, and the suspects of the last look.
+-- unacknowledged ids, the queue's name, the number of expected ids, these ids, and the suspects of the last look.
 -- Returns the expected ids that neither the queue nor a worker has. Of what is `ours` it also returns: how many ids
 -- without data it has removed from the queue; how many messages have data; suspects, the ids of data that no list and
 -- no worker has; and the data of those that were suspects already, which it has removed.

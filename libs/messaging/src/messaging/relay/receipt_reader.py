@@ -61,7 +61,7 @@ def make_sound(client: redis.Redis, publisher: str) -> None:
         return
     if newest[0] > LAST_MILLISECOND:
         client.delete(stream)
-        log.error("redis.key_deleted", key=stream, reason="the stream's newest id is the last possible one", hint=FOREIGN)
+        log.error("redis.key_deleted", key=stream, reason="its newest id is the last possible one", hint=FOREIGN)
     elif any(place > newest for place in places):
         client.xgroup_setid(stream, GROUP, "0")
         log.error("receipts.place_lost", key=stream, hint=FOREIGN)

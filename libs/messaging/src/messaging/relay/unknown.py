@@ -31,7 +31,7 @@ ORDER BY subscription
 
 
 class UnknownSubscriptions:
-    """Logs each unknown subscription once, and again if unfinished deliveries of it appear after a round without any."""
+    """Logs each unknown subscription once, and again if it has unfinished deliveries after a round without any."""
 
     def __init__(self, pool: Pool, subscriptions: Sequence[Subscription[EventData]]) -> None:
         self._pool = pool
