@@ -156,9 +156,9 @@ def quick_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def reported_anew() -> Iterator[None]:
     """Let a fault of the database that another test has met be reported again."""
-    session._say.cache_clear()
+    session._log_once.cache_clear()
     yield
-    session._say.cache_clear()
+    session._log_once.cache_clear()
 
 
 @pytest.fixture
