@@ -25,7 +25,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("subscriber")
 
 
 def begun(attempts: Iterable[Attempt[Any]]) -> list[Receipt]:
-    """Return receipts that say that a handler is about to begin. They let the relay tell a crash from a wait."""
+    """Return receipts that say that a handler is about to begin. By them the relay knows a crash from a wait."""
     return [_receipt(attempt, "started") for attempt in attempts]
 
 

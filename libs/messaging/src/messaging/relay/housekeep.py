@@ -53,7 +53,7 @@ FROM (
     SELECT count(*) FILTER (
         WHERE (state IN ('succeeded', 'cancelled') AND finished_at < now() - %(retention)s) IS NOT TRUE) AS unfinished
     FROM deliveries WHERE event_id = page.id
-) AS found
+) AS counted
 ORDER BY recorded_at, id
 """
 

@@ -72,10 +72,10 @@ class Script:
 
 _MEND = Script("""
 -- Delete KEYS[1] if it exists and isn't of the type ARGV[1], and return the type that it had; otherwise return false.
-local found = redis.call('TYPE', KEYS[1]).ok
-if found == 'none' or found == ARGV[1] then return false end
+local actual = redis.call('TYPE', KEYS[1]).ok
+if actual == 'none' or actual == ARGV[1] then return false end
 redis.call('DEL', KEYS[1])
-return found
+return actual
 """)
 
 
