@@ -21,7 +21,7 @@ from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.reconcile import Reconciler
 from messaging.relay.sweep import Sweeper
 from messaging.wire import layout, message
-from messaging.wire.receipts import Outcome, Receipt
+from messaging.wire.receipt import Outcome, Receipt
 from users_api import PUBLISHER
 
 from .crowd import Crowd, gathered
@@ -156,9 +156,9 @@ def quick_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def reported_anew() -> Iterator[None]:
     """Let a fault of the database that another test has met be reported again."""
-    session._say.cache_clear()
+    session._log_once.cache_clear()
     yield
-    session._say.cache_clear()
+    session._log_once.cache_clear()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Protocol
 from uuid import UUID
 
 from messaging.publishing.states import DUE, FINAL, IN_FLIGHT, UNFINISHED
-from messaging.wire.receipts import Outcome, Receipt
+from messaging.wire.receipt import Outcome, Receipt
 
 from .delivery_world import Key, Row, policy
 

@@ -33,7 +33,7 @@ from messaging.relay.reconcile import Reconciler
 from messaging.wire import layout, message
 from messaging.wire.client import connect
 from messaging.wire.message import Reference
-from messaging.wire.receipts import Outcome, Receipt
+from messaging.wire.receipt import Outcome, Receipt
 from messaging.wire.script import members
 from users_api import PUBLISHER
 

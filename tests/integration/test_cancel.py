@@ -15,7 +15,7 @@ from messaging.publishing import operations
 from messaging.publishing.states import DUE, FINAL, IN_FLIGHT, OVER, STATES, UNFINISHED
 from messaging.relay import Retention
 from messaging.relay.housekeep import Housekeeper
-from messaging.wire.receipts import OUTCOMES, Outcome
+from messaging.wire.receipt import OUTCOMES, Outcome
 from users_api import PUBLISHER
 
 from .conftest import RelayParts

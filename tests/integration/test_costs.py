@@ -17,7 +17,7 @@ from messaging import HeraldBroker, subscribe_group, subscribe_once
 from messaging.consuming.receipt_writer import report
 from messaging.effects import Ledger
 from messaging.process.database import open_pool
-from messaging.wire.receipts import Receipt
+from messaging.wire.receipt import Receipt
 from users_api import PUBLISHER
 
 from .conftest import RelayParts

@@ -43,7 +43,7 @@ from devstack.redis_server import RedisServer
 from messaging import publish
 from messaging.publishing.operations import CANCEL, REPLAY, RETRY_BY_OPERATOR, replaying
 from messaging.publishing.states import DUE, FINAL, IN_FLIGHT
-from messaging.wire.receipts import OUTCOMES, Outcome, Receipt
+from messaging.wire.receipt import OUTCOMES, Outcome, Receipt
 
 from .delivery_moves import Asked, Cancelled, Cause, Claimed, Crossed, Looked, Nothing, Released, Told
 from .delivery_world import (

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import psycopg
 import pytest
@@ -325,12 +326,15 @@ def test_a_claim_lasts_for_one_lease(relay: RelayParts, publish_users: Publish) 
     assert relay.row(event.id)["lease_in"] == pytest.approx(LEASE, abs=5)
 
 
-def test_an_event_makes_no_delivery_for_a_subscription_to_another_type(
-    relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    elsewhere = WELCOME_EMAIL.model_copy(update={"event_type": "user_renamed"})
-    monkeypatch.setattr("messaging.publishing.outbox.SUBSCRIPTIONS", (elsewhere, AUDIT_LOG))
-    publish_users(1)
+class UserRenamed(EventData):
+    event_type: ClassVar[str] = "user_renamed"
+    version: ClassVar[int] = 1
+
+
+def test_an_event_makes_no_delivery_for_a_subscription_to_another_type(relay: RelayParts) -> None:
+    elsewhere = WELCOME_EMAIL.model_copy(update={"event": UserRenamed})
+    with relay.pool.connection() as connection:
+        connection.execute(*publish([user_registered(1)], subscriptions=(elsewhere, AUDIT_LOG)))
 
     assert relay.dispatcher.dispatch() == 1
 

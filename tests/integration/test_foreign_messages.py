@@ -22,7 +22,7 @@ from messaging.consuming.receipt_writer import report
 from messaging.relay.receive import Receiver
 from messaging.wire import layout
 from messaging.wire.message import NotOursError, read
-from messaging.wire.receipts import Receipt, decode
+from messaging.wire.receipt import Receipt, decode
 from messaging.wire.script import members
 from messaging.wire.waits import Waits
 from users_api import PUBLISHER

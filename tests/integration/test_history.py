@@ -21,7 +21,7 @@ from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.relay import SETTINGS
 from messaging.wire import layout, message
-from messaging.wire.receipts import Receipt
+from messaging.wire.receipt import Receipt
 from users_api import PUBLISHER
 from users_api.pool import Connection
 from users_api.pool import Pool as UsersPool

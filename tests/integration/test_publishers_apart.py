@@ -19,7 +19,7 @@ from messaging.process.database import open_pool
 from messaging.relay.unknown import UnknownSubscriptions
 from messaging.wire import layout
 from messaging.wire.message import id_prefix
-from messaging.wire.receipts import Receipt
+from messaging.wire.receipt import Receipt
 from users_api import PUBLISHER
 
 from .conftest import QUICK_SUBSCRIPTIONS, RelayParts, relay_parts

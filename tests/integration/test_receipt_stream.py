@@ -11,7 +11,7 @@ import redis
 from contracts import Event, EventData
 from messaging.consuming.receipt_writer import report
 from messaging.relay.receipt_reader import ReceiptReader
-from messaging.wire.receipts import Receipt
+from messaging.wire.receipt import Receipt
 from users_api import PUBLISHER
 
 from .workers import RECEIPTS, full

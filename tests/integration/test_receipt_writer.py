@@ -13,7 +13,7 @@ from messaging.consuming import outcomes
 from messaging.consuming.receipt_writer import ReceiptWriter
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.wire.client import connect
-from messaging.wire.receipts import Outcome, Receipt
+from messaging.wire.receipt import Outcome, Receipt
 from users_api import PUBLISHER
 
 from .workers import full

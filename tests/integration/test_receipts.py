@@ -12,7 +12,7 @@ from tests.integration.conftest import RelayParts
 from contracts import AUDIT_LOG, Event, EventData
 from messaging.relay import deliveries
 from messaging.relay.apply import Applier
-from messaging.wire.receipts import Receipt, describe
+from messaging.wire.receipt import Receipt, describe
 
 Publish = Callable[..., list[Event[EventData]]]
 

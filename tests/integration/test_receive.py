@@ -12,7 +12,7 @@ from messaging.consuming.receipt_writer import report
 from messaging.relay.apply import Applier
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.receive import Receiver
-from messaging.wire.receipts import Outcome, Receipt
+from messaging.wire.receipt import Outcome, Receipt
 from messaging.wire.waits import Waits
 from users_api import PUBLISHER
 

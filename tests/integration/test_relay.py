@@ -18,7 +18,7 @@ from messaging.relay.dispatch import ROOM, Dispatcher
 from messaging.relay.listener import Listener
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.relay import STOP_SECONDS, _dispatch_forever, _forever
-from messaging.wire.receipts import Receipt
+from messaging.wire.receipt import Receipt
 from users_api import PUBLISHER
 
 from .workers import RECEIPTS, run_relay, until

@@ -31,7 +31,7 @@ from messaging.consuming.outcomes import Result
 from messaging.consuming.subscriber import _is_outage, declare
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.wire.message import Attempt
-from messaging.wire.receipts import Receipt
+from messaging.wire.receipt import Receipt
 from users_api import PUBLISHER
 
 from .conftest import RelayParts

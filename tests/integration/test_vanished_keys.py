@@ -10,10 +10,12 @@ from structlog.testing import capture_logs
 from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, UserRegistered
 from devstack.redis_server import RedisServer
 from messaging import HeraldBroker
+from messaging.relay.dispatch import Dispatcher
 from messaging.wire import layout
 from messaging.wire.script import members
+from users_api import PUBLISHER
 
-from .conftest import RelayParts
+from .conftest import QUICK_SUBSCRIPTIONS, RelayParts
 from .workers import EPOCH, RECEIPTS, Consume, states, until
 
 Publish = Callable[..., list[Event[EventData]]]
@@ -270,30 +272,28 @@ def test_a_backlog_that_only_waits_is_left_alone(relay: RelayParts, publish_user
     assert states(relay) == {"queued": 100}
 
 
-def test_what_is_left_in_the_hash_leaves_a_queue_its_room(
-    relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("messaging.relay.dispatch.ROOM", 500)
+def test_what_is_left_in_the_hash_leaves_a_queue_its_room(relay: RelayParts, publish_users: Publish) -> None:
+    dispatcher = Dispatcher(relay.pool, relay.redis, QUICK_SUBSCRIPTIONS, PUBLISHER, room=500)
     for number in range(10):
         relay.redis.hset(MESSAGES, f"left {number}", "of an enqueueing that failed")
     publish_users(2)
 
-    assert relay.dispatcher.dispatch() == 4
-    assert relay.dispatcher._with_room() != []
+    assert dispatcher.dispatch() == 4
+    assert dispatcher._with_room() != []
 
 
 def test_a_queue_that_takes_nothing_is_reported_once_and_when_it_takes_again(
     relay: RelayParts, publish_users: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.relay.dispatch.ROOM", 1)
+    dispatcher = Dispatcher(relay.pool, relay.redis, QUICK_SUBSCRIPTIONS, PUBLISHER, room=1)
     monkeypatch.setattr("messaging.relay.dispatch.STUCK_SECONDS", 0.0)
     relay.redis.rpush(QUEUE, "waits")
 
     with capture_logs() as logged:
         for _ in range(3):
-            relay.dispatcher.dispatch()
+            dispatcher.dispatch()
         relay.redis.delete(QUEUE)
-        relay.dispatcher.dispatch()
+        dispatcher.dispatch()
 
     assert [(each["event"], each["queue"]) for each in logged] == [
         ("queue.full", "auditor"),

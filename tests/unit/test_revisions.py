@@ -10,7 +10,7 @@ from users_api.app import MIGRATIONS
 
 
 def test_what_an_old_database_lacks_is_named() -> None:
-    code = Revisions(known=frozenset({"a1", "a2", "b1"}), heads=frozenset({"a2", "b1"}))
+    code = Revisions(every=frozenset({"a1", "a2", "b1"}), heads=frozenset({"a2", "b1"}))
 
     assert code.missing(set()) == {"a2", "b1"}
     assert code.missing({"a1", "b1"}) == {"a2"}
@@ -18,7 +18,7 @@ def test_what_an_old_database_lacks_is_named() -> None:
 
 
 def test_a_newer_database_lacks_nothing() -> None:
-    code = Revisions(known=frozenset({"a1"}), heads=frozenset({"a1"}))
+    code = Revisions(every=frozenset({"a1"}), heads=frozenset({"a1"}))
 
     assert code.missing({"a2"}) == set()
 

@@ -15,7 +15,7 @@ from messaging.process.database import Pool, open_pool
 from messaging.relay import Retention
 from messaging.relay.housekeep import Housekeeper
 from messaging.relay.receipt_reader import ReceiptReader
-from messaging.wire.receipts import Receipt
+from messaging.wire.receipt import Receipt
 from users_api import PUBLISHER
 from users_api.retention import FORGET_KEYS
 

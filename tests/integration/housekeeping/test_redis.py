@@ -15,7 +15,7 @@ from messaging.process.database import Pool
 from messaging.relay.housekeep import Housekeeper
 from messaging.relay.receipt_reader import GROUP, ReceiptReader
 from messaging.wire.client import connect
-from messaging.wire.receipts import Receipt
+from messaging.wire.receipt import Receipt
 from users_api import PUBLISHER
 
 

@@ -1,6 +1,6 @@
-"""What Herald's services share in meaning: events, and the effects that subscribe to them.
+"""What Herald's services agree on: events, and the effects that subscribe to them.
 
-Nothing here does anything. A service may read this package and its own code, never another service's.
+This package has no side effects. A service may import it, but never another service.
 """
 
 from contracts.decoding import decode

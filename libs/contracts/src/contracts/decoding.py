@@ -1,4 +1,4 @@
-"""Read an envelope as the newest version that the reader knows, whichever version it was written in."""
+"""Read an envelope as the newest version that the consumer knows, whichever version it was written in."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -10,7 +10,7 @@ from contracts.envelope import DataT, Event, EventData
 from contracts.errors import ContractError, InvalidEvent, UnknownEventVersion
 
 Reader = tuple[type[Event[Any]], tuple[type[EventData], ...]]
-"""The envelope's model for one version of an event, and the versions after that one, oldest first."""
+"""The envelope's model for one version of an event, and the later versions, oldest first."""
 
 
 def decode(envelope: Mapping[str, object], newest: type[DataT]) -> Event[DataT]:
@@ -22,7 +22,7 @@ def decode(envelope: Mapping[str, object], newest: type[DataT]) -> Event[DataT]:
     """
     try:
         model, later = _readers(newest)[envelope["type"], envelope["dataschema"]]
-    except (KeyError, TypeError):  # one is missing, unknown, or not even text
+    except (KeyError, TypeError):  # an attribute is missing, unknown, or not text
         raise _unreadable(envelope, newest) from None
     try:
         event: Event[DataT] = model.model_validate(envelope)
@@ -51,7 +51,7 @@ def _envelope_of(data: type[EventData]) -> type[Event[Any]]:
 
 
 def _upcast(event: Event[Any], later: Sequence[type[EventData]]) -> Event[Any]:
-    """Make the last of `later` of an event, one version at a time."""
+    """Upcast an event to the last of `later`, one version at a time."""
     data = event.data
     for version in later:
         try:
@@ -64,6 +64,6 @@ def _upcast(event: Event[Any], later: Sequence[type[EventData]]) -> Event[Any]:
 
 
 def _faults(error: ValidationError) -> str:
-    """Name the fields at fault without quoting their values: they may be someone's address."""
+    """Describe the invalid fields without quoting their values, which may be email addresses."""
     faults = error.errors(include_input=False, include_url=False, include_context=False)
     return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)

@@ -1,10 +1,10 @@
-"""The envelope every event travels in: CloudEvents 1.0, JSON format.
+"""The envelope in which every event travels: CloudEvents 1.0, JSON format.
 
-`type` says what happened and decides who hears of it; `dataschema` says which version of `data` this is
-and decides which model reads it. So a new version reaches every subscription of the type, and a consumer
-too old for it can say so instead of never hearing of it.
+`type` says what happened, and decides which subscriptions receive the event. `dataschema` says which version of `data`
+this is, and decides which model reads it. So a new version reaches every subscription to the type, and a consumer that
+is too old for the version receives the event and can report that.
 
-Reading ignores attributes it doesn't know (a producer may be newer); writing is exact.
+Reading ignores unknown attributes, because a producer may be newer; writing is exact.
 Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 """
 
@@ -17,10 +17,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 
 class EventData(BaseModel):
-    """What happened, as facts. A subclass sets `event_type` and `version`; a published one never changes.
+    """What happened, as facts. A subclass sets `event_type` and `version`, and never changes once events are published.
 
-    A change is a new model with the next `version`. It names the model before it as its `predecessor`, and its
-    `upcast` makes the new version from the old one.
+    For a change, write a new model with the next `version`. Its `predecessor` is the model of the version before, and
+    its `upcast` makes the new version from the old one.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -31,19 +31,23 @@ class EventData(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        """Refuse a model whose predecessor isn't the version before it."""
+        """Check that the predecessor is the version before.
+
+        Raises:
+            TypeError: it isn't.
+        """
         older = cls.predecessor
         if older and (older.event_type, older.version + 1) != (cls.event_type, cls.version):
             raise TypeError(f"{older.schema_uri()} isn't the version before {cls.schema_uri()}")
 
     @classmethod
-    def upcast(cls, old: Any) -> Self:  # a subclass takes its own predecessor
+    def upcast(cls, old: Any) -> Self:  # in a subclass, `old` has the type of its predecessor
         """Make this version from `old`, an instance of `predecessor`."""
         raise NotImplementedError(f"{cls.__name__} has a predecessor and no upcast")
 
     @classmethod
     def schema_uri(cls) -> str:
-        """Name this version of the data, for the envelope's `dataschema`."""
+        """Return the URI of this version of the data, for the envelope's `dataschema`."""
         return f"urn:herald:{cls.event_type}:{cls.version}"
 
 
@@ -51,7 +55,7 @@ DataT = TypeVar("DataT", bound=EventData, covariant=True)
 
 
 class Event(BaseModel, Generic[DataT]):
-    """One thing that happened. `id` is its identity everywhere: consumers are idempotent by it."""
+    """One thing that happened, with attributes as CloudEvents names them. Consumers are idempotent by `id`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -76,7 +80,15 @@ class Event(BaseModel, Generic[DataT]):
         correlation_id: str,
         time: datetime | None = None,
     ) -> "Event[DataT]":
-        """Wrap `data` in a new envelope with an id of its own. `time`: when it happened (aware); now, if None."""
+        """Wrap `data` in a new envelope with an id of its own.
+
+        Args:
+            data: what happened.
+            source: the publishing service, such as users-api.
+            subject: what the event is about, such as users/7.
+            correlation_id: the id that log lines of the request and of all its effects share.
+            time: when it happened, an aware datetime; now, if None.
+        """
         now = datetime.now(UTC)
         return cls(
             id=_new_id(now),
@@ -93,8 +105,8 @@ class Event(BaseModel, Generic[DataT]):
 def _new_id(now: datetime) -> UUID:
     """Make a UUIDv7 (RFC 9562): the time in milliseconds, then 74 random bits.
 
-    Events of one moment lie side by side in every index that has them, of every service. Random ids would make each
-    write touch pages of its own, ever more as history grows.
+    So events of one moment are neighbours in every index on their ids, in every service. With random ids each write
+    would touch pages of its own, and more of them as the history grows.
     """
     random = secrets.randbits(74)
     milliseconds = int(now.timestamp() * 1000)

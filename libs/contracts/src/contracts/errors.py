@@ -1,13 +1,13 @@
-"""What can be wrong with an event."""
+"""The ways in which an event can break its contract."""
 
 
 class ContractError(Exception):
-    """The event doesn't keep its contract. Compare it with the golden JSON in tests/contract."""
+    """The event breaks its contract. Compare it with the golden JSON in tests/contract."""
 
 
 class UnknownEventVersion(ContractError):
-    """This consumer is older than the event. Upgrade it, then retry the delivery: nothing was lost."""
+    """This consumer is older than the event's version. Upgrade it, then retry the delivery: nothing was lost."""
 
 
 class InvalidEvent(ContractError):
-    """The event is of a version that this consumer can read, but its content doesn't fit. Mend the producer."""
+    """The event's version is known, but its content doesn't fit the model. Fix the producer."""

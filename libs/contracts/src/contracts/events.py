@@ -20,5 +20,5 @@ class UserRegistered(EventData):
 
 
 EVENTS: tuple[type[EventData], ...] = (UserRegistered,)
-"""The newest version of each event type. Older versions are found through `predecessor`; keep their models for as long
-as events of them are in a database."""
+"""The newest version of each event type. `predecessor` leads to the older versions. Keep an older version's model as
+long as a database holds events of that version."""

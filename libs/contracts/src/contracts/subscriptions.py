@@ -1,7 +1,7 @@
-"""Who wants which event: the one table that the outbox, the relay and the consumers all read.
+"""Which effect wants which event: the one table that the outbox, the relay and the consumers all read.
 
-A subscription is an *effect*, not a service, so that each effect has its own retries and its own state.
-A new effect is one line in `SUBSCRIPTIONS`; users-api's code doesn't change.
+A subscription is an *effect*, not a service, so each effect has its own retries and its own state. To add an effect,
+declare its subscription here and add it to `SUBSCRIPTIONS`; the publisher's code doesn't change.
 """
 
 from collections.abc import Collection
@@ -16,10 +16,11 @@ from contracts.events import EVENTS, UserRegistered
 
 
 class RetryPolicy(BaseModel):
-    """When a transient error is tried again: exponential backoff with jitter, until `max_attempts`.
+    """When a delivery is tried again after a transient error: exponential backoff with jitter, until `max_attempts`.
 
-    Delays are in seconds; each is drawn from the upper half of `first_delay * 2 ** n`, capped.
-    `max_crashes` bounds attempts that killed their process: a poison event must end somewhere.
+    Delays are in seconds. The delay after attempt n is drawn from the upper half of `first_delay * 2 ** (n - 1)`, which
+    is at most `max_delay`. `max_crashes`: the delivery fails after this many attempts during which the worker process
+    died, so that a poison event doesn't kill workers for ever.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,12 +34,12 @@ class RetryPolicy(BaseModel):
 class Subscription(BaseModel, Generic[DataT]):
     """One effect that wants every event of one type. Its Dramatiq actor has the same name.
 
-    `event`: the newest version of the event's data, which the handler gets whichever version was published.
-    `group_size`: how many events one message carries at most, when many are due at once.
-    `time_limit`: seconds after which a message's handler is interrupted and tried again.
-    `repeatable`: whether doing it again does nothing more, whatever happened before: the effect is one row with a
-    unique key, and nothing else. Only then may what succeeded be replayed.
-    `delay`: how long after the event the effect is due. An operator can cancel it until then.
+    `event`: the newest version of the event's data. The handler receives this version, whichever was published.
+    `group_size`: the most events that one message carries, when many are due at once.
+    `time_limit`: seconds after which the handling of a message is interrupted, and tried again.
+    `repeatable`: whether repeating the effect never adds anything, because the effect is one row with a unique key and
+    nothing else. Only then may deliveries that succeeded be replayed.
+    `delay`: how long after the event the effect is due. An operator can cancel the delivery until then.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,7 +55,7 @@ class Subscription(BaseModel, Generic[DataT]):
 
     @property
     def event_type(self) -> str:
-        """Which events it wants, whatever their version."""
+        """The type of the events that the subscription wants, in any version."""
         return self.event.event_type
 
 
@@ -81,7 +82,7 @@ SUBSCRIPTIONS: tuple[Subscription[EventData], ...] = (
 
 
 def subscriptions_to(event_type: str) -> tuple[Subscription[EventData], ...]:
-    """Return the subscriptions that want events of this type; none is a valid answer."""
+    """Return the subscriptions to events of a type; there may be none."""
     return tuple(subscription for subscription in SUBSCRIPTIONS if subscription.event_type == event_type)
 
 
@@ -89,7 +90,7 @@ def require_newest(subscriptions: Collection[Subscription[EventData]], events: C
     """Check that each subscription takes one of `events`, the newest version of each event type.
 
     Raises:
-        ContractError: one takes an older version, so that it would refuse every event that is published.
+        ContractError: a subscription takes an older version, and so would refuse every event that is published.
     """
     for subscription in subscriptions:
         if subscription.event not in events:

@@ -1,6 +1,7 @@
 """Herald's messaging: the outbox, the relay, deliveries, receipts, and the subscriber shell around handlers.
 
-What consumers need is imported when it is asked for: who only publishes needs neither Dramatiq nor Redis.
+Names that only a consumer needs are imported on first use, so a process that only publishes loads neither Dramatiq nor
+the Redis client.
 """
 
 from importlib import import_module

@@ -1,13 +1,13 @@
-"""What a handler raises to say how its attempt ended. Any other exception is a bug or a lapse: logged, tried again."""
+"""The errors that a handler raises to say how its attempt ended. Any other exception is logged, and tried again."""
 
 import psycopg
 
 MAX_AFTER = 30 * 86_400.0
-"""Seconds: the longest delay that a handler may ask for."""
+"""Seconds: the longest delay that a handler may request."""
 
 
 class MessagingError(Exception):
-    """Herald's messaging can't go on. The message says what to do."""
+    """Herald's messaging can't continue. The message says what to do."""
 
 
 class ConfigurationError(MessagingError):
@@ -15,23 +15,23 @@ class ConfigurationError(MessagingError):
 
 
 class DatabaseUnsuitable(MessagingError, psycopg.OperationalError):
-    """Herald can't work with this database, or with what stands before it. Mend what the message names."""
+    """Herald can't work with this database, or with the pooler in front of it. Fix what the message names."""
 
 
 class PermanentError(MessagingError):
-    """Trying again can't help. The delivery is failed at once; mend the cause, then retry it."""
+    """Trying again can't help. The delivery fails at once; fix the cause, then retry it."""
 
 
 class TransientError(MessagingError):
-    """The attempt failed, and another may succeed. It is made after a backoff; nothing to do unless that lasts."""
+    """The attempt failed, and another may succeed. It follows after a backoff; nothing to do unless the error lasts."""
 
 
 class UncertainError(MessagingError):
-    """Nobody can know whether the effect happened. Look for yourself, then retry the delivery or leave it."""
+    """It is unknown whether the effect happened. Check with the provider, then retry the delivery or leave it."""
 
 
 class RetryLater(TransientError):
-    """The attempt can't be made now. Nothing to do: it is tried again after `after` seconds, at most 30 days."""
+    """The attempt can't be made now. Nothing to do: another follows after `after` seconds, at most MAX_AFTER."""
 
     def __init__(self, message: str, after: float) -> None:
         super().__init__(message)
@@ -39,26 +39,26 @@ class RetryLater(TransientError):
 
 
 class HandedBack(MessagingError):
-    """The worker stopped before it started this delivery. Nothing to do: another worker takes it."""
+    """The worker stopped before it started this delivery. Nothing to do: another worker will take it."""
 
     def __init__(self) -> None:
         super().__init__(self.__doc__)
 
 
 class Unavailable(TransientError):
-    """What the handler talks to is away for every event. The rest of the message is tried again later, untried now."""
+    """The server that the handler needs is away for every event. The rest of the message isn't tried until later."""
 
 
 class ClaimLost(TransientError):
-    """Another attempt has claimed this effect, because this one's claim ran out. Nothing to do: it is tried again."""
+    """This attempt's claim ran out, and another attempt has claimed the effect. Nothing to do: it is tried again."""
 
     def __init__(self) -> None:
         super().__init__(self.__doc__)
 
 
 class LedgerSlow(TransientError):
-    """The effect ledger took longer than its claims last. See what holds up the consumer's database."""
+    """The effect ledger took longer than its claims last. Find out what slows down the consumer's database."""
 
 
 class EffectHeld(UncertainError):
-    """The effect may have happened. Look at the provider; retry the delivery to cause it (again)."""
+    """The effect may have happened. Check with the provider; retry the delivery to cause the effect (again)."""

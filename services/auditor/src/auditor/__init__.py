@@ -1,1 +1,1 @@
-"""The auditor: one row in the audit log for each event and action, for ever."""
+"""The auditor: writes one row into the audit log for each event, and keeps it for ever."""

@@ -8,8 +8,8 @@ from psycopg import Connection
 from contracts import Event, UserRegistered
 
 _RECORD: LiteralString = """
--- One row for each event; an event that is already in the log stays as it is. `event_id` is unique: that, and no
--- memory of ours, makes the audit exactly once. Sorted, so that groups that overlap wait and don't deadlock.
+-- Insert one row for each event that isn't in the log yet. The unique key on `event_id` alone makes the audit exactly
+-- once. Sorted, so that overlapping groups wait for each other and don't deadlock.
 INSERT INTO audit_log (event_id, action, email, user_id, correlation_id, occurred_at)
 SELECT unnest(%(event_ids)s::uuid[]) AS event_id, unnest(%(actions)s::text[]), unnest(%(emails)s::text[]),
     unnest(%(user_ids)s::bigint[]), unnest(%(correlation_ids)s::text[]), unnest(%(times)s::timestamptz[])

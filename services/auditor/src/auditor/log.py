@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 from messaging.process.database import connect
 
 _AFTER: LiteralString = """
--- A page of entries after one, oldest first.
+-- Return a page of the entries after an id, oldest first.
 SELECT id, event_id, action, email, user_id, correlation_id, occurred_at, recorded_at
 FROM audit_log WHERE id > %(after)s ORDER BY id LIMIT %(page)s
 """
@@ -23,7 +23,7 @@ PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the log. `occurred_at`: when the event happened; `recorded_at`: when it was written here."""
+    """One row of the log. `occurred_at`: when the event happened. `recorded_at`: when the row was written."""
 
     id: int
     event_id: UUID
@@ -36,23 +36,27 @@ class Entry:
 
 
 def entries(database_url: str) -> Iterator[Entry]:
-    """Yield every entry, in the order in which they were written."""
+    """Yield all entries, in the order of their ids."""
     with connect(database_url, name="log", row_factory=class_row(Entry)) as connection:
         yield from _after(connection, 0)
 
 
 def follow(database_url: str, *, every: float = 0.5) -> Iterator[Entry]:
-    """Yield every entry, then new ones as they are committed, for ever; each once, even when ids commit late."""
+    """Yield all entries, then new ones as they are committed, for ever. Looks every `every` seconds.
+
+    Each entry comes once. Transactions may commit in another order than that of their ids, so each look goes back over
+    the last PAGE ids.
+    """
     seen: set[int] = set()
-    settled = 0
+    start = 0
     with connect(database_url, name="log", row_factory=class_row(Entry)) as connection:
         while True:
-            for entry in _after(connection, settled):
+            for entry in _after(connection, start):
                 if entry.id not in seen:
                     seen.add(entry.id)
                     yield entry
-            settled = max(settled, max(seen, default=0) - PAGE)
-            seen = {each for each in seen if each > settled}
+            start = max(start, max(seen, default=0) - PAGE)
+            seen = {entry_id for entry_id in seen if entry_id > start}
             time.sleep(every)
 
 

@@ -10,7 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 from messaging.errors import DatabaseUnsuitable
 from messaging.process.database import Pooled, Renewal, options
 from messaging.process.postgres_errors import AsyncTerseConnection
-from messaging.process.session import SET, Session, parameters, refusals_said
+from messaging.process.session import SET, Session, parameters, refusals_logged
 
 WAIT_SECONDS = 1.5
 """A request waits for PostgreSQL no longer than this, connection and commit included."""
@@ -56,7 +56,7 @@ class Pool(AsyncConnectionPool[PooledConnection]):
         assert session is not None  # noqa: S101  # a count is one row
         look = partial(session.require_suitable, connection.info.backend_pid, self._url)
         try:
-            with refusals_said():
+            with refusals_logged():
                 if session.is_pooled(connection.info.backend_pid):
                     await asyncio.to_thread(look)  # it connects, and waits
                 else:

@@ -1,10 +1,10 @@
-"""Dramatiq's Redis broker, made to lose nothing between Redis and a thread, and to end when it is told to.
+"""Dramatiq's Redis broker, changed so that it loses nothing between Redis and a thread, and stops promptly.
 
-What differs from Dramatiq's own:
+Differences from Dramatiq's own:
 - Consumers block in Redis instead of polling it (`messaging.consuming.consumer`).
-- Worker processes beat their hearts in Redis; the relay takes back what a silent one held
-  (`messaging.relay.reconcile`). Dramatiq's own maintenance, random and on the workers' clocks, is off.
-- Threads without work sleep until there is some (`messaging.consuming.work_queue`), not for a second.
+- Worker processes send heartbeats to Redis; the relay takes back the messages of a silent one
+  (`messaging.relay.reconcile`). Dramatiq's own maintenance, which is random and uses the workers' clocks, is off.
+- Threads without work sleep until there is some (`messaging.consuming.work_queue`), not for a second at a time.
 - There are no delay queues: delays live in PostgreSQL.
 """
 
@@ -36,10 +36,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("broker")
 
 
 class HeraldBroker(RedisBroker):
-    """The broker of one worker process. Make it before the actors are declared.
+    """The broker of one worker process. Create it before declaring the actors.
 
-    `held`: ids of the messages that this process has in hand. `stopping`: set when it shuts down. `dropped`: how many
-    messages it has removed that no relay of ours had made. `broken`: one of its threads has died.
+    `held`: ids of the messages that this process has fetched and not acknowledged. `stopping`: set when the process
+    shuts down. `dropped`: how many messages the process has removed because no relay of Herald had made them.
+    `broken`: whether one of its threads has died.
     """
 
     def __init__(self, redis_url: str) -> None:
@@ -50,7 +51,7 @@ class HeraldBroker(RedisBroker):
             maintenance_chance=0,
         )
         self.broker_id = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:12]}"
-        # A connection that is silent for longer than a wait is no more.
+        # A connection that is silent for longer than a wait has broken.
         self.waits = Waits(redis_url, timeout=inbox.WAIT_SECONDS + 3)
         self.stopping = threading.Event()
         self.held: set[str] = set()
@@ -59,20 +60,20 @@ class HeraldBroker(RedisBroker):
 
     @property
     def consumer_class(self) -> type[Consumer]:
-        """Consume by waiting, not by polling."""
+        """The consumer that blocks in Redis."""
         return Consumer
 
     def declare_queue(self, queue_name: str) -> None:
-        """Declare a queue, without the delay queue that Dramatiq gives each."""
+        """Declare a queue, without the delay queue that Dramatiq would add."""
         if queue_name not in self.queues:
             self.emit_before("declare_queue", queue_name)
             self.queues.add(queue_name)
             self.emit_after("declare_queue", queue_name)
 
     def do_ack(self, queue_name: str, message_id: str | bytes) -> None:
-        """Forget a message that is done, by commands that a full Redis allows: it refuses Dramatiq's script, and MULTI.
+        """Delete a message that is done, by commands that a full Redis allows: it refuses Dramatiq's script, and MULTI.
 
-        In this order: a message that is gone while its id is still ours is harmless, the reverse would look waiting.
+        The data goes first: an id without data is harmless, but data without an id would look like a lost message.
         """
         messages, unacked = self._keys(queue_name)
 
@@ -85,7 +86,7 @@ class HeraldBroker(RedisBroker):
         mending(self.client, [messages, unacked], forget)
 
     def hand_back(self, queue_name: str, message_ids: Sequence[str | bytes]) -> None:
-        """Put messages that nobody began back into their queue."""
+        """Put messages that no thread began back into their queue."""
         if message_ids:
             keys = [*self._keys(queue_name), layout.queue_key(queue_name), layout.DRAMATIQ_HEARTBEATS]
             mending(self.client, keys, lambda: self.do_requeue(queue_name, *message_ids))
@@ -94,19 +95,19 @@ class HeraldBroker(RedisBroker):
         return layout.messages_key(queue_name), layout.unacked_key(self.broker_id, queue_name)
 
     def inbox(self, queue: str) -> Inbox:
-        """Return what waits for this process in a queue."""
+        """Return this process's access to a queue."""
         return Inbox(self.client, self.waits, self.broker_id, queue)
 
     def stop(self) -> None:
-        """Take no more messages. Whoever waits for one stops waiting."""
+        """Take no more messages, and end the waits for them."""
         self.stopping.set()
         self.waits.end(self.client)
 
     def end_for(self, ended: threading.ExceptHookArgs) -> None:
-        """End this process in good order when one of its threads has died; the relay takes back what that one held.
+        """End this process by SIGTERM because one of its threads has died. The relay takes back that thread's messages.
 
-        The other threads finish what they have begun. If the process went on, its heartbeat would vouch for a thread
-        that is no more, and what that thread held would look held for ever.
+        The other threads finish what they have begun. If the process went on, its heartbeat would keep the dead
+        thread's messages from ever being taken back.
         """
         name = ended.thread.name if ended.thread else "?"
         log.critical("worker.thread_died", thread=name, error=ended.exc_type.__name__, exc_info=ended.exc_value)
@@ -120,7 +121,7 @@ class HeraldBroker(RedisBroker):
         self.waits.close()
 
     def leave(self) -> None:
-        """Stop being looked after by the relay, unless it has something to take back."""
+        """Unregister this worker, unless it still holds messages for the relay to take back."""
         try:
             mending(self.client, [layout.WORKERS, layout.DRAMATIQ_HEARTBEATS], self._leave)
         except redis.RedisError:
@@ -129,13 +130,13 @@ class HeraldBroker(RedisBroker):
     def _leave(self) -> None:
         unacked = [layout.unacked_key(self.broker_id, queue) for queue in self.queues]
         if not self.client.exists(*unacked):
-            self.client.srem(layout.WORKERS, *(layout.holder(self.broker_id, each) for each in self.queues))
+            self.client.srem(layout.WORKERS, *(layout.holder(self.broker_id, queue) for queue in self.queues))
             self.client.zrem(layout.DRAMATIQ_HEARTBEATS, self.broker_id)
             self.client.delete(layout.heartbeat_key(self.broker_id))
 
 
 class _Life(Middleware):
-    """A worker that shuts down takes no more messages, and when it has none left nobody need look for it."""
+    """What happens when a worker starts and stops: the work queue, the garbage collector, registration, exit status."""
 
     def __init__(self) -> None:
         self._work = WorkQueue()

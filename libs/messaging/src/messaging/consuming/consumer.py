@@ -1,10 +1,10 @@
-"""How a worker process gets messages out of Redis and lets go of them again.
+"""How a worker process takes messages from Redis, and acknowledges them or hands them back.
 
-- An idle consumer blocks until there is a message (`messaging.consuming.inbox`); one with its hands full waits until a
-  thread is done with one.
-- Any trouble with Redis is a lost connection to Dramatiq, which then tries again; anything else it gives up on, and
-  the message would stay in this worker's hands for ever.
-- Messages fetched in a reply that never arrived are found and put back.
+- An idle consumer blocks until there is a message (`messaging.consuming.inbox`). One that has fetched as many as it may
+  waits until a thread is done with a message.
+- Every Redis error becomes Dramatiq's ConnectionClosed, after which Dramatiq tries again. After any other error
+  Dramatiq would give up, and this worker would hold the message for ever.
+- If Redis' reply to a fetch never arrived, its messages are found and put back.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ from messaging.consuming.inbox import Taken
 from messaging.consuming.receipt_writer import report
 from messaging.wire import layout
 from messaging.wire.message import NotOursError, contents, publisher_of, read
-from messaging.wire.receipts import Receipt, clean, describe
+from messaging.wire.receipt import Receipt, clean, describe
 from messaging.wire.script import members
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger("consumer")
 
 BREATH = 0.002
-"""Seconds for which it leaves the interpreter to the threads that it has just given something to do, unless one of them
-is done before."""
+"""After a fetch the consumer sleeps for this many seconds, or until a thread is done: the threads that have just
+received messages need the interpreter more."""
 
 
 class Consumer(_RedisConsumer):
-    """Fetches for all threads of a process."""
+    """Fetches messages of one queue for all threads of a process."""
 
     broker: "HeraldBroker"
 
@@ -51,7 +51,7 @@ class Consumer(_RedisConsumer):
     def __next__(self) -> MessageProxy | None:
         """Return a message, or None after a while without one."""
         if not self.message_cache:
-            with _trouble_is_a_lost_connection():
+            with _redis_errors_as_connection_closed():
                 self._wait_and_fetch()
         if not self.message_cache:
             return None
@@ -62,16 +62,19 @@ class Consumer(_RedisConsumer):
             self._drop(message_id, error)
             return None
         if self.broker.actors and taken.actor_name not in self.broker.actors:
-            self.nack(MessageProxy(taken))  # Dramatiq would do so too, after a traceback
+            self.nack(MessageProxy(taken))  # as Dramatiq would, without its traceback
             return None
         self.queued_message_ids.add(taken.message_id)
         self.broker.held.add(taken.message_id)
         return MessageProxy(taken)
 
     def ack(self, message: MessageProxy) -> None:
-        """Let go of a message that is done. A worker that is stopping tries once: its lease and heartbeat tell."""
+        """Delete a message that is done.
+
+        A worker that is stopping tries only once: the relay finds the message by its lease or the worker's heartbeat.
+        """
         try:
-            with _trouble_is_a_lost_connection():
+            with _redis_errors_as_connection_closed():
                 super().ack(message)
         except ConnectionClosed as error:
             if not self.broker.stopping.is_set():
@@ -80,34 +83,34 @@ class Consumer(_RedisConsumer):
         self._let_go(message)
 
     def nack(self, message: MessageProxy) -> None:
-        """Tell the relay of a message that no actor here is for. Redis keeps no dead letters: PostgreSQL does."""
+        """Report to the relay that no actor here takes a message. Dead letters are kept in PostgreSQL, not in Redis."""
         log.error("actor.missing", actor=message.actor_name, queue=self.queue_name)
         error = clean(f"this worker has no actor `{message.actor_name}`; deploy a version that does")
-        carried = contents(message._message)
+        references = contents(message._message)
         with suppress(redis.RedisError):
-            receipts = [Receipt(**asdict(each), outcome="retry", error=error) for each in carried]
+            receipts = [Receipt(**asdict(reference), outcome="retry", error=error) for reference in references]
             report(self.broker.client, publisher_of(message._message), receipts)
         self.ack(message)
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
-        """Hand back messages that nobody began."""
+        """Hand back messages that no thread began."""
         handed_back = list(messages)
-        with _trouble_is_a_lost_connection():
+        with _redis_errors_as_connection_closed():
             self.broker.hand_back(self.queue_name, [message.message_id for message in handed_back])
         for message in handed_back:
             self._let_go(message)
 
     def close(self) -> None:
-        """Hand back what was fetched and never given to a thread."""
+        """Hand back messages that were fetched and never passed to a thread."""
         cached, self.message_cache = self.message_cache, []
-        with _trouble_is_a_lost_connection():
+        with _redis_errors_as_connection_closed():
             self.broker.hand_back(self.queue_name, [message_id for message_id, _ in cached])
 
     def _drop(self, message_id: bytes, error: NotOursError) -> None:
-        """Remove a message that isn't ours, so that it is met once."""
+        """Remove a message that no relay of Herald made, so that no worker meets it again."""
         self.broker.dropped += 1
         log.error("message.dropped", queue=self.queue_name, reason=str(error), dropped_so_far=self.broker.dropped)
-        with _trouble_is_a_lost_connection():
+        with _redis_errors_as_connection_closed():
             self.broker.do_ack(self.queue_name, message_id)
 
     def _let_go(self, message: MessageProxy) -> None:
@@ -128,7 +131,7 @@ class Consumer(_RedisConsumer):
             self.message_cache = self._inbox.wait_and_take(room)
 
     def _hand_back_lost_fetch(self) -> None:
-        """Put back messages that Redis counts as ours but no thread of ours has: their fetch was cut off."""
+        """Put back messages that Redis counts as this worker's but no thread has: the reply to their fetch was lost."""
         unacked = members(self.broker.client, layout.unacked_key(self.broker.broker_id, self.queue_name))
         lost = unacked - self.broker.held
         if lost:
@@ -138,7 +141,7 @@ class Consumer(_RedisConsumer):
 
 
 @contextmanager
-def _trouble_is_a_lost_connection() -> Iterator[None]:
+def _redis_errors_as_connection_closed() -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:

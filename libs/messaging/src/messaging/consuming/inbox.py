@@ -1,10 +1,10 @@
-"""What waits for a worker process in one queue, and how the process takes it and shows that it lives: one script.
+"""How a worker process takes messages from a queue and sends its heartbeat: both in one script.
 
-An idle worker blocks (`BLMOVE queue queue LEFT LEFT`: a no-op that waits for the list to have an element) and takes in
-the same round trip, so a message starts within a millisecond. Every time that it comes back it beats its heart.
+An idle worker blocks (`BLMOVE queue queue LEFT LEFT`: a no-op that waits until the list has an element) and takes in
+the same round trip, so a message starts within a millisecond. The worker sends a heartbeat whenever the wait ends.
 
-Redis may be wiped during the wait, or forget a key, so every beat registers the worker again: no relay looks after a
-worker that isn't registered.
+Redis may be wiped during the wait, or lose a key. No relay looks after a worker that isn't registered, so every
+heartbeat registers the worker again.
 """
 
 import redis
@@ -14,13 +14,14 @@ from messaging.wire.script import Script, is_wrong_type
 from messaging.wire.waits import Waits
 
 WAIT_SECONDS = 4
-"""An idle worker blocks for so long before it beats again."""
+"""An idle worker blocks for at most this long, and then sends a heartbeat."""
 
 _TAKE = Script("""
--- Beat, and take up to ARGV[3] messages: an array of id, data, id, data. KEYS: heartbeat, workers, queue, this worker's
--- unacknowledged ids, messages. ARGV: how long a beat lasts, which worker and queue this is, room.
--- It registers the worker and reads what it is about to change before it takes: whatever fails, nothing is taken. An id
--- without data is dropped, and so is one that this worker has already.
+-- Send a heartbeat, and take up to ARGV[3] messages. Returns an array of id, data, id, data. KEYS: heartbeat, workers,
+-- queue, this worker's unacknowledged ids, messages. ARGV: seconds that a heartbeat lasts, the member of the workers
+-- that stands for this worker and queue, the most messages to take, seconds until unacknowledged ids expire.
+-- It registers the worker, and reads every key that it will change, before it takes a message: if a command fails,
+-- nothing is taken. It drops an id without data, and an id that this worker has already.
 redis.call('SET', KEYS[1], '1', 'EX', ARGV[1])
 redis.call('SADD', KEYS[2], ARGV[2])
 if ARGV[3] == '0' or redis.call('LLEN', KEYS[3]) == 0 then return {} end
@@ -39,19 +40,19 @@ return taken
 """)
 
 UNACKED_SECONDS = 7 * 86_400
-"""A worker's unacknowledged ids expire so long after it last took something: some stay only where Redis forgot the
-worker, and it died."""
+"""A worker's unacknowledged ids expire this long after it last took a message. Normally none are left by then, except
+those of a worker that Redis forgot and that then died."""
 
 MOST = 1_000
-"""More ids than this could be too many for Lua's stack."""
+"""The most messages to take at once: many more ids would overflow Lua's stack."""
 
 
 Taken = tuple[bytes, bytes]
-"""The id of a message in Redis, and its data, which may be anybody's (`messaging.wire.message.read`)."""
+"""The id of a message in Redis, and its data, which any program may have written (`messaging.wire.message.read`)."""
 
 
 class Inbox:
-    """One queue, for one worker process. `client` never waits; `waits` does."""
+    """One queue, for one worker process. `client` runs no blocking commands; `waits` does."""
 
     def __init__(self, client: redis.Redis, waits: Waits, worker: str, queue: str) -> None:
         self._client = client
@@ -67,17 +68,17 @@ class Inbox:
         self._holder = layout.holder(worker, queue)
 
     def beat(self) -> None:
-        """Show that this process lives, without taking anything."""
+        """Send a heartbeat, without taking a message."""
         self.take(0)
 
     def take(self, room: int) -> list[Taken]:
-        """Beat, and take up to `room` messages."""
+        """Send a heartbeat, and take up to `room` messages, without waiting."""
         return _pairs(_TAKE.run(self._client, self._keys, *self._arguments(room)))
 
     def wait_and_take(self, room: int) -> list[Taken]:
-        """Wait for a message, and take up to `room`; nothing, after a while without one."""
-        with self._waits.waiting() as wait:
-            if not wait:
+        """Wait up to WAIT_SECONDS for a message, and take up to `room`. Sends a heartbeat too."""
+        with self._waits.waiting() as may_wait:
+            if not may_wait:
                 return []
             pipeline = self._waits.client.pipeline(transaction=False)
             pipeline.blmove(self._queue, self._queue, WAIT_SECONDS, "LEFT", "LEFT")

@@ -1,4 +1,4 @@
-"""How attempts end, reported twice: to the relay as receipts, to people as log lines.
+"""Report how attempts end: to the relay as receipts, and to people as log lines.
 
 Successes share a receipt and a log line; every failure has its own.
 """
@@ -16,24 +16,24 @@ from messaging.consuming.receipt_writer import ReceiptWriter
 from messaging.errors import HandedBack, MessagingError, PermanentError, RetryLater, UncertainError
 from messaging.wire import message
 from messaging.wire.message import Attempt
-from messaging.wire.receipts import Outcome, Receipt, describe
+from messaging.wire.receipt import Outcome, Receipt, describe
 
 Result = tuple[Attempt[Any], BaseException | None]
-"""An attempt, and what it raised: None, if it succeeded."""
+"""An attempt, and the error that it raised; None, if it succeeded."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("subscriber")
 
 
 def begun(attempts: Iterable[Attempt[Any]]) -> list[Receipt]:
-    """Report that a handler is about to begin. By this the relay tells a crash from a wait in the queue."""
-    return [_receipt(each, "started") for each in attempts]
+    """Return receipts that say that a handler is about to begin. By them the relay knows a crash from a wait."""
+    return [_receipt(attempt, "started") for attempt in attempts]
 
 
 def refused(subscription: str, item: Mapping[str, Any], error: ContractError) -> Receipt:
-    """Report that an event breaks its contract: no attempt can help.
+    """Log that an event breaks its contract, and return its receipt: `failed`, because no attempt can help.
 
     Raises:
-        LookupError, TypeError, ValueError: it isn't even known which delivery this is (`message.MALFORMED`).
+        message.MALFORMED: the item doesn't even say which delivery it is for.
     """
     reference = message.reference(subscription, item)
     log.error("delivery.refused", event_id=str(reference.event_id), error=describe(error))
@@ -41,17 +41,17 @@ def refused(subscription: str, item: Mapping[str, Any], error: ContractError) ->
 
 
 def ended(results: Sequence[Result]) -> list[Receipt]:
-    """Report how attempts ended."""
+    """Log how attempts ended, and return their receipts."""
     succeeded = [attempt for attempt, error in results if error is None]
     if succeeded:
         log.info(
             "deliveries.succeeded",
             subscription=succeeded[0].subscription,
             count=len(succeeded),
-            event_ids=[str(each.event.id) for each in succeeded],
-            correlation_ids=[each.event.correlationid for each in succeeded],
+            event_ids=[str(attempt.event.id) for attempt in succeeded],
+            correlation_ids=[attempt.event.correlationid for attempt in succeeded],
         )
-    receipts = [_receipt(each, "succeeded") for each in succeeded]
+    receipts = [_receipt(attempt, "succeeded") for attempt in succeeded]
     return receipts + [_failure(attempt, error) for attempt, error in results if error is not None]
 
 
@@ -60,29 +60,30 @@ Report = Callable[[Sequence[Receipt]], None]
 
 @contextmanager
 def reporting(client: redis.Redis, publisher: str) -> Iterator[Report]:
-    """Send each report to the publisher's relays immediately. Redis' reply is read before the next one, or at the end.
+    """Yield a function that sends receipts to the publisher's relays immediately.
 
-    While Redis is unreachable work goes on: the lease and the consumer's idempotency cover a lost receipt.
+    Redis' reply to one report is read before the next report is sent, or when the block ends. While Redis is
+    unreachable the work continues: the lease and the consumer's idempotency make up for a lost receipt.
     """
     last: Sequence[Receipt] = ()
 
     def report(receipts: Sequence[Receipt]) -> None:
         nonlocal last
         if receipts:
-            with _losing(last):
+            with _logged_if_lost(last):
                 writer.confirm()
             last = receipts
-            with _losing(last):
+            with _logged_if_lost(last):
                 writer.write(last)
 
     with closing(ReceiptWriter(client, publisher)) as writer:
         yield report
-        with _losing(last):
+        with _logged_if_lost(last):
             writer.confirm()
 
 
 @contextmanager
-def _losing(receipts: Sequence[Receipt]) -> Iterator[None]:
+def _logged_if_lost(receipts: Sequence[Receipt]) -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
@@ -118,7 +119,7 @@ def _classify(error: BaseException) -> Outcome:
 
 
 def _traceback(error: BaseException) -> BaseException | None:
-    """Show where an error came from, unless the handler raised it to say how the attempt ended."""
+    """Return the error to log with its traceback; None, if the handler raised it to say how the attempt ended."""
     return None if isinstance(error, MessagingError) else error
 
 

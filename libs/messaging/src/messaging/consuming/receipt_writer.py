@@ -1,10 +1,9 @@
-"""Receipts: what consumers report back, and how they send it.
+"""How consumers send receipts to the relays of a publisher.
 
-Each publisher has a stream in Redis. Receipts may be lost, doubled or late. Nothing depends on one arriving: the lease
-of the delivery runs out, it is enqueued again, and the consumer's own idempotency answers.
+Each publisher has a stream in Redis. Receipts may be lost, doubled or late, and nothing depends on one arriving: if one
+is lost, the delivery's lease runs out, the delivery is enqueued again, and the consumer is idempotent.
 
-A stream holds what no relay has applied yet (`messaging.relay.receipt_reader`), and whatever happens no more than
-about a million entries.
+A stream holds the entries that no relay has applied yet (`messaging.relay.receipt_reader`), at most about MAX_UNREAD.
 """
 
 from collections.abc import Sequence
@@ -14,9 +13,7 @@ import redis
 from redis.connection import Connection
 
 from messaging.wire import layout
-from messaging.wire.receipts import OUTCOMES, Outcome, Receipt, clean, describe, encode
-
-__all__ = ["OUTCOMES", "Outcome", "Receipt", "ReceiptWriter", "clean", "describe", "report"]
+from messaging.wire.receipt import Receipt, encode
 
 MAX_UNREAD = 1_000_000
 
@@ -33,10 +30,10 @@ def report(client: redis.Redis, publisher: str, receipts: Sequence[Receipt]) -> 
 
 
 class ReceiptWriter:
-    """Sends an entry to a publisher's relays. Redis' reply is read by `confirm`, before the next entry is sent.
+    """Sends entries to a publisher's relays. Call `confirm` before the next `write`, and `close` in the end.
 
-    So a handler can begin as soon as `started` is written: the receipt arrives even if the worker dies the next moment.
-    `close` it.
+    `write` doesn't wait for Redis' reply, and `confirm` reads it. So a handler can begin as soon as `started` is
+    written: the receipt arrives even if the worker dies the next moment.
     """
 
     def __init__(self, client: redis.Redis, publisher: str) -> None:
@@ -59,10 +56,10 @@ class ReceiptWriter:
             raise
 
     def confirm(self) -> None:
-        """Wait until what was written is there.
+        """Wait for Redis' reply to what was written, if anything was.
 
         Raises:
-            redis.RedisError: it isn't.
+            redis.RedisError: the receipts may be lost.
         """
         if self._connection:
             try:
@@ -76,7 +73,7 @@ class ReceiptWriter:
             self._give_back()
 
     def close(self) -> None:
-        """Drop a connection on which an answer may still come: nobody would expect it there."""
+        """Close a connection on which a reply is still due: its next user would take the reply for its own."""
         if self._connection:
             self._connection.disconnect()  # type: ignore[no-untyped-call]  # as above
             self._give_back()

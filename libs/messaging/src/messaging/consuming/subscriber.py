@@ -1,12 +1,12 @@
 """The subscriber: turns a plain function into a Dramatiq actor.
 
-The actor checks the contract, reports `started`, calls the function and reports how each event ended. It never
-raises: a transient error is the relay's to schedule, and one bad event never takes its neighbours down.
-Nothing is swallowed: each event of a message gets exactly one outcome.
+The actor checks each event's contract, reports `started`, calls the function, and reports how the attempt at each event
+ended. It never raises: the relay schedules retries, and one bad event must not affect the others of its message. No
+error is swallowed: each event of a message gets exactly one outcome.
 
-A function is called for one event (`subscribe`), or for all events of a message, all or nothing (`subscribe_group`).
-Both may be called more than once for an event, so they are idempotent by a unique key of their own database. What has
-no such key, because its effect is outside any database, is declared with `messaging.effects.subscribe_once`.
+The function is called for one event (`subscribe`), or for all events of a message, all or nothing (`subscribe_group`).
+Both may be called more than once for an event, so they must be idempotent by a unique key in their own database. An
+effect outside any database has no such key: declare it with `messaging.effects.subscribe_once`.
 """
 
 import threading
@@ -29,14 +29,14 @@ from messaging.errors import HandedBack, TransientError, Unavailable
 from messaging.process.postgres_errors import is_database_at_fault
 from messaging.wire import message
 from messaging.wire.message import Attempt
-from messaging.wire.receipts import Receipt, describe
+from messaging.wire.receipt import Receipt, describe
 
 Batch = Sequence[Mapping[str, Any]]
 Handle = Callable[[Sequence[Attempt[DataT]]], Iterator[Result]]
 Actor = dramatiq.Actor[[str, Batch], None]
 
 REPORT_EVERY = 0.25
-"""Seconds after which outcomes of a long batch are reported before it ends."""
+"""Outcomes of a long batch are reported at this interval, in seconds, and not only when the batch ends."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("subscriber")
 
@@ -44,7 +44,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("subscriber")
 def subscribe(
     broker: HeraldBroker, subscription: Subscription[DataT], handler: Callable[[Event[DataT]], None]
 ) -> Actor:
-    """Declare the actor that calls `handler` once for each event."""
+    """Declare the actor that calls `handler` with one event at a time.
+
+    The handler returns if it succeeded, and raises one of `messaging.errors` or any other exception if it didn't. It
+    must be idempotent.
+    """
     return declare(broker, subscription, lambda attempts: one_by_one(handler, attempts, broker.stopping))
 
 
@@ -53,7 +57,8 @@ def subscribe_group(
 ) -> Actor:
     """Declare the actor that calls `handler` with all events of a message at once.
 
-    A group that raises is tried again one by one, so the handler must be idempotent and do all or nothing.
+    If it raises because of one of the events, each event is tried alone. So the handler must be idempotent, and do all
+    or nothing.
     """
     return declare(broker, subscription, lambda attempts: as_group(handler, attempts, broker.stopping))
 
@@ -65,9 +70,13 @@ def declare(
     *,
     time_limit: float | None = None,
 ) -> Actor:
-    """Declare the actor of a subscription. `handle` yields each attempt of a message once, with its error or None.
+    """Declare the actor of a subscription.
 
-    `time_limit`: seconds after which Dramatiq interrupts it; the subscription's, if None.
+    Args:
+        broker: the broker of this worker process.
+        subscription: its name is the actor's.
+        handle: handles a message's attempts, and yields each of them once, with its error or None.
+        time_limit: seconds after which Dramatiq interrupts `handle`; the subscription's, if None.
     """
 
     def consume(publisher: str, batch: Batch) -> None:
@@ -98,7 +107,7 @@ def work(subscription: Subscription[DataT], handle: Handle[DataT], batch: Batch,
 
 
 def bound(attempt: Attempt[Any]) -> AbstractContextManager[None]:
-    """Put what identifies an attempt on every log line of the block."""
+    """Add the ids of an attempt to every log line of the block."""
     event = attempt.event
     return structlog.contextvars.bound_contextvars(
         event_id=str(event.id), correlation_id=event.correlationid, subscription=attempt.subscription
@@ -106,7 +115,7 @@ def bound(attempt: Attempt[Any]) -> AbstractContextManager[None]:
 
 
 def _open(subscription: Subscription[DataT], batch: Batch) -> tuple[list[Attempt[DataT]], list[Receipt]]:
-    """Read the events; each that breaks its contract is refused at once, for good."""
+    """Read the events of a batch. Return their attempts, and receipts of events that break their contract."""
     attempts, refused = [], []
     for item in batch:
         try:
@@ -122,7 +131,7 @@ def _open(subscription: Subscription[DataT], batch: Batch) -> tuple[list[Attempt
 def one_by_one(
     handler: Callable[[Event[DataT]], None], attempts: Iterable[Attempt[DataT]], stopping: threading.Event
 ) -> Iterator[Result]:
-    """Handle one after another, until the worker stops or what the handler talks to is away for all."""
+    """Handle attempts one after another, until the worker stops or the handler raises Unavailable."""
     end: BaseException | None = None
     for attempt in attempts:
         if end is None and stopping.is_set():
@@ -137,7 +146,7 @@ def one_by_one(
 def as_group(
     handler: Callable[[Sequence[Event[DataT]]], None], attempts: Sequence[Attempt[DataT]], stopping: threading.Event
 ) -> Iterator[Result]:
-    """Handle all at once; if that fails because of one of them, one by one."""
+    """Handle all attempts at once. If that fails because of one event, handle them one by one."""
     error = _error_of(partial(handler, [attempt.event for attempt in attempts]))
     if error is None or len(attempts) == 1 or _is_outage(error):
         yield from ((attempt, error) for attempt in attempts)
@@ -146,12 +155,12 @@ def as_group(
 
 
 def _is_outage(error: BaseException) -> bool:
-    """Tell whether an error is not due to one event, so that each alone would meet it again."""
+    """Return whether an error isn't due to one event, so that each event alone would meet it again."""
     return is_database_at_fault(error) or isinstance(error, TransientError | redis.RedisError | OSError)
 
 
 def _error_of(call: Callable[[], None]) -> BaseException | None:
-    """Call, and return what was raised; a time limit or SystemExit too, because nothing above would act on it."""
+    """Call `call`, and return what it raised; a time limit or SystemExit too, because no caller would act on them."""
     try:
         call()
     except BaseException as error:  # returned, classified and reported

@@ -1,22 +1,22 @@
-"""Where a worker's threads wait for messages. Dramatiq's own wakes each thread every second, to see a shutdown."""
+"""The queue in which a worker's threads wait for messages. Dramatiq's own wakes each thread every second."""
 
 from queue import Empty, PriorityQueue
 from typing import Any
 
 MOMENT = 0.02
-"""Seconds for which a closed queue is waited for: those who close it are about to end the threads that wait."""
+"""`get` waits this many seconds on a closed queue, so that its thread doesn't spin until Dramatiq ends it."""
 
 
 class WorkQueue(PriorityQueue[Any]):
-    """Lets threads sleep until there is a message, or until it is closed."""
+    """Lets threads sleep until there is a message, or until the queue is closed."""
 
     _closed = False
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Return a message. An empty queue is waited for until it is closed, whatever the timeout.
+        """Return a message. While the queue is empty and not closed this waits, whatever `timeout` is.
 
         Raises:
-            Empty: there is none.
+            Empty: the queue is empty, and it is closed or `block` is false.
         """
         with self.not_empty:
             while block and not self._closed and not self._qsize():
@@ -28,7 +28,7 @@ class WorkQueue(PriorityQueue[Any]):
             return self._get()
 
     def close(self) -> None:
-        """Wake everyone."""
+        """Wake all threads that wait, and let none wait any more."""
         with self.not_empty:
             self._closed = True
             self.not_empty.notify_all()

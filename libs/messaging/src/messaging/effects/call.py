@@ -1,4 +1,4 @@
-"""One call of a handler through the effect ledger, and what it says about the effect."""
+"""One call of a handler through the effect ledger, and what its result says about the effect."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,11 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("effects")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that has ended. `ending` and `recorded`: None, if its claim has to run out, because nothing is known."""
+    """A call that has ended.
+
+    `ending`: what to record. `recorded`: the recorder's result. Both are None if the call raised an unknown error: then
+    the claim has to run out.
+    """
 
     attempt: Attempt[Any]
     error: BaseException | None
@@ -28,7 +32,7 @@ class Call:
 
 
 def call(handler: Callable[..., str | None], attempt: Attempt[Any], claim: Claim, ledger: Ledger) -> Call:
-    """Call a handler, and have the recorder record how the effect ended."""
+    """Call a handler, and let the recorder record how the effect ended."""
     began = time.monotonic()
     error, ending = _ending(handler, attempt, claim)
     recorded = ledger.recorder.add(ending) if ending else None
@@ -48,6 +52,6 @@ def _ending(
         return error, Ending(claim, "released")
     except UncertainError as error:
         return error, Ending(claim, "uncertain")
-    except BaseException as error:  # its outcome
+    except BaseException as error:  # returned, classified and reported
         return error, None
     return None, Ending(claim, "done", reference)

@@ -1,4 +1,4 @@
-"""What the parts of the effect ledger tell each other: a claim, and how the claimed effect ended."""
+"""What the parts of the effect ledger exchange: a claim, and how the claimed effect ended."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One attempt's right to cause one effect. `generation`: how often an operator has asked for it again."""
+    """One attempt's right to cause one effect. `generation`: how often an operator has retried its delivery."""
 
     event_id: UUID
     subscription: str
@@ -17,9 +17,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a claimed effect ended: done, certainly not done (released), or nobody knows (uncertain).
+    """How a claimed effect ended: done, certainly not done (released), or unknown (uncertain).
 
-    `reference`: what the function returned.
+    `reference`: what the handler returned.
     """
 
     claim: Claim

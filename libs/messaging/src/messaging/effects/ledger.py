@@ -1,20 +1,21 @@
 """The table `effects`, in the consumer's own database: claim an effect, cause it, record how that ended.
 
-    (no row) ──claim──► claimed ──► done        (the function returned)
-                          │  ▲────► released    (certainly not done; anyone may claim it)
-                          │  └────► uncertain   (nobody can know)
-                          └ runs out: its worker died, or doesn't know either
+    (no row) ──claim──► claimed ──► done        (the handler returned)
+                          │  ▲────► released    (certainly not done; any attempt may claim it)
+                          │  └────► uncertain   (it is unknown whether the effect happened)
+                          └ runs out: its worker died, or the handler raised an unknown error
 
-Between the provider's acceptance and the record is the one window in which nobody can know whether an effect happened.
-A claim that ran out fell into it, or its worker died before. Then the operator's choice decides: `resend` lets another
-attempt claim the effect (at least once), `hold` reports it as uncertain until an operator asks for it (at most once).
-After MAX_DOUBTS attempts without an answer `resend` asks an operator too: a provider that is only slow would be sent
-copies for ever.
+After the provider has accepted an effect, and until that is recorded, nothing shows that the effect happened. A claim
+runs out if its worker dies in that time, or before the provider has accepted. Then the operator's choice decides:
+`resend` lets another attempt claim the effect (at least once); `hold` reports the effect as uncertain until an operator
+retries it (at most once). After MAX_DOUBTS attempts without an answer `resend` leaves it to an operator too, because
+a provider that is merely slow would otherwise receive copies for ever.
 
 Every claim has a token of its own, which is the fence: only the attempt that holds the token records. Tokens are
-unique, so a record that names effects by their event and their token matches the two in pairs. Repeating a statement
-whose answer got lost changes nothing more. Rows are found by `= ANY` on the primary key, not by a join with `unnest`:
-a plan of that, made while the table was empty, would later read all of it. Claims run out by the database's clock.
+unique, so a statement that names effects by event and by token matches the two in pairs. A statement whose answer got
+lost can be repeated: that changes nothing more. Rows are found by `= ANY` on the primary key, not by a join with
+`unnest`: a plan of such a join, made while the table was empty, would later read the whole table. Claims run out by the
+database's clock.
 """
 
 import time
@@ -35,20 +36,22 @@ from messaging.process.database import open_pool
 Uncertain = Literal["resend", "hold"]
 
 SETTINGS: tuple[LiteralString, ...] = ("plan_cache_mode = force_generic_plan", "enable_seqscan = off")
-"""Of the ledger's connections: making a plan takes longer than executing it, so each connection makes one and keeps
-it. The plan is by the index, also where the table was analysed while it was small enough to be read whole."""
+"""Settings of the ledger's connections. Planning takes longer than executing, so each connection plans each statement
+once. The plan must use the index, even if the table was small enough to be read whole when it was last analysed."""
 
 MAX_DOUBTS = 3
+"""After this many attempts without an answer, `resend` doesn't cause the effect again until an operator retries it."""
+
 SLACK = 5.0
-"""Seconds by which a claim lasts longer than one call of the function may take."""
+"""Seconds by which a claim lasts longer than one call of the handler may take."""
 
 SLOW_SECONDS = 1.0
-"""A statement that takes longer is logged: the ledger holds up the effects, not their provider."""
+"""A statement that takes longer is logged, to show that the ledger delays the effects, and not their provider."""
 
 CLAIM: LiteralString = """
--- Claim effects: those without a row, those that were certainly not done, and those whose claim ran out, if the policy
--- allows another attempt or an operator has asked for it (a newer generation). What is done is never claimed. Sorted,
--- so that attempts that overlap wait for each other and don't deadlock.
+-- Claim effects that have no row or were released, and those that are uncertain or whose claim ran out, if the policy
+-- allows another attempt or an operator has retried the delivery (a newer generation). An effect that is done is never
+-- claimed. Sorted, so that attempts that overlap wait for each other and don't deadlock.
 INSERT INTO effects (event_id, subscription, state, claim, claimed_until, generation)
 SELECT event_id, subscription, 'claimed', claim, now() + make_interval(secs => %(lease)s), generation
 FROM (SELECT unnest(%(event_ids)s::uuid[]) AS event_id, unnest(%(subscriptions)s::text[]) AS subscription,
@@ -65,14 +68,14 @@ RETURNING claim
 """
 
 RENEW: LiteralString = """
--- Prolong claims that are still ours.
+-- Renew claims, except those whose effect another attempt has claimed.
 UPDATE effects SET claimed_until = now() + make_interval(secs => %(lease)s)
 WHERE event_id = ANY (%(event_ids)s) AND claim = ANY (%(tokens)s) AND state = 'claimed'
 RETURNING claim
 """
 
 LOOK: LiteralString = """
--- Why effects can't be claimed. A claim that ran out becomes uncertain here, if no attempt may have it.
+-- Return the states of effects that couldn't be claimed. If a claim has run out, its effect becomes uncertain here.
 WITH held AS (
     UPDATE effects SET state = 'uncertain', doubts = doubts + 1
     WHERE event_id = ANY (%(event_ids)s) AND subscription = %(subscription)s
@@ -83,8 +86,8 @@ WHERE event_id = ANY (%(event_ids)s) AND subscription = %(subscription)s
 """
 
 RECORD: LiteralString = """
--- How effects of any number of attempts ended, in one commit. What is done is recorded whatever became of its claim
--- meanwhile, unless another attempt has it.
+-- Record how effects of any number of attempts ended, in one commit. An effect that is done is recorded even if its
+-- claim has run out, unless another attempt has claimed it.
 WITH done AS (
     UPDATE effects SET state = 'done', done_at = coalesce(done_at, now()),
         reference = (%(references)s::text[])[array_position(%(done)s::uuid[], claim)]
@@ -107,8 +110,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("effects")
 class Ledger:
     """The effects of one consumer. It opens its connections in the background, and doesn't wait for PostgreSQL.
 
-    `limit`: seconds that one call of a function may take, at most. `uncertain`: what happens to an effect of which
-    nobody knows whether it happened. `recorder`: records endings, for all threads of the process.
+    `limit`: the most seconds that one call of a handler may take. `uncertain`: what to do if it is unknown whether an
+    effect happened. `recorder`: records endings, for all threads of the process.
     """
 
     def __init__(self, database_url: str, *, limit: float, uncertain: Uncertain) -> None:
@@ -116,7 +119,7 @@ class Ledger:
         self.lease = limit + SLACK
         self.uncertain = uncertain
         self._pool = open_pool(database_url, size=8, name="effects", settings=SETTINGS)
-        # Of its own, so that records wait for no thread that is claiming.
+        # The recorder has a connection of its own, so that it never waits for a thread that is claiming.
         self._recording = open_pool(database_url, size=1, name="recorder", settings=SETTINGS)
         self.recorder = Recorder(self.record)
 
@@ -134,15 +137,15 @@ class Ledger:
         return self._tokens("claim", CLAIM, _named(claims) | wanted | policy)
 
     def renew(self, claims: Sequence[Claim]) -> set[UUID]:
-        """Prolong claims; return the tokens of those that are still ours.
+        """Renew claims; return the tokens of those that no other attempt has taken over.
 
         Raises:
-            psycopg.Error: nobody knows whether they were prolonged.
+            psycopg.Error: the claims may have been renewed or not.
         """
         return self._tokens("renew", RENEW, _named(claims) | {"lease": self.lease})
 
     def look(self, subscription: str, event_ids: Sequence[UUID]) -> dict[UUID, MessagingError | None]:
-        """Return why effects couldn't be claimed: None, if done; RetryLater, if another attempt has it; EffectHeld.
+        """Return, by event, why effects couldn't be claimed: None if done, RetryLater if claimed, otherwise EffectHeld.
 
         Raises:
             psycopg.Error: the ledger is unreachable.
@@ -154,10 +157,12 @@ class Ledger:
         return {event_id: reason(*states.get(event_id, ("released", 0.0))) for event_id in event_ids}
 
     def record(self, endings: Sequence[Ending]) -> dict[UUID, int]:
-        """Record endings; return the doubts of those that are done or uncertain, by token. The others weren't ours.
+        """Record endings; return, by token, the doubts of effects that are done or uncertain.
+
+        A token of such an ending is absent from the result if another attempt has claimed its effect.
 
         Raises:
-            psycopg.Error: nobody knows whether they were recorded. Record them again.
+            psycopg.Error: the endings may have been recorded or not. Record them again.
         """
         parameters: dict[str, Any] = {}
         for how in ("done", "uncertain", "released"):
@@ -202,7 +207,7 @@ def is_undone(error: BaseException | None) -> bool:
 
 @contextmanager
 def _timed(step: str) -> Iterator[None]:
-    """Log a slow statement, so that the provider isn't blamed for it."""
+    """Log a statement that is slow or fails, so that the provider isn't blamed for it."""
     began = time.monotonic()
     try:
         yield

@@ -1,12 +1,12 @@
-"""`subscribe_once`: a plain function becomes the consumer of a subscription whose effect can't be repeated.
+"""`subscribe_once`: turns a plain function into the consumer of a subscription whose effect can't be repeated.
 
-For each ten events of a message: claim their effects in one commit, call the function for each, wait until all of them
-are recorded. So a thread that dies leaves at most ten effects in doubt. No connection is held during a call, and none
-is begun with less time left of its claim than a call may take.
+For every AT_ONCE events of a message: claim their effects in one commit, call the function for each, and wait until all
+of them are recorded. So a thread that dies leaves at most AT_ONCE effects in doubt. No thread holds a connection during
+a call, and no call begins if its claim might run out before the call ends.
 
-Dramatiq's time limit doesn't interrupt these calls: between a provider's acceptance and the record an interruption
-would put an effect in doubt. A function ends by itself, within the ledger's `limit`; the message's own time limit is
-checked between two calls.
+Dramatiq's time limit doesn't interrupt these calls: an interruption between a provider's acceptance and the record
+would put an effect in doubt. The function must end by itself, within the ledger's `limit`. The subscription's time
+limit is checked between two calls.
 """
 
 import math
@@ -31,13 +31,13 @@ from messaging.errors import ClaimLost, HandedBack, LedgerSlow, RetryLater, Unav
 from messaging.wire.message import Attempt
 
 AT_ONCE = 10
-"""Effects that a thread claims together: at most so many are in doubt when it dies."""
+"""The most effects that a thread claims together, and so the most that are in doubt when it dies."""
 
 MARGIN = 1.0
-"""Seconds between the latest end of a call and the end of its claim."""
+"""A call begins only if its claim lasts this many seconds longer than the call may take."""
 
 AGAIN_SECONDS = 60.0
-"""After which an effect in doubt is caused again under `resend`."""
+"""Under `resend`, an effect in doubt is caused again after this time."""
 
 
 def subscribe_once(
@@ -49,9 +49,10 @@ def subscribe_once(
 ) -> Actor:
     """Declare the actor that calls `handler(event, key)` once for each event, by the effect ledger.
 
-    `key` is the same whenever the event comes: for providers that honour idempotency keys. The handler returns when
-    the effect has happened, perhaps with the provider's reference to it. It raises TransientError or PermanentError if
-    the effect has certainly not happened, UncertainError if nobody can know; so any other exception is understood.
+    `key` is the same in every attempt at an event: for providers that honour idempotency keys. The handler returns when
+    the effect has happened, with the provider's reference to it or None. It raises TransientError or PermanentError if
+    the effect has certainly not happened, and UncertainError if that is unknown. After any other exception, too, it is
+    unknown; the effect is in doubt when its claim runs out.
     """
     broker.add_middleware(_Closing(ledger))
     return declare(
@@ -75,18 +76,18 @@ class Once(Generic[DataT]):
         self._ledger = ledger
 
     def results(self, attempts: Sequence[Attempt[DataT]]) -> Iterator[Result]:
-        """Cause the effects of a message, and yield each attempt with its error: None, if the effect has happened."""
+        """Cause the effects of a message, and yield each attempt with its error; None, if the effect has happened."""
         deadline = time.monotonic() + self._subscription.time_limit
         waiting = deque({attempt.event.id: attempt for attempt in attempts}.values())
         end: Exception | None = None
         while waiting and end is None:
-            some = [waiting.popleft() for _ in range(min(AT_ONCE, len(waiting)))]
-            end = yield from self._cause(some, deadline)
+            group = [waiting.popleft() for _ in range(min(AT_ONCE, len(waiting)))]
+            end = yield from self._cause(group, deadline)
         yield from ((attempt, end) for attempt in waiting)
 
     def _cause(self, attempts: Sequence[Attempt[DataT]], deadline: float) -> Generator[Result, None, Exception | None]:
-        """Claim, call and record. Return the error with which the rest of the message ends, if it does."""
-        unbegun = {Claim(each.event.id, each.subscription, each.generation): each for each in attempts}
+        """Claim, call and record. Return the error with which the rest of the message ends; None, if it goes on."""
+        unbegun = {Claim(item.event.id, item.subscription, item.generation): item for item in attempts}
         calls: list[Call] = []
         granted: Collection[UUID] | None = None
         end: Exception | None = None
@@ -97,12 +98,12 @@ class Once(Generic[DataT]):
             while unbegun and not (end := self._over(deadline)):
                 if not self._has_time(claimed_at):
                     claimed_at = time.monotonic()
-                    yield from self._lost(unbegun, self._ledger.renew(list(unbegun)))
+                    yield from self._lost(unbegun, renewed=self._ledger.renew(list(unbegun)))
                     self._require_time(claimed_at)
                 elif isinstance(error := self._call(unbegun, calls), Unavailable):
                     end = error
                     break
-        except Exception as error:  # the ledger's
+        except Exception as error:  # the ledger raised it
             end = error
         finally:
             if granted is not None or not is_undone(end):
@@ -113,32 +114,32 @@ class Once(Generic[DataT]):
         return end
 
     def _call(self, unbegun: dict[Claim, Attempt[DataT]], calls: list[Call]) -> BaseException | None:
-        """Call the handler for the first that is unbegun, and return its error."""
+        """Call the handler for the first attempt in `unbegun`, and return its error."""
         claim = next(iter(unbegun))
         calls.append(call(self._handler, unbegun.pop(claim), claim, self._ledger))
         return calls[-1].error
 
     def _refused(self, unbegun: dict[Claim, Attempt[DataT]], granted: Collection[UUID]) -> Iterator[Result]:
-        """Drop what couldn't be claimed: it is done already, another attempt has it, or an operator decides."""
+        """Drop attempts whose effect couldn't be claimed: it is done, claimed by another attempt, or held."""
         refused = [claim for claim in unbegun if claim.token not in granted]
         if refused:
             reasons = self._ledger.look(self._subscription.name, [claim.event_id for claim in refused])
             yield from [(unbegun.pop(claim), reasons[claim.event_id]) for claim in refused]
 
-    def _lost(self, unbegun: dict[Claim, Attempt[DataT]], ours: Collection[UUID]) -> Iterator[Result]:
-        """Drop what another attempt has claimed meanwhile."""
-        lost = [claim for claim in unbegun if claim.token not in ours]
+    def _lost(self, unbegun: dict[Claim, Attempt[DataT]], renewed: Collection[UUID]) -> Iterator[Result]:
+        """Drop attempts whose effect another attempt has claimed meanwhile."""
+        lost = [claim for claim in unbegun if claim.token not in renewed]
         yield from [(unbegun.pop(claim), ClaimLost()) for claim in lost]
 
     def _recorded(self, calls: Sequence[Call]) -> Iterator[Result]:
         """Wait until calls are recorded, and yield their results."""
         added = {call.ending: call.recorded for call in calls if call.ending and call.recorded}
         doubts = self._ledger.recorder.wait(added, self._stopping) if added else {}
-        for each in calls:
-            yield each.attempt, self._error(each, doubts[each.ending]) if each.ending else each.error
+        for ended in calls:
+            yield ended.attempt, self._error(ended, doubts[ended.ending]) if ended.ending else ended.error
 
     def _error(self, ended: Call, doubts: int | None) -> BaseException | None:
-        """Return the error of a call, now that its ending is recorded: None in `doubts`, if another attempt has it."""
+        """Return the error of a call whose ending was recorded. `doubts`: None, if another attempt has its effect."""
         if ended.error is None:
             return ClaimLost() if doubts is None else None
         again = self._ledger.uncertain == "resend" and doubts is not None and doubts < MAX_DOUBTS
@@ -147,21 +148,21 @@ class Once(Generic[DataT]):
         return ended.error
 
     def _over(self, deadline: float) -> Exception | None:
-        """Return why no further call may begin, if none may."""
+        """Return why no further call may begin; None, if one may."""
         over = self._stopping.is_set() or self._ledger.recorder.is_dead or time.monotonic() > deadline
         return HandedBack() if over else None
 
     def _has_time(self, claimed_at: float) -> bool:
-        """Tell whether a call that begins now ends before its claim does."""
+        """Return whether a call that begins now ends before its claim runs out."""
         return claimed_at + self._ledger.lease - time.monotonic() >= self._ledger.limit + MARGIN
 
     def _require_time(self, claimed_at: float) -> None:
         if not self._has_time(claimed_at):
-            raise LedgerSlow(f"the effect ledger took {time.monotonic() - claimed_at:.1f} s to prolong claims")
+            raise LedgerSlow(f"the effect ledger took {time.monotonic() - claimed_at:.1f} s to renew claims")
 
 
 class _Closing(Middleware):
-    """Records what is left when the worker has stopped."""
+    """Closes the ledger when the worker has stopped."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -1,10 +1,10 @@
 """The recorder: the one thread of a process that records how effects ended.
 
-An ending is in the ledger within WITHIN seconds, whatever the thread that caused the effect does meanwhile. Endings of
-all threads share a commit. Recording is tried for as long as the ledger is unreachable, read-only or locked.
+It records an ending within WITHIN seconds, whatever the thread that caused the effect does meanwhile. Endings of all
+threads share a commit. While the ledger is unreachable, read-only or locked, the recorder keeps trying.
 
-If the recorder's thread dies, the broker ends the process (`HeraldBroker.end_for`), and every thread that waits for a
-record makes it itself.
+If the recorder's thread dies, the broker ends the process (`HeraldBroker.end_for`), and the threads that wait for the
+recorder record their endings themselves.
 """
 
 import threading
@@ -19,7 +19,9 @@ import structlog
 from messaging.effects.claims import Ending
 
 WITHIN = 0.05
-LOOK_SECONDS = 0.5
+CHECK_SECONDS = 0.5
+"""A thread that waits for a record checks this often whether the worker is stopping or the recorder has died."""
+
 RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 2.0
 CLOSE_SECONDS = 10.0
@@ -28,7 +30,7 @@ CLOSE_SECONDS = 10.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger("effects")
 
 Doubts = int | None
-"""Of a recorded effect: how many attempts ended without an answer. None: another attempt owns the effect now."""
+"""How many attempts at a recorded effect ended without an answer. None: another attempt has claimed the effect."""
 
 Record = Callable[[Sequence[Ending]], Mapping[UUID, int]]
 
@@ -54,7 +56,7 @@ class Recorder:
         return self._thread is not None and not self._thread.is_alive() and not self._closing
 
     def add(self, ending: Ending) -> "Future[Doubts]":
-        """Have an ending recorded, within WITHIN seconds or as soon as the ledger takes it."""
+        """Record an ending within WITHIN seconds, or as soon as the ledger can be written."""
         future: Future[Doubts] = Future()
         with self._changed:
             if not self._pending:
@@ -67,17 +69,17 @@ class Recorder:
         return future
 
     def wait(self, added: "Mapping[Ending, Future[Doubts]]", stopping: threading.Event) -> dict[Ending, Doubts]:
-        """Have these recorded at once, and return the doubts of each.
+        """Let the recorder record these endings now, wait for that, and return the doubts of each.
 
-        While the ledger can't be written this waits; once `stopping` is set, for `close_seconds` at most. Then it logs
-        which endings are not recorded: what is done is done, and only a lost receipt would put it in doubt.
+        While the ledger can't be written this waits; once `stopping` is set, for at most `close_seconds`. Then it logs
+        the endings that aren't recorded, and returns as if they were: only a lost receipt puts such an effect in doubt.
         """
         with self._changed:
             self._due = 0.0
             self._changed.notify()
         deadline = float("inf")
         for future in added.values():
-            while not _is_done_within(LOOK_SECONDS, future):
+            while not _is_done_within(CHECK_SECONDS, future):
                 if stopping.is_set():
                     deadline = min(deadline, time.monotonic() + self._close_seconds)
                 if self.is_dead or time.monotonic() > deadline:
@@ -85,7 +87,7 @@ class Recorder:
         return {ending: future.result() for ending, future in added.items()}
 
     def close(self) -> None:
-        """Record what is left, and end."""
+        """Record what is left, and end the thread."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -99,7 +101,7 @@ class Recorder:
                 future.set_result(doubts.get(ending.claim.token))
 
     def _next_batch(self) -> "dict[Ending, Future[Doubts]]":
-        """Return the endings to record next; none, when the recorder is closed."""
+        """Wait for the endings to record next, and return them; none, when the recorder is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._pending or self._closing)
             while not self._closing and (seconds := self._due - time.monotonic()) > 0:
@@ -108,7 +110,7 @@ class Recorder:
         return batch
 
     def _recorded(self, endings: Sequence[Ending]) -> Mapping[UUID, int]:
-        """Record for as long as it takes: a repeated record changes nothing more."""
+        """Record endings, and repeat that until it succeeds. Recording an ending twice changes nothing more."""
         seconds = RETRY_SECONDS
         while True:
             try:
@@ -118,7 +120,7 @@ class Recorder:
                 seconds = min(2 * seconds, MAX_RETRY_SECONDS)
 
     def _record_here(self, endings: Sequence[Ending]) -> dict[Ending, Doubts]:
-        """Record by the thread that waits, once: the recorder's has died, or the worker can't wait any longer."""
+        """Record in the calling thread, once: the recorder's thread has died, or the worker can't wait any longer."""
         try:
             doubts = self._record(endings)
         except psycopg.Error:

@@ -1,1 +1,1 @@
-"""What any process needs: settings, logs, its database, migrations, health."""
+"""What every process needs: settings, logs, its database, migrations."""

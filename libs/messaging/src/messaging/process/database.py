@@ -1,7 +1,7 @@
 """PostgreSQL, as workers and the relay use it: a small pool of synchronous connections.
 
-Connections are in autocommit: one statement is one transaction, and a longer one says so with
-`connection.transaction()`. Nobody holds a connection while talking to Redis or SMTP.
+Connections are in autocommit: one statement is one transaction, and a longer transaction is a block of
+`connection.transaction()`. No thread holds a connection while it talks to Redis or a mail server.
 """
 
 import math
@@ -30,23 +30,23 @@ NEVER_SILENT: dict[str, Any] = {
     "keepalives_count": 2,
     "tcp_user_timeout": 15_000,
 }
-"""A server that vanished without a word is noticed within seconds, not in the kernel's two hours."""
+"""A server that vanished without closing its connections is noticed within seconds, not in the kernel's two hours."""
 
-LOOK_SECONDS = 6.0
-"""For which a process that starts looks at its database."""
+START_SECONDS = 6.0
+"""A process that starts waits this long for its database to be checked."""
 
 RENEW_SECONDS = 1.0
-"""A connection that is younger is kept when another shows an error: it is about as new as the next one would be."""
+"""A connection younger than this isn't replaced after an error on another: a new one would hardly differ."""
 
 RowT = TypeVar("RowT")
 
 
 class Pooled(BaseConnection[Any]):
-    """A connection that knows since when it has been there."""
+    """A connection that knows when it was opened."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.since = time.monotonic()
+        self.opened_at = time.monotonic()
 
 
 class PooledConnection(Pooled, TerseConnection[TupleRow]):
@@ -54,8 +54,9 @@ class PooledConnection(Pooled, TerseConnection[TupleRow]):
 
 
 class Renewal:
-    """Says which connections of a pool are to be replaced: all that are older than the latest error that was the
-    database's state. What they have prepared, or taken over from the database's or role's settings, may be why.
+    """Decides which connections of a pool to replace: those older than the latest error of the database's state.
+
+    Their prepared statements, or settings that they took from the database or role, may be the cause of that error.
     """
 
     def __init__(self) -> None:
@@ -63,7 +64,7 @@ class Renewal:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Note the time of an error that is the database's state."""
+        """Note the time of an error in this block that is due to the database's state."""
         try:
             yield
         except psycopg.Error as error:
@@ -72,12 +73,13 @@ class Renewal:
             raise
 
     def is_due(self, connection: Pooled) -> bool:
-        """Tell whether to replace this one. A young connection stays for now: the error may be there to stay."""
-        return connection.since < self._latest and time.monotonic() - connection.since > RENEW_SECONDS
+        """Return whether to replace a connection. A young one stays: new connections may meet the same error."""
+        opened_at = connection.opened_at
+        return opened_at < self._latest and time.monotonic() - opened_at > RENEW_SECONDS
 
 
 class Pool(ConnectionPool[PooledConnection]):
-    """A pool that doesn't lend a connection again on which the database's state showed, nor the older ones."""
+    """A pool that replaces its connections after an error of the database's state (`Renewal`)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._renewal = Renewal()
@@ -90,7 +92,7 @@ class Pool(ConnectionPool[PooledConnection]):
             yield connection
 
     def getconn(self, timeout: float | None = None) -> PooledConnection:
-        """Take a connection that isn't to be replaced."""
+        """Return a connection that needn't be replaced."""
         while self._renewal.is_due(connection := super().getconn(timeout)):
             connection.close()
             self.putconn(connection)
@@ -99,9 +101,10 @@ class Pool(ConnectionPool[PooledConnection]):
 
 @contextmanager
 def renewed_if_at_fault(connection: Connection[TupleRow]) -> Iterator[None]:
-    """Close a connection when an error arises on it that is the database's state, so that the next one is new.
+    """Close a connection if an error of the database's state arises on it in this block, so that the next one is new.
 
-    What it has prepared or set may be why: a column has another type since, or the role another search_path.
+    Its prepared statements or settings may be the cause: a column may have another type by now, or the role another
+    search_path.
     """
     try:
         yield
@@ -112,17 +115,22 @@ def renewed_if_at_fault(connection: Connection[TupleRow]) -> Iterator[None]:
 
 
 class Connections(Protocol):
-    """Lends connections: a pool, or who has one of its own."""
+    """Anything that lends connections: a pool, or the owner of a single connection."""
 
     def connection(self) -> AbstractContextManager[Connection[TupleRow]]:
-        """Lend one."""
+        """Lend a connection."""
 
 
 def open_pool(database_url: str, *, size: int, name: str, settings: Sequence[str] = ()) -> Pool:
-    """Open a pool of at most `size` connections; it doesn't wait for PostgreSQL to be there.
+    """Open a pool of at most `size` connections, without waiting for PostgreSQL.
 
-    A connection found dead when it is handed out is replaced, so a restart of PostgreSQL costs one error at most.
-    `settings`: what each connection sets beside `session.PARAMETERS`, like `enable_bitmapscan = off`.
+    The pool replaces a connection that has died before it lends it, so a restart of PostgreSQL costs at most one error.
+
+    Args:
+        database_url: a checked DATABASE_URL.
+        size: the most connections.
+        name: the pool's name, in PostgreSQL `herald-<name>`.
+        settings: what each connection sets beside `session.PARAMETERS`, like `enable_bitmapscan = off`.
     """
     return Pool(
         database_url,
@@ -145,10 +153,11 @@ def connect(database_url: str, *, name: str, row_factory: RowFactory[RowT]) -> C
 def connect(
     database_url: str, *, name: str, row_factory: Any = tuple_row, settings: Sequence[str] = ()
 ) -> Connection[Any]:
-    """Open a single connection like a pool's.
+    """Open a single connection like those of a pool (`open_pool`).
 
     Raises:
         DatabaseUnsuitable: Herald can't work with this database.
+        psycopg.Error: PostgreSQL is unreachable, or refuses the connection.
     """
     connection = TerseConnection[Any].connect(database_url, **options(name), row_factory=row_factory)
     try:
@@ -162,12 +171,12 @@ def connect(
 def require_suitable(database_url: str) -> None:
     """End the process, with status 2 and one line, if Herald can't work with this database.
 
-    One that isn't to be had within some seconds is no obstacle: then each new connection looks for itself.
+    If the database doesn't answer within START_SECONDS the process goes on: each new connection checks again.
     """
     faults: list[DatabaseUnsuitable] = []
     looking = threading.Thread(target=_look, args=(database_url, faults), name="look", daemon=True)
     looking.start()
-    looking.join(LOOK_SECONDS)
+    looking.join(START_SECONDS)
     if faults:
         refuse(faults[0])
 
@@ -184,11 +193,11 @@ def _look(database_url: str, faults: list[DatabaseUnsuitable]) -> None:
     except DatabaseUnsuitable as fault:
         faults.append(fault)
     except psycopg.Error:
-        pass  # it isn't there now, or not for us
+        pass  # it is unreachable now, or refuses the connection
 
 
 def has_ended(connection: BaseConnection[Any]) -> bool:
-    """Tell whether the server hung up: an idle connection has nothing else to read. Asking it would take longer."""
+    """Return whether the server closed an idle connection, which has nothing else to read. A query takes longer."""
     if connection.closed:
         return True
     poll = select.poll()
@@ -197,16 +206,16 @@ def has_ended(connection: BaseConnection[Any]) -> bool:
 
 
 def options(name: str) -> dict[str, Any]:
-    """Return how to connect as `name`: what the URL says of these doesn't count."""
+    """Return the options to connect as `name`. They override those of the URL."""
     return {"autocommit": True, "application_name": f"herald-{name}", "client_encoding": "utf8", **NEVER_SILENT}
 
 
 def _configure(database_url: str, settings: Sequence[str], connection: Connection[TupleRow]) -> None:
-    with session.refusals_said():
+    with session.refusals_logged():
         session.prepare(connection, database_url, settings)
 
 
 def _check(connection: Connection[TupleRow]) -> None:
     if has_ended(connection):
-        connection.close()  # or the pool would offer it again
+        connection.close()  # otherwise the pool would lend it again
         raise OperationalError("the server has closed the connection")

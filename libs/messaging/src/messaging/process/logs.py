@@ -1,7 +1,7 @@
-"""One log format for everything a process says: ours, Dramatiq's, uvicorn's.
+"""One format for all log lines of a process: Herald's, Dramatiq's, uvicorn's.
 
-Events are `noun.verb_past` plus fields. `event_id` and `correlation_id` are bound wherever one is handled.
-No email address and no name is logged at INFO.
+A log event is `noun.verb_past` plus fields. `event_id` and `correlation_id` are bound wherever an event is handled.
+No email address and no person's name is logged at INFO.
 """
 
 import logging
@@ -18,7 +18,7 @@ _SHARED: list[structlog.typing.Processor] = [
 
 
 def configure(level: str, style: Literal["json", "console"]) -> None:
-    """Send every log line of this process to stderr, as JSON or for people."""
+    """Send every log line of this process to stderr, as JSON or readable on a console."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -42,7 +42,7 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
 def _render(style: Literal["json", "console"]) -> list[structlog.typing.Processor]:
     if style == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    # Plain tracebacks: the pretty ones show local variables, addresses among them, and take seconds to draw.
+    # Plain tracebacks: the pretty ones show local variables, email addresses among them, and take seconds to render.
     pretty = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(),
         pad_event_to=28,

@@ -1,7 +1,7 @@
-"""Migrations by Alembic: hand-written SQL, each service its own, one runner for all.
+"""Migrations by Alembic: each service has its own, in hand-written SQL, and one runner applies them.
 
-A service's history is kept in a table of its own name, so services may share a database. Concurrent runs wait
-for each other. The database's `search_path` decides where tables go.
+A service's revisions are kept in a table that is named for the service, so services may share a database. Concurrent
+runs wait for each other. The database's `search_path` decides in which schema tables are created.
 """
 
 import sys
@@ -32,7 +32,7 @@ def migrate(database_url: str, *, service: str, packages: Sequence[str]) -> None
     """Bring the database up to the newest revision found in `packages`, such as `users_api.migrations`.
 
     Raises:
-        MigrationError: PostgreSQL is not to be had, or refuses; nothing was changed.
+        MigrationError: PostgreSQL is unreachable, or refuses; nothing was changed.
         DatabaseUnsuitable: Herald can't work with this database; nothing was changed.
     """
     ours = _connect(database_url)
@@ -73,7 +73,7 @@ def _config(packages: Sequence[str]) -> Config:
 def migrate_command(service: str, packages: Sequence[str]) -> None:
     """Run `<service> migrate` on DATABASE_URL: a service's command line calls this.
 
-    Ends with status 1 on failure, and with 2 where the database is none for Herald.
+    Ends the process with status 1 on failure, and with 2 if Herald can't work with the database.
     """
     settings = load_or_exit(DatabaseSettings)
     try:

@@ -1,10 +1,11 @@
-"""A pooler between Herald and PostgreSQL must leave a connection its session.
+"""Find out whether a pooler between Herald and PostgreSQL keeps the session of each connection.
 
 Herald's connections have parameters, prepared statements and a LISTEN of their own. A pooler of sessions (PgBouncer's
-`pool_mode = session`) keeps them; one that lends PostgreSQL's process anew for each transaction mixes them up.
+`pool_mode = session`) keeps them. A pooler that assigns a backend process to each transaction mixes them up.
 
-That there is a pooler shows by itself: PostgreSQL names another process than the one that the connection was told of.
-Which kind it is shows when two connections try to get at one process: what has just been let go is what is lent next.
+If there is a pooler, PostgreSQL reports another backend process than the pooler announced when the connection was made.
+To find out which kind it is, two connections run transactions in turn: a pooler of transactions lends the backend that
+the first has just released to the second.
 """
 
 import threading
@@ -16,23 +17,23 @@ import psycopg
 from messaging.errors import DatabaseUnsuitable
 
 ROUNDS = 10
-"""Others at work can make one round look innocent, by getting hold of the process first and giving it back in time."""
+"""In one round alone, other clients might borrow the backend first and return it in time, and so hide the pooler."""
 
 SECONDS = 5.0
-"""For all rounds. A pool of sessions that is exhausted would keep us waiting, and says nothing about its kind."""
+"""The limit for all rounds. An exhausted pool of sessions would let Herald wait, and show nothing of its kind."""
 
 FAULT = (
-    "a pooler in transaction mode stands before PostgreSQL, and Herald's connections need their sessions. "
-    "Let it pool sessions (PgBouncer: pool_mode = session), or connect to PostgreSQL itself"
+    "DATABASE_URL leads to a pooler in transaction mode, and Herald needs a session for each connection. "
+    "Let the pooler pool sessions (PgBouncer: pool_mode = session), or connect to PostgreSQL itself"
 )
 
 
 def require_sessions(database_url: str) -> None:
-    """Return if each connection keeps its process.
+    """Return if each connection keeps its backend process.
 
     Raises:
-        DatabaseUnsuitable: it doesn't.
-        psycopg.OperationalError: there was no telling.
+        DatabaseUnsuitable: connections share backends.
+        psycopg.OperationalError: the check failed, or took longer than SECONDS.
     """
     mixed_up: list[bool] = []
 
@@ -44,7 +45,7 @@ def require_sessions(database_url: str) -> None:
     looking.start()
     looking.join(SECONDS)
     if not mixed_up:
-        raise psycopg.OperationalError("there is a pooler before PostgreSQL, and no telling of which kind it is")
+        raise psycopg.OperationalError("DATABASE_URL leads to a pooler, and its mode can't be determined now")
     if mixed_up[0]:
         raise DatabaseUnsuitable(FAULT)
 
@@ -58,13 +59,13 @@ def _mixes_up(database_url: str) -> bool:
 
 
 def _is_lent_on(ours: psycopg.Connection[Any], other: psycopg.Connection[Any]) -> bool:
-    """Tell whether our process, between two transactions of ours, was had by another connection, or is another."""
-    before = _process(ours)
+    """Return whether the backend of `ours` went to `other` between two transactions, or was replaced."""
+    before = _backend(ours)
     with other.transaction():
-        return before == _process(other) or before != _process(ours)
+        return before == _backend(other) or before != _backend(ours)
 
 
-def _process(connection: psycopg.Connection[Any]) -> object:
+def _backend(connection: psycopg.Connection[Any]) -> object:
     return connection.execute("SELECT pg_backend_pid()").fetchone()
 
 

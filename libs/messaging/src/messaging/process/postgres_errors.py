@@ -1,12 +1,12 @@
-"""What PostgreSQL's errors say, and whose fault they are.
+"""What PostgreSQL's errors may say, and whether the database or a statement caused them.
 
-PostgreSQL adds DETAIL and CONTEXT to an error: whole rows and parameters, so email addresses and names. Connections
-of these classes cut every error down to its SQLSTATE and primary message where it is raised. Whatever prints the error
-afterwards (a log line, a traceback, a delivery's `last_error`, a command) prints nothing else.
+PostgreSQL adds DETAIL and CONTEXT to an error. They quote whole rows and parameters, and so email addresses and names.
+Connections of these classes cut every error down to its SQLSTATE and primary message where it is raised. So log lines,
+tracebacks, a delivery's `last_error` and commands can print nothing else.
 
 Primary messages name tables, columns and constraints in double quotes, which operators need. In a data exception
-(class 22) or an error that a trigger raises (P0) the quoted part can be a value instead, so it is left out there; and
-whatever looks like an email address is left out of every message.
+(class 22) or an error that a trigger raises (P0) the quoted part may be a value instead, and is left out. Anything that
+looks like an email address is left out of every message.
 """
 
 import re
@@ -23,14 +23,14 @@ _QUOTED = re.compile(r'".*"', re.DOTALL)
 _QUOTES_VALUES = ("22", "P0")
 
 _OF_ONE_STATEMENT = ("09", "21", "22", "23", "27", "2F", "38", "39", "40", "44", "54", "P0")
-"""SQLSTATE classes of what one statement's data or timing can cause: others may well succeed meanwhile."""
+"""SQLSTATE classes of errors that one statement's data or timing can cause. Other statements may succeed meanwhile."""
 
 
 class TerseConnection(psycopg.Connection[Row]):
-    """A connection whose errors are a SQLSTATE and a primary message."""
+    """A connection whose errors consist of a SQLSTATE and a primary message."""
 
     def wait(self, gen: PQGen[T], *args: Any, **kwargs: Any) -> T:
-        """Do as psycopg does."""
+        """Wait as psycopg does, and make errors terse."""
         try:
             return super().wait(gen, *args, **kwargs)
         except psycopg.Error as error:
@@ -39,10 +39,10 @@ class TerseConnection(psycopg.Connection[Row]):
 
 
 class AsyncTerseConnection(psycopg.AsyncConnection[Row]):
-    """The same for asyncio."""
+    """TerseConnection for asyncio."""
 
     async def wait(self, gen: PQGen[T], *args: Any, **kwargs: Any) -> T:
-        """Do as psycopg does."""
+        """Wait as psycopg does, and make errors terse."""
         try:
             return await super().wait(gen, *args, **kwargs)
         except psycopg.Error as error:
@@ -51,7 +51,7 @@ class AsyncTerseConnection(psycopg.AsyncConnection[Row]):
 
 
 def make_terse(error: psycopg.Error) -> None:
-    """Cut an error of the server down to `SQLSTATE: primary message`. What the client library says stays."""
+    """Cut an error of the server down to `SQLSTATE: primary message`. The client library's own errors stay."""
     if error.diag.message_primary is not None:
         error.args = (f"{error.sqlstate}: {_without_values(error.diag.message_primary, str(error.sqlstate))}",)
 
@@ -63,9 +63,9 @@ def _without_values(message: str, sqlstate: str) -> str:
 
 
 def is_database_at_fault(error: BaseException) -> bool:
-    """Tell whether an error is the database's state (away, schema, rights, resources) and not one statement's data.
+    """Return whether the database's state (unreachable, schema, rights, resources) caused an error, not one statement.
 
-    Then the same statement fails with other data too, and nothing was done, unless the connection broke.
+    If so, the same statement would fail with other data too, and has done nothing, unless the connection broke.
     """
     if not isinstance(error, psycopg.Error):
         return False
@@ -79,5 +79,5 @@ STALE_PLAN = (
     psycopg.errors.InvalidSqlStatementName,
     psycopg.errors.DuplicatePreparedStatement,
 )
-"""A prepared statement no longer fits: a column has another type, or the session isn't what the client believes. The
-statement did nothing, and works again once the connection has forgotten all that it has prepared."""
+"""A prepared statement is no longer valid: a column has another type, or the session isn't the one that prepared it.
+The statement did nothing. It works again once the connection has dropped its prepared statements."""

@@ -1,4 +1,4 @@
-"""Which migrations there are, and which of them a database lacks. Without Alembic: serving processes ask too."""
+"""Which migrations exist, and which of them a database lacks. Without Alembic, because serving processes ask too."""
 
 import ast
 from collections.abc import Iterator, Sequence
@@ -9,30 +9,30 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Revisions:
-    """What the code knows: every revision, and the newest ones, which an up-to-date database has."""
+    """The revisions in the code: `every` one, and the newest, `heads`, which an up-to-date database has."""
 
-    known: frozenset[str]
+    every: frozenset[str]
     heads: frozenset[str]
 
     def missing(self, applied: set[str]) -> set[str]:
-        """Return what a database lacks. One that is newer than the code, as in a rolling upgrade, lacks nothing."""
-        return set() if applied - self.known else set(self.heads - applied)
+        """Return the heads that a database lacks. One that is newer than the code, in a rolling upgrade, lacks none."""
+        return set() if applied - self.every else set(self.heads - applied)
 
 
 def revisions(packages: Sequence[str]) -> Revisions:
-    """Read which revisions the packages hold, such as `users_api.migrations`; each history is one line."""
-    found = [names for package in packages for names in _read(package)]
-    known = frozenset(names["revision"] for names in found)
-    return Revisions(known, known - {names["down_revision"] for names in found})
+    """Read the revisions in packages, such as `users_api.migrations`. Each package's history must be linear."""
+    migrations = [constants for package in packages for constants in _read(package)]
+    every = frozenset(constants["revision"] for constants in migrations)
+    return Revisions(every, every - {constants["down_revision"] for constants in migrations})
 
 
 def version_table(service: str) -> str:
-    """Name the table that says which revisions a service's database has."""
+    """Name the table that holds the revisions of a service's database."""
     return f"{service}_revision"
 
 
 def _read(package: str) -> Iterator[dict[str, Any]]:
-    """Read what each migration calls itself and what is before it, without running it."""
+    """Read the constants of each migration, `revision` and `down_revision` among them, without running it."""
     for source in resources.files(package).iterdir():
         if source.name.endswith(".py") and source.name != "__init__.py":
             yield dict(_constants(ast.parse(source.read_text())))

@@ -1,7 +1,7 @@
-"""What each connection to PostgreSQL sets for itself, so that it matters to nobody what the database or role sets.
+"""The parameters that each connection to PostgreSQL sets, so that those of the database or role don't matter.
 
-What can't be set is looked at in the same round trip: a database that Herald can't work with is refused on each new
-connection, before anything else is done there (`DatabaseUnsuitable`).
+Properties that can't be set are checked in the same round trip. Each new connection refuses a database that Herald
+can't work with (`DatabaseUnsuitable`), before it does anything else.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,10 +33,11 @@ PARAMETERS = {
     "idle_session_timeout": "0",
     "synchronous_commit": "on",
 }
-"""Of every connection. `synchronous_commit`: what was answered is on the disk; a stricter setting stays as it is."""
+"""Parameters of every connection. `synchronous_commit`: what a client was answered is on the disk; a database's
+stricter value stays."""
 
 SET: LiteralString = """
--- Set what this connection needs, and say what only the server knows.
+-- Set the parameters of this connection, and return what only the server knows.
 SELECT count(set_config(name, CASE
         WHEN name = 'synchronous_commit' AND value = 'on' AND current_setting(name) <> 'off' THEN current_setting(name)
         ELSE value END, false)) AS parameters,
@@ -51,7 +52,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("database")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A connection as its server sees it. `backend`: the process that answered; `version`: the major one."""
+    """A connection as its server sees it. `backend`: the process that answered. `version`: PostgreSQL's major one."""
 
     parameters: int
     backend: int
@@ -59,18 +60,18 @@ class Session:
     version: int
 
     def is_pooled(self, backend: int) -> bool:
-        """Whether a pooler stands between: then another process answers than `backend`, which it told us of."""
+        """Return whether there is a pooler: then another process answers than `backend`, the announced one."""
         return self.backend != backend
 
     def require_suitable(self, backend: int, database_url: str) -> None:
-        """Refuse what Herald can't work with. `backend`: as above.
+        """Return if Herald can work with this database. `backend`: the process announced for this connection.
 
         Raises:
-            DatabaseUnsuitable: says why, and what to do.
+            DatabaseUnsuitable: it can't. The error says why, and what to do.
         """
         if self.encoding != ENCODING:
             raise DatabaseUnsuitable(
-                f"the database's encoding is {self.encoding}, and Herald needs {ENCODING}. Make another one: "
+                f"the database's encoding is {self.encoding}, and Herald needs {ENCODING}. Create another one: "
                 f"CREATE DATABASE ... ENCODING '{ENCODING}' TEMPLATE template0"
             )
         if self.version < OLDEST:
@@ -80,16 +81,16 @@ class Session:
 
 
 def parameters(settings: Sequence[str]) -> dict[str, list[str]]:
-    """Return what SET sets: what every connection needs, and `settings`, like `enable_bitmapscan = off`."""
-    wanted = PARAMETERS | dict(setting.split(" = ", 1) for setting in settings)
-    return {"names": list(wanted), "values": list(wanted.values())}
+    """Return the parameters of SET: PARAMETERS and `settings`, like `enable_bitmapscan = off`, as parallel arrays."""
+    values = PARAMETERS | dict(setting.split(" = ", 1) for setting in settings)
+    return {"names": list(values), "values": list(values.values())}
 
 
 def prepare(connection: Connection[Any], database_url: str, settings: Sequence[str] = ()) -> None:
     """Set a new connection's parameters.
 
     Raises:
-        DatabaseUnsuitable: this database, or what stands before it, can't serve.
+        DatabaseUnsuitable: Herald can't work with this database, or with the pooler in front of it.
     """
     session = connection.cursor(row_factory=class_row(Session)).execute(SET, parameters(settings)).fetchone()
     assert session is not None  # noqa: S101  # a count is one row
@@ -97,15 +98,15 @@ def prepare(connection: Connection[Any], database_url: str, settings: Sequence[s
 
 
 @contextmanager
-def refusals_said() -> Iterator[None]:
-    """Say, once in a process, what every new connection of a pool meets: else it would only seem to be away."""
+def refusals_logged() -> Iterator[None]:
+    """Log a refusal, once in a process. The pool reports only timeouts, as if the database were unreachable."""
     try:
         yield
     except DatabaseUnsuitable as fault:
-        _say(str(fault))
+        _log_once(str(fault))
         raise
 
 
 @cache
-def _say(fault: str) -> None:
+def _log_once(fault: str) -> None:
     log.error("database.unsuitable", error=fault)

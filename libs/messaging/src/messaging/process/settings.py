@@ -1,6 +1,6 @@
 """Settings come from the environment. `NAME_FILE` names a file that holds the value: for secrets.
 
-The value of a secret setting is shown nowhere, whatever is wrong with it: `secret`.
+The value of a secret setting is never shown, whatever is wrong with it (`secret`).
 """
 
 import os
@@ -28,18 +28,18 @@ class _FileSource(PydanticBaseSettingsSource):
         try:
             return Path(path).read_text().strip(), field_name, False
         except OSError as error:
-            fault = f"can't read the file that it names: {error.strerror}"  # its name may be the secret, by a slip
+            fault = f"can't read the file that it names: {error.strerror}"  # the name may be the secret, by mistake
         except UnicodeDecodeError:
             fault = "the file that it names isn't text in UTF-8"
         raise ConfigurationError(f"{field_name.upper()}_FILE: {fault}")
 
     def __call__(self) -> dict[str, Any]:
-        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
-        return {name: value for name, value in found.items() if value is not None}
+        values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class _OlderNames(_FileSource):
-    """Reads the variables by which settings were known before, such as SMTP_URL and SMTP_URL_FILE for `mail_url`."""
+    """Reads the variables of settings' older names, such as SMTP_URL and SMTP_URL_FILE for `mail_url`."""
 
     def __init__(self, settings_cls: type[BaseSettings], older_names: Mapping[str, str]) -> None:
         super().__init__(settings_cls)
@@ -59,9 +59,9 @@ class _OlderNames(_FileSource):
 
 
 def secret(check: Callable[[str], Any]) -> PlainValidator:
-    """Read a setting that holds a password by `check`, whose ConfigurationError repeats nothing of it.
+    """Validate a setting that holds a password by `check`, whose ConfigurationError must not quote the value.
 
-    Of any other error only the kind is told: its words, or those of an error that it came from, could quote the value.
+    Of any other error only the type is shown: its message, or that of its cause, could quote the value.
     """
 
     def read(value: Any) -> Any:
@@ -81,9 +81,9 @@ RedisUrl = Annotated[str, secret(urls.redis), Field(repr=False)]
 
 
 class Environment(BaseSettings):
-    """Settings as Herald reads them: from the environment, or from the files that it names.
+    """Settings that are read from the environment, or from files that it names.
 
-    `older_names`: for a setting, the name by which it is known too.
+    `older_names`: the older name of a setting, by the setting's name.
     """
 
     older_names: ClassVar[Mapping[str, str]] = {}
@@ -99,12 +99,12 @@ class Environment(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over `_FILE`, and read nothing else: no .env behind anyone's back."""
+        """Let the environment win over `_FILE`, and read no other source: no unexpected .env."""
         return init_settings, env_settings, _FileSource(settings_cls), _OlderNames(settings_cls, cls.older_names)
 
 
 class DatabaseSettings(Environment):
-    """What a command needs that only speaks to the service's database."""
+    """The settings of a command that uses only the service's database."""
 
     database_url: DatabaseUrl
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -112,7 +112,7 @@ class DatabaseSettings(Environment):
 
 
 class Settings(DatabaseSettings):
-    """What every process needs that speaks to Redis too. Services subclass it for their own."""
+    """The settings of a process that uses Redis too. Services subclass it for their own settings."""
 
     redis_url: RedisUrl
 

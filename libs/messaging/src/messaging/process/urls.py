@@ -1,8 +1,8 @@
 """DATABASE_URL and REDIS_URL, checked completely before anything connects.
 
-A URL holds a password, and one that is written wrongly has it anywhere: in the host, in the port, in the name of the
-database, from where a driver's message repeats it. So a URL is refused here unless each part is what it looks like,
-in words that repeat nothing of it, and what is accepted can be named by errors later.
+A URL holds a password. If the URL is malformed the password may end up in any part, such as the host, the port or the
+database's name, and a driver's error message would quote that part. So a URL is refused here unless every part is
+valid, with errors that quote nothing of it. Drivers' errors may then quote the parts of an accepted URL.
 """
 
 import re
@@ -16,7 +16,7 @@ from messaging.errors import ConfigurationError
 ENCODE = "percent-encode / ? # @ : % and spaces in user and password"
 
 NOWHERE = "/dev/null/herald"
-"""A folder of sockets that can't be: what libpq says of it shows that it had no other objection."""
+"""A folder of sockets that can't exist. If libpq objects to it, libpq has no objection to the rest of the URL."""
 
 OPTIONS = {"db": r"\d{1,9}", "protocol": "[23]", "username": ".+", "password": ".+"}
 TLS_OPTIONS = {
@@ -28,7 +28,7 @@ TLS_OPTIONS = {
     "ssl_keyfile": ".+",
     "ssl_password": ".+",
 }
-"""What may follow the ? of a REDIS_URL. Herald sets timeouts, retries, pools and encodings of redis-py by itself."""
+"""The options that may follow the ? of a REDIS_URL. Herald sets redis-py's timeouts, retries, pools and encodings."""
 
 
 def postgresql(url: str) -> str:
@@ -40,7 +40,7 @@ def postgresql(url: str) -> str:
     _require_scheme(url, "postgresql://", "postgres://")
     authority, _, rest = url.partition("://")[2].partition("/")
     if authority.count("@") > 1 or "@" in rest:
-        raise ConfigurationError(f"an @ stands where none can; {ENCODE}")
+        raise ConfigurationError(f"has an @ in the wrong place; {ENCODE}")
     if objection := _libpq_objects(url):
         raise ConfigurationError(f"{objection}; {ENCODE}")
     return url
@@ -57,9 +57,9 @@ def redis(url: str) -> str:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ConfigurationError(f"its host or port can't be read; {ENCODE}") from None
+        raise ConfigurationError(f"its host or port is invalid; {ENCODE}") from None
     if "@" in parts.path + parts.query or "#" in url or port == 0:
-        raise ConfigurationError(f"something stands where it can't; {ENCODE}")
+        raise ConfigurationError(f"has an @ or # in the wrong place, or port 0; {ENCODE}")
     if parts.scheme == "unix":
         _require_socket(parts)
     else:
@@ -76,9 +76,9 @@ def _require_scheme(url: str, *schemes: str) -> None:
 
 
 def _libpq_objects(url: str) -> str | None:
-    """Return what PostgreSQL's library has against a URL: as it reads it, and as it would connect. It doesn't connect.
+    """Return libpq's objection to a URL, raised when it parses the URL or begins to connect. It connects nowhere.
 
-    Whatever libpq quotes is of the URL, so its words are taken up to the first quotation mark.
+    libpq quotes parts of the URL, so its message is cut at the first quotation mark.
     """
     from psycopg import ProgrammingError, conninfo, pq
 
@@ -87,7 +87,7 @@ def _libpq_objects(url: str) -> str | None:
     except ProgrammingError as error:
         return _unquoted(str(error))
     host = str(parameters.pop("hostaddr", None) or parameters.get("host", ""))
-    parameters.pop("gssencmode", None)  # a socket, as here, has none
+    parameters.pop("gssencmode", None)  # libpq refuses it for a socket
     parameters["host"] = ",".join(NOWHERE for _ in host.split(","))
     connection = pq.PGconn.connect_start(conninfo.make_conninfo("", **parameters).encode())
     message = connection.error_message.decode(errors="replace")
@@ -107,9 +107,9 @@ def _require_socket(parts: SplitResult) -> None:
 
 def _require_server(parts: SplitResult) -> None:
     if not _is_host(parts.hostname or "localhost"):
-        raise ConfigurationError(f"its host can't be one; {ENCODE}")
+        raise ConfigurationError(f"its host is invalid; {ENCODE}")
     if not re.fullmatch(r"/?\d{0,9}", parts.path):
-        raise ConfigurationError(f"only the number of a database may follow the port: redis://host:6379/0; {ENCODE}")
+        raise ConfigurationError(f"only a database's number may follow the port: redis://host:6379/0; {ENCODE}")
 
 
 def _is_host(name: str) -> bool:
@@ -122,10 +122,10 @@ def _is_host(name: str) -> bool:
 
 
 def _require_options(parts: SplitResult) -> None:
-    known = OPTIONS | (TLS_OPTIONS if parts.scheme == "rediss" else {})
+    allowed = OPTIONS | (TLS_OPTIONS if parts.scheme == "rediss" else {})
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if any(not re.fullmatch(known.get(name, "(?!)"), value) for name, value in options.items()):
-        raise ConfigurationError(f"an option after the ? can't be; Herald takes {', '.join(known)}")
+    if any(not re.fullmatch(allowed.get(name, "(?!)"), value) for name, value in options.items()):
+        raise ConfigurationError(f"an option after the ? is invalid; Herald takes {', '.join(allowed)}")
     if parts.scheme == "rediss":
         _require_certificates(options)
 

@@ -1,1 +1,1 @@
-"""What a service that publishes uses: the outbox, and what operators ask of deliveries."""
+"""What a publishing service uses: the outbox, and the statements by which operators list and move deliveries."""

@@ -1,4 +1,4 @@
-"""What people ask of deliveries, over HTTP or on the command line: list them, retry or cancel one, replay many."""
+"""What operators do with deliveries, over HTTP or on the command line: list them, retry or cancel one, replay many."""
 
 from datetime import datetime
 from typing import Any, LiteralString
@@ -6,10 +6,10 @@ from typing import Any, LiteralString
 from contracts import SUBSCRIPTIONS, EventData, Subscription
 
 EXISTING = [subscription.name for subscription in SUBSCRIPTIONS]
-"""Names of the subscriptions that there are."""
+"""Names of the subscriptions that this version declares."""
 
 OF_SUBJECT: LiteralString = """
--- Every effect of every event about a subject, such as users/7, oldest event first.
+-- Every delivery of every event about a subject, such as users/7, oldest event first.
 SELECT event_id, type AS event_type, subscription, state, attempts, crashes, last_error,
     created_at, due_at, queued_at, started_at, finished_at
 FROM events JOIN deliveries ON event_id = events.id
@@ -28,49 +28,51 @@ LIMIT %(limit)s
 """
 
 RETRY_BY_OPERATOR: LiteralString = """
--- A dead letter lives again: all its attempts anew, in a new generation. Only what is failed, uncertain or cancelled
--- moves. Not for a subscription that isn't EXISTING: no relay takes its deliveries, and they would be pending for ever.
+-- Make a delivery that is failed, uncertain or cancelled due again, with all its attempts, in a new generation. Don't
+-- call this for a subscription that isn't in EXISTING: no relay takes its deliveries, so they would stay pending.
 -- The event is locked before its delivery is read: if housekeeping is just deleting the event, this finds neither.
 WITH event AS MATERIALIZED (
     SELECT id FROM events WHERE id = %(event_id)s FOR KEY SHARE
-), known AS (
+), current AS (
     SELECT event_id, subscription, state FROM deliveries JOIN event ON event_id = event.id
     WHERE subscription = %(subscription)s
     FOR UPDATE OF deliveries
 ), retried AS (
     UPDATE deliveries
     SET state = 'pending', due_at = now(), finished_at = NULL, generation = generation + 1, attempts = 0, crashes = 0
-    FROM known
-    WHERE deliveries.event_id = known.event_id AND deliveries.subscription = known.subscription
-        AND known.state IN ('failed', 'uncertain', 'cancelled')
+    FROM current
+    WHERE deliveries.event_id = current.event_id AND deliveries.subscription = current.subscription
+        AND current.state IN ('failed', 'uncertain', 'cancelled')
     RETURNING pg_notify('herald_due', '')
 )
-SELECT known.state, EXISTS (SELECT FROM retried) AS moved FROM known
+SELECT current.state, EXISTS (SELECT FROM retried) AS moved FROM current
 """
 
 CANCEL: LiteralString = """
--- An operator doesn't want the effect any more. Only what waits in PostgreSQL moves: what is queued or running may have
--- its effect at any moment. Also for a subscription that isn't EXISTING: nothing else ends its deliveries.
-WITH known AS (
+-- Cancel a delivery whose effect an operator no longer wants. Only a delivery that waits in PostgreSQL moves: one that
+-- is queued or running may have its effect at any moment. This works for a subscription that isn't in EXISTING too:
+-- nothing else ends its deliveries.
+WITH current AS (
     SELECT event_id, subscription, state FROM deliveries
     WHERE event_id = %(event_id)s AND subscription = %(subscription)s
     FOR UPDATE
 ), cancelled AS (
     UPDATE deliveries
     SET state = 'cancelled', due_at = NULL, finished_at = now()
-    FROM known
-    WHERE deliveries.event_id = known.event_id AND deliveries.subscription = known.subscription
-        AND known.state IN ('pending', 'retrying')
+    FROM current
+    WHERE deliveries.event_id = current.event_id AND deliveries.subscription = current.subscription
+        AND current.state IN ('pending', 'retrying')
     RETURNING deliveries.event_id
 )
-SELECT known.state, EXISTS (SELECT FROM cancelled) AS moved FROM known
+SELECT current.state, EXISTS (SELECT FROM cancelled) AS moved FROM current
 """
 
 REPLAY: LiteralString = """
--- Deliver to a subscription every event of its type since a time that it never had or that failed for it; with
--- `succeeded` also what succeeded, for a consumer that has lost its database: then what ended since that time counts
--- too, however old the event. What was cancelled stays cancelled. What it never had is due after its delay. Each event
--- is locked before its delivery is touched: one that housekeeping is just deleting is waited for, and left out.
+-- Make past events due for a subscription: of the events recorded since a time, those for which its delivery failed or
+-- is missing. With `succeeded`, for a consumer that lost its database, succeeded deliveries are due again too, also
+-- those of older events if they finished since that time. Cancelled deliveries stay cancelled. A new delivery is due
+-- after the subscription's delay. Each event is locked before its delivery is touched: if housekeeping is just deleting
+-- the event, this statement waits, and then leaves it out.
 WITH replayed AS (
     INSERT INTO deliveries (event_id, subscription, due_at)
     SELECT id, %(subscription)s, greatest(available_at + make_interval(secs => %(delay)s), now()) FROM events
@@ -89,13 +91,19 @@ SELECT count(*) AS replayed, pg_notify('herald_due', '') FROM replayed
 """
 
 STATE: LiteralString = """
--- The state of one delivery, which is left alone.
+-- Read the state of one delivery, in the shape of RETRY_BY_OPERATOR and CANCEL.
 SELECT state, false AS moved FROM deliveries WHERE event_id = %(event_id)s AND subscription = %(subscription)s
 """
 
 
 def replaying(subscription: Subscription[EventData], since: datetime, *, succeeded: bool = False) -> dict[str, Any]:
-    """Return the parameters of `REPLAY`. `succeeded`: also what has succeeded."""
+    """Return the parameters of `REPLAY`.
+
+    Args:
+        subscription: whose events.
+        since: the oldest event's time of recording.
+        succeeded: whether to deliver again what succeeded.
+    """
     return {
         "subscription": subscription.name,
         "event_type": subscription.event_type,
@@ -106,12 +114,12 @@ def replaying(subscription: Subscription[EventData], since: datetime, *, succeed
 
 
 def not_retried(subscription: str, state: str) -> str:
-    """Explain why a retry didn't move a delivery that is in this state."""
+    """Explain why a retry didn't move a delivery in `state`."""
     if subscription not in EXISTING:
         return f"The subscription {subscription} no longer exists. Subscriptions: {', '.join(EXISTING)}."
     return f"The delivery is {state}. Only one that is failed, uncertain or cancelled can be retried."
 
 
 def not_cancelled(state: str) -> str:
-    """Explain why a delivery that is in this state wasn't cancelled."""
+    """Explain why a delivery in `state` wasn't cancelled."""
     return f"The delivery is {state}. Only one that is pending or retrying can be cancelled."

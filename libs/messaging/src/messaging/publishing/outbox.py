@@ -1,10 +1,10 @@
 """The transactional outbox: an event and its deliveries are rows of the transaction that made it happen.
 
-The outbox never opens, commits or even sees a connection. It makes one statement, and the caller executes it
-in the transaction that writes what the event is about. So either both are committed or neither is; and a
-delivery exists, `pending`, from the moment its event does.
+The outbox never opens, commits or even sees a connection. It makes one statement, and the caller executes that
+statement in the transaction that writes what the event is about. So either both are committed or neither is, and a
+delivery exists, `pending`, as soon as its event does.
 
-Who writes many rows with an event each makes it a part of the statement that writes them: `PUBLISH`.
+A caller that writes many rows, each with an event, includes `PUBLISH` in the statement that writes them.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from typing import Any, LiteralString
 from contracts import SUBSCRIPTIONS, Event, EventData, Subscription
 
 CHANNEL: LiteralString = "herald_due"
-"""PostgreSQL notification channel: a delivery may be due."""
+"""PostgreSQL's notification channel on which relays hear that a delivery may be due."""
 
 PUBLISH: LiteralString = """
--- One event row for each row of `new_event` (id, type, subject, envelope, available_at: null is now), and one pending
--- delivery for each subscription to its type, which is due when the subscription's delay has passed since
--- `available_at`.
+-- Insert one event for each row of `new_event` (id, type, subject, envelope, available_at: null means now), and one
+-- pending delivery for each subscription to the event's type. A delivery is due at `available_at` plus the
+-- subscription's delay.
 event AS (
     INSERT INTO events (id, type, subject, envelope, available_at)
     SELECT id, type, subject, envelope, coalesce(available_at, now()) FROM new_event
@@ -30,10 +30,11 @@ event AS (
     FROM event JOIN unnest(%(names)s::text[], %(event_types)s::text[], %(delays)s::float8[])
         AS subscription (name, event_type, delay) ON subscription.event_type = event.type
 )"""
-"""Two common table expressions, for a WITH that has `new_event` before them. Their parameters: `subscribed()`."""
+"""Two common table expressions, for a WITH clause in which `new_event` precedes them. `subscribed()` returns their
+parameters."""
 
 WAKE: LiteralString = "pg_notify('herald_due', '')"
-"""To be selected once or more by the statement: it wakes every relay when the transaction commits."""
+"""An expression for the statement to select, once or more: it wakes every relay when the transaction commits."""
 
 _PUBLISH: LiteralString = f"""
 WITH new_event AS (
@@ -51,11 +52,15 @@ def publish(
     available_at: datetime | None = None,
     subscriptions: Sequence[Subscription[EventData]] = SUBSCRIPTIONS,
 ) -> tuple[LiteralString, dict[str, Any]]:
-    """Return the statement, with its parameters, that publishes `events`: `connection.execute(*publish([event]))`.
+    """Return the statement that publishes `events`, and its parameters: `connection.execute(*publish([event]))`.
 
-    Execute it in the transaction that the events are about, synchronously or asynchronously.
-    `available_at`: when the events become due (aware datetime, as far ahead as you like); now, if None. A
-    subscription's delay counts from then.
+    Execute it in the transaction that the events are about; synchronous and asynchronous connections take it.
+
+    Args:
+        events: what happened.
+        available_at: when the events become due, an aware datetime however far ahead; now, if None. The delays of
+            subscriptions count from then.
+        subscriptions: the effects that get a delivery, each for its own event type.
     """
     return _PUBLISH, {
         "ids": [event.id for event in events],
@@ -68,7 +73,7 @@ def publish(
 
 
 def subscribed(subscriptions: Sequence[Subscription[EventData]] = SUBSCRIPTIONS) -> dict[str, list[Any]]:
-    """Return the parameters of `PUBLISH`: which subscription wants which type of event, how many seconds later."""
+    """Return the parameters of `PUBLISH`, parallel arrays: subscriptions' names, event types, delays in seconds."""
     return {
         "names": [subscription.name for subscription in subscriptions],
         "event_types": [subscription.event_type for subscription in subscriptions],

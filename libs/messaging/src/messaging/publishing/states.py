@@ -1,4 +1,4 @@
-"""The states of a delivery, named here and nowhere else in Python. What moves it: docs/deliveries.md."""
+"""The states of a delivery, named here and nowhere else in Python. docs/deliveries.md says what moves a delivery."""
 
 from typing import Literal, get_args
 
@@ -7,15 +7,16 @@ DeliveryState = Literal["pending", "queued", "running", "retrying", "succeeded",
 STATES: tuple[DeliveryState, ...] = get_args(DeliveryState)
 
 DUE: tuple[DeliveryState, ...] = ("pending", "retrying")
-"""It waits in PostgreSQL until `due_at`."""
+"""The delivery waits in PostgreSQL until `due_at`."""
 
 IN_FLIGHT: tuple[DeliveryState, ...] = ("queued", "running")
-"""Redis or a worker has it; it has a lease."""
+"""Redis or a worker has the delivery's message; the delivery has a lease."""
 
 UNFINISHED: tuple[DeliveryState, ...] = DUE + IN_FLIGHT
 
 FINAL: tuple[DeliveryState, ...] = ("succeeded", "failed", "uncertain", "cancelled")
-"""It has ended. Only an operator moves it; and a late success moves what was cancelled, for the effect is there."""
+"""The delivery has ended. Only an operator moves it, with one exception: a late success moves a cancelled delivery,
+because its effect has happened."""
 
 OVER: tuple[DeliveryState, ...] = ("succeeded", "cancelled")
-"""Nobody needs to look at it again: it goes with its event when the retention has passed."""
+"""The delivery needs no operator. Housekeeping deletes it, with its event, when the retention has passed."""

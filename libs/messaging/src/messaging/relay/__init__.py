@@ -1,8 +1,10 @@
-"""The relay: moves deliveries between PostgreSQL and Redis. Any number may run; they share the work.
+"""The relay: moves deliveries between PostgreSQL and Redis. Any number of relays may run; they share the work.
 
-Its loops, each its own thread, each one round at a time: `dispatch` enqueues what is due, `receipts` applies what
-consumers report, `take over` what they reported to a relay that died, `reconcile` finds what got lost, `sweep` what
-vanished from Redis, `housekeep` forgets what is over.
+Each loop is a thread that does one round after another:
+- `dispatch` enqueues due deliveries.
+- `receive` applies the receipts of consumers, and `take over` those that a relay which died had read.
+- `reconcile` finds deliveries whose messages got lost, and `sweep` messages that vanished from Redis.
+- `housekeep` deletes events whose deliveries are over.
 """
 
 from messaging.relay.housekeep import Retention

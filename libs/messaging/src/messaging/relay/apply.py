@@ -1,4 +1,4 @@
-"""Apply receipts to deliveries: groups of them, one statement for each kind of news, one transaction in all."""
+"""Apply a group of receipts to deliveries: one statement for each kind of outcome, all in one transaction."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,23 +11,27 @@ from messaging.process.database import Pool
 from messaging.publishing.states import FINAL
 from messaging.relay import deliveries
 from messaging.relay.dispatch import LEASE
-from messaging.wire.receipts import OUTCOMES, Receipt
+from messaging.wire.receipt import OUTCOMES, Receipt
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 
 class Applier:
-    """Moves deliveries on as their receipts say. `subscriptions` bring the retry policies."""
+    """Moves deliveries as their receipts say. `subscriptions`: have the retry policies."""
 
     def __init__(self, pool: Pool, subscriptions: Sequence[Subscription[EventData]]) -> None:
         self._pool = pool
         self._policies = policies(subscriptions)
 
     def apply(self, receipts: Iterable[Receipt]) -> None:
-        """Apply receipts in any order, any number of times."""
-        by_outcome = _weightiest(receipts)
+        """Apply receipts. They may come in any order, and any number of times.
+
+        Raises:
+            psycopg.Error: no receipt was applied.
+        """
+        by_outcome = _heaviest(receipts)
         started = by_outcome.get("started", [])
-        finished = [each for outcome in FINAL for each in by_outcome.get(outcome, [])]
+        finished = [receipt for outcome in FINAL for receipt in by_outcome.get(outcome, [])]
         retried = by_outcome.get("retry", [])
         handed_back = by_outcome.get("handed_back", [])
         with self._pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
@@ -37,15 +41,15 @@ class Applier:
                 cursor.execute(deliveries.DUE_AGAIN, deliveries.triples(handed_back))
                 cursor.execute(deliveries.WAKE)
             if finished:
-                cursor.execute(deliveries.FINISHED, deliveries.triples(finished) | _news(finished))
+                cursor.execute(deliveries.FINISHED, deliveries.triples(finished) | _reports(finished))
             if retried:
-                cursor.execute(deliveries.RETRIED, deliveries.triples(retried) | _news(retried) | self._policies)
+                cursor.execute(deliveries.RETRIED, deliveries.triples(retried) | _reports(retried) | self._policies)
                 log_dead(cursor.fetchall())
                 cursor.execute(deliveries.WAKE)
 
 
 def log_dead(moved: Iterable[tuple[Any, ...]]) -> None:
-    """Say which of the deliveries that RETRIED or CRASHED moved are dead letters now."""
+    """Log which of the deliveries that RETRIED or CRASHED moved have become dead letters."""
     for event_id, subscription, state, last_error in moved:
         if state == "failed":
             log.error("delivery.gave_up", event_id=str(event_id), subscription=subscription, error=last_error)
@@ -54,30 +58,30 @@ def log_dead(moved: Iterable[tuple[Any, ...]]) -> None:
 def policies(subscriptions: Sequence[Subscription[EventData]]) -> dict[str, list[Any]]:
     """Return the retry policies as the parallel arrays that RETRIED and CRASHED join."""
     return {
-        "names": [each.name for each in subscriptions],
-        "max_attempts": [each.retry.max_attempts for each in subscriptions],
-        "max_crashes": [each.retry.max_crashes for each in subscriptions],
-        "first_delays": [each.retry.first_delay for each in subscriptions],
-        "max_delays": [each.retry.max_delay for each in subscriptions],
+        "names": [subscription.name for subscription in subscriptions],
+        "max_attempts": [subscription.retry.max_attempts for subscription in subscriptions],
+        "max_crashes": [subscription.retry.max_crashes for subscription in subscriptions],
+        "first_delays": [subscription.retry.first_delay for subscription in subscriptions],
+        "max_delays": [subscription.retry.max_delay for subscription in subscriptions],
     }
 
 
-def _weightiest(receipts: Iterable[Receipt]) -> dict[str, list[Receipt]]:
-    """Keep one receipt for each dispatch, by outcome: an outcome says all that `started` would."""
-    kept: dict[tuple[UUID, str, int], Receipt] = {}
+def _heaviest(receipts: Iterable[Receipt]) -> dict[str, list[Receipt]]:
+    """Return, by outcome, the heaviest receipt of each dispatch: a final outcome implies `started`."""
+    heaviest: dict[tuple[UUID, str, int], Receipt] = {}
     for receipt in receipts:
         key = (receipt.event_id, receipt.subscription, receipt.dispatch)
-        if key not in kept or OUTCOMES.index(receipt.outcome) > OUTCOMES.index(kept[key].outcome):
-            kept[key] = receipt
+        if key not in heaviest or OUTCOMES.index(receipt.outcome) > OUTCOMES.index(heaviest[key].outcome):
+            heaviest[key] = receipt
     by_outcome: dict[str, list[Receipt]] = {}
-    for receipt in kept.values():
+    for receipt in heaviest.values():
         by_outcome.setdefault(receipt.outcome, []).append(receipt)
     return by_outcome
 
 
-def _news(receipts: list[Receipt]) -> dict[str, list[Any]]:
+def _reports(receipts: list[Receipt]) -> dict[str, list[Any]]:
     return {
-        "outcomes": [each.outcome for each in receipts],
-        "errors": [each.error for each in receipts],
-        "afters": [each.after for each in receipts],
+        "outcomes": [receipt.outcome for receipt in receipts],
+        "errors": [receipt.error for receipt in receipts],
+        "afters": [receipt.after for receipt in receipts],
     }

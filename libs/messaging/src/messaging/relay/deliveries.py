@@ -2,20 +2,19 @@
 
     pending ──► queued ──► running ──► succeeded
        ▲          │           ├──────► failed      (permanent error, attempts or crashes used up)
-       │          └───────────┤──────► uncertain   (nobody can know; an operator decides)
+       │          └───────────┤──────► uncertain   (it is unknown whether the effect happened; an operator decides)
        └── retrying ◄─────────┘
 
-    pending, retrying ──► cancelled   (an operator doesn't want the effect any more)
+    pending, retrying ──► cancelled   (an operator no longer wants the effect)
 
 Invariants, each kept by the WHERE clause of the statement that could break it:
 - A delivery is claimed by one relay at a time (`FOR UPDATE SKIP LOCKED` in CLAIM).
-- News about an older `dispatch` moves nothing, with one exception: a delivery that is unfinished or cancelled becomes
-  `succeeded` when any of its dispatches turns out to have succeeded, because the effect is there.
-- Any other finished delivery moves only when an operator says so (RETRY_BY_OPERATOR, REPLAY), in a new `generation`.
-  A statement that makes due what has succeeded or was cancelled locks its event first, because housekeeping may be
-  about to delete it.
-- Whatever is queued or running has a lease; when that runs out the relay looks for its message.
-All times are the database's.
+- A receipt of an older `dispatch` moves nothing, with one exception: a delivery that is unfinished or cancelled becomes
+  `succeeded` when any of its dispatches turns out to have succeeded, because the effect has happened.
+- Any other finished delivery moves only when an operator asks for it (RETRY_BY_OPERATOR, REPLAY), in a new
+  `generation`. Those statements lock the event first, because housekeeping may be about to delete it.
+- A queued or running delivery has a lease; when the lease runs out the relay looks for the delivery's message.
+All times are by the database's clock.
 """
 
 from collections.abc import Iterable
@@ -23,10 +22,11 @@ from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
 CLAIM: LiteralString = """
--- Take due deliveries and pack them into messages: up to group_size of one subscription in each. What has seen its
--- worker die travels alone, so that a poison event takes no neighbour down; what has seen it twice, one at a time
--- too, so that no bystander is taken for the culprit again and again. Sizes are looked up in arrays: a join with them
--- takes nearly as long as all the rest, when little is due.
+-- Claim due deliveries and pack them into messages, each with up to group_size deliveries of one subscription. A
+-- delivery during which a worker died travels in a message of its own, so that a poison event takes no other event down
+-- with it. After two crashes it also travels only while no other such delivery of the subscription is in flight, so
+-- that an innocent event isn't blamed again and again. Group sizes are looked up in arrays: joining them would take
+-- nearly as long as the rest of the statement when few deliveries are due.
 WITH due AS MATERIALIZED (
     SELECT event_id, subscription, crashes, due_at
     FROM deliveries
@@ -57,13 +57,13 @@ RETURNING deliveries.event_id, deliveries.subscription, deliveries.message_id, p
 """
 
 NEXT_DUE: LiteralString = """
--- Seconds until the next delivery is due that CLAIM would take; none, if nothing waits.
+-- Return the seconds until the next delivery that CLAIM would take is due; null, if none waits.
 SELECT extract(epoch FROM min(due_at) - now())::float8 FROM deliveries
 WHERE state IN ('pending', 'retrying') AND subscription = ANY (%(names)s)
 """
 
 RELEASE: LiteralString = """
--- Undo CLAIM: the messages couldn't be enqueued.
+-- Undo CLAIM, because the messages couldn't be enqueued.
 UPDATE deliveries
 SET state = CASE WHEN attempts > 0 THEN 'retrying' ELSE 'pending' END,
     due_at = now(), lease_until = NULL, message_id = NULL
@@ -74,7 +74,7 @@ WHERE deliveries.event_id = unsent.event_id AND deliveries.subscription = unsent
 """
 
 STARTED: LiteralString = """
--- A worker began. Shown while it lasts, and the mark by which a crash is told from a wait in the queue.
+-- A worker began an attempt. If the worker dies now, `running` distinguishes a crash from a wait in the queue.
 UPDATE deliveries
 SET state = 'running', attempts = attempts + 1, started_at = now(),
     lease_until = now() + make_interval(secs => %(lease)s)
@@ -85,9 +85,9 @@ WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = recei
 """
 
 DUE_AGAIN: LiteralString = """
--- These dispatches came to nothing: their worker was stopped before it began them, or Redis no longer holds their
--- message. They are due again, at once. An attempt that was reported as begun and never as ended doesn't count:
--- otherwise the last attempt would be followed by one too many.
+-- Make deliveries due at once, because their dispatches were lost: their worker was stopped before it began them, or
+-- Redis no longer holds their message. An attempt that was reported as started and never as ended doesn't count;
+-- otherwise, after the last attempt, the delivery would have one more than its policy allows.
 UPDATE deliveries
 SET state = CASE WHEN attempts > (state = 'running')::int THEN 'retrying' ELSE 'pending' END,
     attempts = attempts - (state = 'running')::int, due_at = now(), lease_until = NULL, message_id = NULL
@@ -98,8 +98,8 @@ WHERE deliveries.event_id = ended.event_id AND deliveries.subscription = ended.s
 """
 
 FINISHED: LiteralString = """
--- A worker says how it ended for good. What an older dispatch did is no attempt of the one that is queued. A delivery
--- that has succeeded doesn't keep the error of an earlier attempt. A success also moves what was cancelled meanwhile.
+-- A worker reported a final outcome. If an older dispatch reported it, the dispatch that is queued now has made no
+-- attempt. A success clears the error of an earlier attempt, and also moves a delivery that was cancelled meanwhile.
 UPDATE deliveries
 SET state = receipt.outcome,
     attempts = greatest(1, attempts + (state = 'queued' AND deliveries.dispatch = receipt.dispatch)::int),
@@ -114,8 +114,9 @@ WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = recei
 """
 
 RETRIED: LiteralString = """
--- A worker met a transient error: due again after its backoff, or dead when the policy's attempts are used up.
-WITH news AS (
+-- A worker reported a transient error: the delivery is due again after its backoff, or `failed` when the policy's
+-- attempts are used up.
+WITH reported AS (
     SELECT deliveries.event_id, deliveries.subscription, receipt.error, policy.max_attempts,
         attempts + (state = 'queued')::int AS attempts,
         coalesce(receipt.after, least(policy.max_delay,
@@ -130,18 +131,19 @@ WITH news AS (
     FOR UPDATE OF deliveries
 )
 UPDATE deliveries
-SET attempts = news.attempts, last_error = news.error, message_id = NULL, lease_until = NULL,
-    state = CASE WHEN news.attempts >= news.max_attempts THEN 'failed' ELSE 'retrying' END,
-    due_at = CASE WHEN news.attempts < news.max_attempts THEN now() + make_interval(secs => news.delay) END,
-    finished_at = CASE WHEN news.attempts >= news.max_attempts THEN now() END,
+SET attempts = reported.attempts, last_error = reported.error, message_id = NULL, lease_until = NULL,
+    state = CASE WHEN reported.attempts >= reported.max_attempts THEN 'failed' ELSE 'retrying' END,
+    due_at = CASE WHEN reported.attempts < reported.max_attempts THEN now() + make_interval(secs => reported.delay) END,
+    finished_at = CASE WHEN reported.attempts >= reported.max_attempts THEN now() END,
     started_at = CASE WHEN state = 'running' THEN started_at ELSE now() END
-FROM news
-WHERE deliveries.event_id = news.event_id AND deliveries.subscription = news.subscription
+FROM reported
+WHERE deliveries.event_id = reported.event_id AND deliveries.subscription = reported.subscription
 RETURNING deliveries.event_id, deliveries.subscription, state, last_error
 """
 
 CRASHED: LiteralString = """
--- The worker that held these messages is dead. What it had begun counts as a crash; what it hadn't just waits.
+-- The worker that held these messages is dead. A delivery that it had started has crashed once more; any other is due
+-- again at once.
 UPDATE deliveries
 SET message_id = NULL, lease_until = NULL,
     crashes = crashes + (state = 'running')::int,
@@ -163,7 +165,8 @@ RETURNING deliveries.event_id, deliveries.subscription, state, last_error
 """
 
 EXTEND: LiteralString = """
--- Take the leases that ran out, to look for their messages. The longer a message waits the rarer the look.
+-- Extend leases that ran out, and return their deliveries, so that the relay looks for the messages. The extension
+-- grows with the time since a message was queued, so the longer it waits the more rarely the relay looks.
 WITH expired AS MATERIALIZED (
     SELECT event_id, subscription FROM deliveries
     WHERE state IN ('queued', 'running') AND lease_until <= now() AND subscription = ANY (%(names)s)
@@ -179,45 +182,45 @@ RETURNING deliveries.event_id, deliveries.subscription, dispatch, message_id
 """
 
 EXPIRE_ALL: LiteralString = """
--- Redis was wiped: look at every lease now.
+-- Let every lease run out now, because Redis was wiped.
 UPDATE deliveries SET lease_until = now() WHERE state IN ('queued', 'running') AND lease_until > now()
 """
 
 EXPIRE_OLD: LiteralString = """
--- These subscriptions' queues have lost messages: look at the leases soon. Not at once, for receipts may be under way;
--- and not at the leases of what is just being enqueued.
+-- Let the leases of these subscriptions run out soon, because their queues have lost messages. Not at once, because
+-- receipts may be under way; and without the deliveries that are just being enqueued.
 UPDATE deliveries SET lease_until = now() + make_interval(secs => %(soon)s)
 WHERE state IN ('queued', 'running') AND lease_until > now() + make_interval(secs => %(soon)s)
     AND subscription = ANY (%(names)s) AND queued_at < now() - make_interval(secs => %(soon)s)
 """
 
 WAKE: LiteralString = """
--- Tell every relay that a delivery is due.
+-- Wake every relay: a delivery is due.
 SELECT pg_notify('herald_due', '')
 """
 
 
 class Fenced(Protocol):
-    """Anything that names a delivery and one enqueueing of it."""
+    """Anything that identifies a dispatch: one enqueueing of a delivery."""
 
     @property
     def event_id(self) -> UUID:
-        """Which event."""
+        """The event's id."""
 
     @property
     def subscription(self) -> str:
-        """For which subscription."""
+        """The subscription's name."""
 
     @property
     def dispatch(self) -> int:
-        """Which enqueueing: the fencing token."""
+        """The number of the enqueueing: the fencing token."""
 
 
-def triples(items: Iterable[Fenced]) -> dict[str, list[Any]]:
+def triples(dispatches: Iterable[Fenced]) -> dict[str, list[Any]]:
     """Return the parallel arrays by which the statements above find exactly these dispatches."""
-    listed = list(items)
+    listed = list(dispatches)
     return {
-        "event_ids": [each.event_id for each in listed],
-        "subscriptions": [each.subscription for each in listed],
-        "dispatches": [each.dispatch for each in listed],
+        "event_ids": [item.event_id for item in listed],
+        "subscriptions": [item.subscription for item in listed],
+        "dispatches": [item.dispatch for item in listed],
     }

@@ -1,8 +1,8 @@
-"""Enqueue what is due.
+"""Enqueue due deliveries.
 
-Claim first (committed: `queued`, with a lease), then enqueue. A relay that dies in between leaves rows whose
-message Redis doesn't hold, which reconciliation enqueues again; the other order would enqueue twice. No
-transaction is open while Redis is spoken to.
+The relay first claims (commits `queued`, with a lease) and then enqueues. If it dies in between, it leaves rows whose
+message isn't in Redis, and reconciliation makes them due again; the other order would enqueue twice. No transaction is
+open while the relay talks to Redis.
 """
 
 import time
@@ -21,23 +21,23 @@ from messaging.wire import layout, message
 from messaging.wire.script import Script
 
 LIMIT = 500
-"""Deliveries that one round enqueues at most."""
+"""The most deliveries that one round enqueues."""
 
 ROOM = 10_000
-"""A queue that may hold this many deliveries gets no more for now: a backlog belongs in PostgreSQL, and a Redis that is
-full of one consumer's messages would stop every other consumer."""
+"""While a queue may hold this many deliveries it gets no more: a backlog belongs in PostgreSQL, and a Redis full of one
+consumer's messages would stop every other consumer."""
 
 STUCK_SECONDS = 10.0
-"""After so long without room a queue is reported. Under load a queue is full again and again, but never for long."""
+"""A queue without room for this long is logged. Under load a queue is often full, but never for long."""
 
 LEASE = 15.0
-"""Seconds after which the relay first looks whether a message that nobody reported on is still there."""
+"""Seconds without a receipt after which the relay first looks whether a delivery's message is still in Redis."""
 
 _ENQUEUE = Script("""
--- Put messages into queues, all or none (a full or read-only Redis refuses the first write, or nothing), and say how
--- many messages wait in each queue. KEYS: of each subscription its queue's messages, and their ids. ARGV: of each
--- message the place of its subscription, its id, and itself. A script, because packing one command takes a client less
--- than packing many. It reads first, so that a key of a wrong type is met before anything is written.
+-- Put messages into queues, all or none (a full or read-only Redis refuses the first write, or no write). Return the
+-- length of each subscription's queue. KEYS: for each subscription, the hash of its queue's messages and the list of
+-- their ids. ARGV: for each message, the place of its subscription in KEYS, its id, and its data. A script, because a
+-- client packs one command faster than many. It reads first, so that it meets a key of a wrong type before it writes.
 local length = {}
 for i = 1, #KEYS, 2 do
     redis.call('HLEN', KEYS[i])
@@ -58,9 +58,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A due delivery that this relay has claimed, packed into the message `message_id`.
+    """A due delivery that this relay has claimed, to be packed into the message `message_id`.
 
-    `place`: by it what is due first comes first, whatever order PostgreSQL's answer is in.
+    `place`: its rank by due time, because PostgreSQL returns the rows in any order.
     """
 
     event_id: UUID
@@ -73,9 +73,9 @@ class Claimed:
 
 
 class Dispatcher:
-    """Moves due deliveries of the given subscriptions into their queues, as messages of the publisher.
+    """Moves due deliveries of `subscriptions` into their queues, as messages of `publisher`.
 
-    `limit`: deliveries in a round. `room`: deliveries in a queue.
+    `limit`: the most deliveries in one round. `room`: the most deliveries in one queue.
     """
 
     def __init__(  # noqa: PLR0913  # the limits have defaults
@@ -95,61 +95,66 @@ class Dispatcher:
         self._room = room
         self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
         self._open = list(self._subscriptions.values())
-        self._keys = [key for each in self._open for key in _keys(each.queue)]
+        self._keys = [key for subscription in self._open for key in _keys(subscription.queue)]
         self._places = {name: str(place) for place, name in enumerate(self._subscriptions, 1)}
-        self._told = False
+        self._knows_room = False
         self._full_since: dict[str, float] = {}
         self._stuck: set[str] = set()
 
     @property
     def held_up(self) -> bool:
-        """Whether a queue was too full, lately, to be given more."""
+        """Whether a queue had no room after the last round."""
         return len(self._open) < len(self._subscriptions)
 
     def dispatch(self) -> int:
-        """Enqueue due deliveries, up to the limit, and return how many. A queue that is full enough gets no more.
+        """Enqueue due deliveries, up to the limit, and return how many. A queue without room gets none.
 
         Raises:
-            redis.RedisError: Redis didn't take them; they are due again.
+            redis.RedisError: Redis didn't accept the messages; their deliveries are due again.
         """
-        if self.held_up or not self._told:  # else there was room after the last round
+        if self.held_up or not self._knows_room:  # otherwise the last round found room in every queue
             self._open = self._with_room()
         claimed = self._claim() if self._open else []
         if claimed:
             try:
-                self._open, self._told = self._enqueue(claimed), True
+                self._open, self._knows_room = self._enqueue(claimed), True
             except redis.RedisError:
-                self._told = False
+                self._knows_room = False
                 self._release(claimed)
                 raise
             log.debug("deliveries.enqueued", count=len(claimed))
         return len(claimed)
 
     def next_due(self) -> float | None:
-        """Return the seconds until the next delivery is due that could be enqueued; None, if nothing waits."""
+        """Return the seconds until the next delivery whose queue has room is due; None, if none waits."""
+        names = [subscription.name for subscription in self._open]
         with self._database.connection() as connection:
-            row = connection.execute(deliveries.NEXT_DUE, {"names": [each.name for each in self._open]}).fetchone()
+            row = connection.execute(deliveries.NEXT_DUE, {"names": names}).fetchone()
         return row[0] if row else None
 
     def _with_room(self) -> list[Subscription[EventData]]:
-        """Return the subscriptions whose queue has room. That Redis is away or full shows here: nothing is claimed."""
+        """Return the subscriptions whose queue has room.
+
+        Raises:
+            redis.RedisError: Redis is unreachable or full. Nothing has been claimed.
+        """
         self._redis.set(layout.PROBE, "", px=1)
         return self._open_ones(_ENQUEUE.run(self._redis, self._keys))
 
     def _open_ones(self, lengths: Sequence[int]) -> list[Subscription[EventData]]:
-        asked = zip(self._subscriptions.values(), lengths, strict=True)
-        has_room = [subscription for subscription, length in asked if length * subscription.group_size < self._room]
-        self._report_full(set(self._subscriptions) - {each.name for each in has_room})
+        measured = zip(self._subscriptions.values(), lengths, strict=True)
+        has_room = [subscription for subscription, length in measured if length * subscription.group_size < self._room]
+        self._report_full(set(self._subscriptions) - {subscription.name for subscription in has_room})
         return has_room
 
     def _report_full(self, full: set[str]) -> None:
-        """Log which queues have had no room for a while, and which of these have room again."""
+        """Log queues that have had no room for STUCK_SECONDS, and those of them that have room again."""
         now = time.monotonic()
         self._full_since = {name: self._full_since.get(name, now) for name in full}
         stuck = {name for name, since in self._full_since.items() if now - since >= STUCK_SECONDS}
         for name in sorted(stuck - self._stuck):
             queue = self._subscriptions[name].queue
-            log.error("queue.full", queue=queue, subscription=name, hint="see whether its consumer is running")
+            log.error("queue.full", queue=queue, subscription=name, hint="check that its consumer is running")
         for name in sorted(self._stuck - full):
             log.info("queue.has_room", queue=self._subscriptions[name].queue, subscription=name)
         self._stuck = (self._stuck | stuck) & full
@@ -160,8 +165,8 @@ class Dispatcher:
             return cursor.execute(
                 deliveries.CLAIM,
                 {
-                    "names": [each.name for each in self._open],
-                    "group_sizes": [each.group_size for each in self._open],
+                    "names": [subscription.name for subscription in self._open],
+                    "group_sizes": [subscription.group_size for subscription in self._open],
                     "claim": f"{self._id_prefix}{uuid4().hex}",
                     "limit": self._limit,
                     "lease": LEASE,
@@ -169,10 +174,10 @@ class Dispatcher:
             ).fetchall()
 
     def _enqueue(self, claimed: list[Claimed]) -> list[Subscription[EventData]]:
-        """Put all messages into their queues in one round trip, all or none, and return who has room for more."""
+        """Enqueue all messages or none, in one round trip; return the subscriptions whose queue has room for more."""
         batches: dict[str, list[Claimed]] = {}
-        for each in sorted(claimed, key=_in_order):
-            batches.setdefault(each.message_id, []).append(each)
+        for delivery in sorted(claimed, key=_in_order):
+            batches.setdefault(delivery.message_id, []).append(delivery)
         messages: list[str | bytes] = []
         for message_id, batch in batches.items():
             name = batch[0].subscription

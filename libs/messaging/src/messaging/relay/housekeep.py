@@ -1,13 +1,15 @@
-"""Forget what is over, so that tables and Redis stay as small as what isn't.
+"""Delete events whose deliveries are over, so that the size of tables and Redis depends on unfinished work alone.
 
-An event goes with all its deliveries, or stays with all of them. It stays, however old, while any delivery has neither
-succeeded nor been cancelled. It is looked at twice. The first look (PAGE) finds what is over and locks nothing. Then
-those events are locked (TAKE), which no new delivery gets past: inserting one locks its event too. What was inserted
-before that is seen by the second look (DELETE), which is a statement of its own because only a new statement sees what
-was committed since. That is enough, because a delivery that is over is made due again only by an operator, whose
-statement locks its event too.
+An event is deleted with all its deliveries, or kept with all of them. It is kept, however old, while any of its
+deliveries has neither succeeded nor been cancelled. Each event is checked twice:
+1. PAGE finds events that are over, and locks nothing.
+2. TAKE locks them. From here on no delivery can be added, because inserting one locks its event too.
+3. DELETE checks again, and so sees deliveries that were inserted before the lock. It is a statement of its own, because
+   only a new statement sees what has been committed since.
+Nothing else can interfere: only an operator makes a delivery due again that is over, and that statement locks the event
+too.
 
-Housekeeping waits for no event that another transaction has locked, so several relays may do it.
+Housekeeping skips events that another transaction has locked, so several relays may do it at once.
 """
 
 import threading
@@ -28,19 +30,19 @@ from messaging.process.database import Pool
 from messaging.relay.receipt_reader import forget_readers
 
 LIMIT = 1_000
-"""Rows that one statement deletes at most: a few dozen milliseconds."""
+"""The most rows that one statement deletes, which takes a few dozen milliseconds."""
 
 KEPT_LIMIT = 100_000
-"""Old events that one round looks at and keeps, as they aren't over, before it leaves the rest to the next round."""
+"""After a round has checked this many old events that aren't over, it leaves the rest to the next round."""
 
 RELAY_GONE = 3600.0
-"""Seconds of silence after which the name of a relay is removed. A relay that comes back is named anew."""
+"""Seconds without a read after which a relay's name is removed from Redis. Redis adds it again if the relay returns."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 _PAGE: LiteralString = """
--- The next old events from a place on, oldest first, and which of them are over. The subquery is lateral so that it is
--- asked by key for each event of the page, and never for all.
+-- Return the next old events after a place, oldest first, and which of them are over. The subquery is lateral so that
+-- it runs by key for each event of the page, and never for all events.
 SELECT id, recorded_at, unfinished = 0 AND available_at < now() - %(retention)s AS over
 FROM (
     SELECT id, recorded_at, available_at FROM events
@@ -51,17 +53,17 @@ FROM (
     SELECT count(*) FILTER (
         WHERE (state IN ('succeeded', 'cancelled') AND finished_at < now() - %(retention)s) IS NOT TRUE) AS unfinished
     FROM deliveries WHERE event_id = page.id
-) AS found
+) AS counted
 ORDER BY recorded_at, id
 """
 
 _TAKE: LiteralString = """
--- Lock these events against new deliveries; an event that is locked already is left to another round.
+-- Lock these events against new deliveries, except those that another transaction has locked.
 SELECT id FROM events WHERE id = ANY (%(ids)s) FOR UPDATE SKIP LOCKED
 """
 
 _DELETE: LiteralString = """
--- Look again, now that nothing can be added, and delete what is still over.
+-- Check again, now that no delivery can be added, and delete the events that are still over.
 DELETE FROM events
 WHERE id = ANY (%(ids)s) AND NOT EXISTS (
     SELECT FROM deliveries
@@ -73,10 +75,10 @@ WHERE id = ANY (%(ids)s) AND NOT EXISTS (
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long what is over is kept, and what there is beside events.
+    """How long events that are over are kept, and what else to delete.
 
-    `statements`: the service's own, each by the name of what it deletes. One deletes up to `%(limit)s` rows, given
-    `%(retention)s` (an interval), and is repeated for as long as it deletes that many.
+    `statements`: the service's own, each by the name of what it deletes. A statement deletes up to `%(limit)s` rows
+    that are older than `%(retention)s` (an interval). It is repeated as long as it deletes that many.
     """
 
     period: timedelta = timedelta(days=30)
@@ -88,7 +90,10 @@ START: Place = ("-infinity", UUID(int=0))
 
 
 class Housekeeper:
-    """Removes what is over. `stop`: when set, a round ends with the batch in hand."""
+    """Deletes what is over. `stop`: when set, a round ends after its current batch.
+
+    `limit`, `kept_limit`, `relay_gone`: see LIMIT, KEPT_LIMIT and RELAY_GONE.
+    """
 
     def __init__(  # noqa: PLR0913  # the limits have defaults
         self,
@@ -113,7 +118,7 @@ class Housekeeper:
         self._place = START
 
     def tidy(self) -> None:
-        """Do one round, and say what was removed, if anything was."""
+        """Do one round, and log what was removed, if anything was."""
         removed: Counter[str] = Counter()
         try:
             for name, count in self._batches():
@@ -133,7 +138,7 @@ class Housekeeper:
         yield "relays", self._relays()
 
     def _events(self) -> Iterator[int]:
-        """Look at old events page by page, from where the last round stopped."""
+        """Check old events page by page, from where the last round stopped; yield how many each page lost."""
         kept = 0
         while kept < self._kept_limit:
             page = self._page()

@@ -1,7 +1,7 @@
-"""The dispatcher's connection to PostgreSQL: it hears on it that something may be due, and claims that on it too.
+"""The dispatcher's connection to PostgreSQL, for both notifications and claims.
 
-The backend that brings the news is awake, and its caches are warm: to wake another one for the claim takes longer.
-What is notified while the dispatcher works is kept, and heard by the next wait.
+The PostgreSQL process that has just delivered a notification is awake, and its caches are warm; waking another one for
+the claim would take longer. Notifications that arrive while the dispatcher works are kept for the next wait.
 """
 
 import select
@@ -18,7 +18,7 @@ from messaging.publishing.outbox import CHANNEL
 
 
 class Listener:
-    """Hears what was notified since its connection was first lent, even while nobody waits. Replaces one that broke."""
+    """Receives notifications from the moment its connection is first lent. Replaces a connection that broke."""
 
     def __init__(self, database_url: str, settings: Sequence[LiteralString] = ()) -> None:
         self._url = database_url
@@ -28,17 +28,17 @@ class Listener:
 
     @contextmanager
     def connection(self) -> Iterator[Connection[TupleRow]]:
-        """Lend it. It listens before anything is asked on it: so what isn't heard is seen."""
+        """Lend the connection. It listens before its first query: so a delivery is either notified or queried."""
         if self._connection is None or self._connection.closed:
             self._connection = self._listen()
         with renewed_if_at_fault(self._connection):
             yield self._connection
 
     def wait(self, seconds: float, stop: threading.Event) -> bool:
-        """Wait until a notification comes, and tell whether one came in time, or since the last wait.
+        """Wait up to `seconds` for a notification, and return whether one has come since the last wait.
 
-        Not after `stop` is set: then another must be sent to end this. psycopg's own way to wait wakes ten times a
-        second.
+        Returns at once if `stop` is set already. If it is set during the wait, only a notification ends the wait early.
+        (psycopg's own `notifies` would wake up ten times a second.)
         """
         connection = self._connection
         if stop.is_set() or connection is None:
@@ -53,7 +53,7 @@ class Listener:
         return self._has_heard(connection)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
 
@@ -68,7 +68,10 @@ class Listener:
         return connection
 
     def _has_heard(self, connection: Connection[TupleRow]) -> bool:
-        """Tell once. What came with an answer is in libpq's hands already, where nobody can wait for it."""
+        """Return whether a notification has come since the last call.
+
+        One that arrived together with a query's result is in libpq's buffer already, where `poll` doesn't see it.
+        """
         while connection.pgconn.notifies():
             self._heard = True
         heard, self._heard = self._heard, False

@@ -1,9 +1,10 @@
-"""Which messages are a relay's to look after. Several publishers share queues and workers in one Redis.
+"""Which messages a relay looks after. Several publishers share queues and workers in one Redis.
 
-The id of a message begins with its publisher's name and a slash. A relay takes back, finds lost and sweeps the messages
-of its own publisher, and those that have no relay: ids without a publisher, which another program or an older version
-has made, and messages of a publisher whose epoch has expired. So what a publisher leaves behind, when it is gone for
-good, is removed by the others. If it comes back, the absence of its epoch makes it look for all its messages.
+The id of a message begins with its publisher's name and a slash. A relay takes back, finds lost and sweeps two kinds of
+message: those of its own publisher, and those that have no relay. A message has no relay if its id names no publisher,
+because another program or an older version made it, or if its publisher's epoch has expired. So if a publisher is gone
+for good, the relays of others remove what it left behind. If it comes back, its relay finds no epoch, and looks for all
+its messages.
 """
 
 from messaging.wire import layout
@@ -12,7 +13,7 @@ EPOCH_SECONDS = 86_400
 """How long an epoch outlives the last round of its publisher's relays."""
 
 OURS = f"""
--- Begins a script. `ours(id)`: whether the message is ARGV[1]'s, or has no relay.
+-- The beginning of a script. `ours(id)`: whether the message is of the publisher ARGV[1], or has no relay.
 local relayless = {{[ARGV[1]] = true}}
 local function ours(id)
     local publisher = id:match('^([a-z0-9-]+)/')

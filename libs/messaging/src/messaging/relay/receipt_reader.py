@@ -1,7 +1,7 @@
 """How the relays of a publisher read its receipts. They share the work.
 
-What a relay had read when it died another one takes over. An entry of the stream goes when its receipts are committed
-(`done`).
+If a relay dies, another one takes over the entries that it had read. An entry is deleted from the stream when its
+receipts are committed (`done`).
 """
 
 from collections.abc import Iterable
@@ -10,26 +10,26 @@ import redis
 import structlog
 
 from messaging.wire import layout
-from messaging.wire.receipts import Receipt, decode
+from messaging.wire.receipt import Receipt, decode
 from messaging.wire.script import FOREIGN, Script, is_wrong_type, mend
 
 GROUP = "relay"
 LAST_MILLISECOND = 2**53
-"""No clock will be there. After an id of the last possible one the stream takes no more."""
+"""No clock will reach this. A stream whose newest id is the last possible one takes no more entries."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 _DONE = Script("""
--- Acknowledge entries and delete them: both, or an acknowledged one would stay for ever. A script, because a full Redis
--- refuses MULTI, and would never get rid of what fills it.
+-- Acknowledge entries and delete them, both at once: an entry that is acknowledged and not deleted would stay for ever.
+-- A script, because a full Redis refuses MULTI, and so could never be emptied.
 redis.call('XACK', KEYS[1], unpack(ARGV))
 redis.call('XDEL', KEYS[1], unpack(ARGV, 2))
 """)
 
 _FORGET_READERS = """
--- Remove the names of relays that are no more: with nothing pending, and silent for ARGV[2] milliseconds. All in here,
--- because a name takes with it what it has pending. (Before Redis 7.2 a relay that only finds nothing counts as silent
--- too. Redis makes its name again as soon as it finds something.)
+-- Remove the names of relays that have ended: those with nothing pending that were idle for ARGV[2] milliseconds. In
+-- one script, because removing a name drops its pending entries. (Before Redis 7.2 a relay whose reads find nothing
+-- counts as idle too. Redis adds its name again as soon as a read finds something.)
 local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
 if consumers.err then return 0 end -- no stream or no group yet
 local removed = 0
@@ -46,22 +46,22 @@ return removed
 
 
 def forget_readers(client: redis.Redis, publisher: str, *, idle: float) -> int:
-    """Remove the names of relays that have read nothing for `idle` seconds and owe nothing; return how many."""
+    """Remove the names of relays that were idle for `idle` seconds and have nothing pending; return how many."""
     removed: int = client.eval(_FORGET_READERS, 1, layout.receipts_key(publisher), GROUP, int(idle * 1000))
     return removed
 
 
 def make_sound(client: redis.Redis, publisher: str) -> None:
-    """Let receipts be read again if another program has moved the stream, or our place in it, into the future."""
+    """Repair the stream if another program has moved its newest id, or the relays' place in it, into the future."""
     stream = layout.receipts_key(publisher)
     try:
         newest = _number(client.xinfo_stream(stream)["last-generated-id"])
-        places = [_number(each["last-delivered-id"]) for each in client.xinfo_groups(stream)]
-    except redis.ResponseError:  # there is none, or it is of a wrong type: `read` makes it
+        places = [_number(group["last-delivered-id"]) for group in client.xinfo_groups(stream)]
+    except redis.ResponseError:  # the stream doesn't exist, or is of a wrong type: `read` creates it
         return
     if newest[0] > LAST_MILLISECOND:
         client.delete(stream)
-        log.error("redis.key_deleted", key=stream, reason="it has no more ids", hint=FOREIGN)
+        log.error("redis.key_deleted", key=stream, reason="its newest id is the last possible one", hint=FOREIGN)
     elif any(place > newest for place in places):
         client.xgroup_setid(stream, GROUP, "0")
         log.error("receipts.place_lost", key=stream, hint=FOREIGN)
@@ -73,7 +73,7 @@ def _number(entry_id: bytes | str) -> tuple[int, ...]:
 
 
 class ReceiptReader:
-    """The place of a relay called `name` in its publisher's stream. `client`: for reading, which may wait."""
+    """The reader that `name` identifies in its publisher's stream. `client`: its reads may block."""
 
     def __init__(self, client: redis.Redis, name: str, publisher: str) -> None:
         self._client = client
@@ -81,34 +81,38 @@ class ReceiptReader:
         self._stream = layout.receipts_key(publisher)
 
     def read(self, *, wait: float, limit: int = 500) -> tuple[list[bytes], list[Receipt]]:
-        """Wait up to `wait` seconds for receipts; return the entries' ids, to be done with, and what they hold."""
-        block = int(wait * 1000) or None  # to Redis, 0 is for ever
+        """Wait up to `wait` seconds for entries; return up to `limit` ids of entries, for `done`, and their receipts.
+
+        Raises:
+            redis.RedisError: Redis is unreachable.
+        """
+        block = int(wait * 1000) or None  # to Redis, 0 means for ever
         try:
-            found = self._client.xreadgroup(GROUP, self._name, {self._stream: ">"}, count=limit, block=block)
+            answer = self._client.xreadgroup(GROUP, self._name, {self._stream: ">"}, count=limit, block=block)
         except redis.ResponseError as error:
             self._make_readable(error)
             return [], []
-        return _parse(_entries(found))
+        return _parse(_entries(answer))
 
     def take_over(self, *, idle: float, limit: int = 500) -> tuple[list[bytes], list[Receipt]]:
-        """Claim receipts that another relay read at least `idle` seconds ago and never finished with."""
+        """Claim entries that another relay read at least `idle` seconds ago and hasn't finished; return as `read`."""
         try:
-            found = self._client.xautoclaim(
+            answer = self._client.xautoclaim(
                 self._stream, GROUP, self._name, min_idle_time=int(idle * 1000), count=limit
             )
         except redis.ResponseError as error:
             self._make_readable(error)
             return [], []
-        return _parse(found[1])
+        return _parse(answer[1])
 
     def done(self, entry_ids: Iterable[bytes]) -> None:
-        """Forget entries whose receipts are committed."""
+        """Delete entries whose receipts are committed."""
         ids = list(entry_ids)
         if ids:
             _DONE.run(self._client, [self._stream], GROUP, *ids)
 
     def _make_readable(self, error: redis.ResponseError) -> None:
-        """Make the stream and its group anew, if that is what is wrong: it vanished, or something else has its name."""
+        """Create the stream and its group again, if `error` says that they vanished or are of a wrong type."""
         if is_wrong_type(error):
             mend(self._client, [self._stream])
         elif not str(error).startswith(("NOGROUP", "UNBLOCKED")):
@@ -126,20 +130,20 @@ class ReceiptReader:
 Entries = list[tuple[bytes | None, dict[bytes, bytes] | None]]
 
 
-def _entries(found: object) -> Entries:
-    """Find the one stream's entries in the answer, a list of pairs in RESP2 and a dict in RESP3."""
-    if not found:
+def _entries(answer: object) -> Entries:
+    """Return the one stream's entries. The answer is a list of pairs in RESP2, and a dict in RESP3."""
+    if not answer:
         return []
-    streams = list(found.values()) if isinstance(found, dict) else [entries for _, entries in found]  # type: ignore[attr-defined]  # redis-py types this as Any
+    streams = list(answer.values()) if isinstance(answer, dict) else [entries for _, entries in answer]  # type: ignore[attr-defined]  # redis-py types this as Any
     entries = streams[0]
     return entries[0] if entries and isinstance(entries[0], list) else entries
 
 
 def _parse(entries: Entries) -> tuple[list[bytes], list[Receipt]]:
-    """Read entries. Redis 6.2 claims even what the stream has lost to its limit: that is nothing, without an id."""
+    """Decode entries. Redis 6.2 also claims entries that MAXLEN has trimmed: those have no id and no fields."""
     ids = [entry_id for entry_id, _ in entries if entry_id is not None]
-    found = [each for _, fields in entries if fields for each in decode(fields.get(b"receipts", b""))]
-    receipts = [each for each in found if each is not None]
-    if len(receipts) < len(found):
-        log.error("receipts.dropped", count=len(found) - len(receipts), hint=FOREIGN)
+    decoded = [receipt for _, fields in entries if fields for receipt in decode(fields.get(b"receipts", b""))]
+    receipts = [receipt for receipt in decoded if receipt is not None]
+    if len(receipts) < len(decoded):
+        log.error("receipts.dropped", count=len(decoded) - len(receipts), hint=FOREIGN)
     return ids, receipts

@@ -1,4 +1,4 @@
-"""Read receipts, apply them, and be done with them: the relay's ear."""
+"""Read receipts, apply them, and delete them from the stream."""
 
 import threading
 
@@ -7,11 +7,12 @@ import structlog
 
 from messaging.relay.apply import Applier
 from messaging.relay.receipt_reader import ReceiptReader
-from messaging.wire.receipts import Receipt, describe
+from messaging.wire.receipt import Receipt, describe
 from messaging.wire.waits import Waits
 
 GATHER_SECONDS = 0.05
-"""After the first receipts it waits for more: quick work's `started` and outcome become one move of its delivery."""
+"""After the first receipts of a round, wait this long for more: if work is quick, its `started` and its outcome then
+become one update of the delivery."""
 
 LIMIT = 500
 
@@ -19,9 +20,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 
 class Receiver:
-    """Applies what this relay reads, and what dead ones had read.
+    """Applies receipts that this relay reads, and those that a dead relay had read.
 
-    `reader` waits for receipts by a client of `waits`, `heir` takes them over by another. `stop` cuts gathering short.
+    `reader`: blocks on the client of `waits`. `heir`: takes over on another client. `stop`: cuts gathering short.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Receiver:
         self._apply(self._reader, entry_ids, receipts)
 
     def take_over(self, *, idle: float) -> None:
-        """Apply what another relay read at least `idle` seconds ago and never finished with."""
+        """Apply receipts that another relay read at least `idle` seconds ago and hasn't finished."""
         self._apply(self._heir, *self._heir.take_over(idle=idle, limit=LIMIT))
 
     def _apply(self, reader: ReceiptReader, entry_ids: list[bytes], receipts: list[Receipt]) -> None:
@@ -53,12 +54,12 @@ class Receiver:
         reader.done(entry_ids)
 
     def _apply_all(self, receipts: list[Receipt]) -> None:
-        """Apply receipts; one that PostgreSQL refuses for what it holds is dropped, and takes no other along."""
+        """Apply receipts. If PostgreSQL refuses the data of one, drop that one and apply the others."""
         try:
             self._applier.apply(receipts)
         except psycopg.DataError as error:
             if len(receipts) == 1:
-                log.error("receipts.dropped", count=1, error=describe(error))  # noqa: TRY400  # says all
+                log.error("receipts.dropped", count=1, error=describe(error))  # noqa: TRY400  # the error says it all
                 return
             for receipt in receipts:
                 self._apply_all([receipt])

@@ -1,12 +1,13 @@
-"""Find what got lost between PostgreSQL and a worker, and make it due again.
+"""Find messages that got lost between PostgreSQL and a worker, and make their deliveries due again.
 
-Three ways to lose a message, three looks:
-- Redis was wiped: the publisher's epoch is gone, so every lease is looked at now.
-- A worker died holding messages: no heartbeat for as long as this relay has watched it; take the messages from
-  it, and count a crash for what it had begun. (Watched, because no heart beats while Redis itself is away.)
-- Anything else (a relay that died between claim and enqueue, a receipt that never came): the lease runs out; if
-  the message isn't there any more (`messaging.relay.lost`), it was lost. If it is, it just waits, and a long backlog
-  causes no storm of duplicates.
+There are three ways to lose a message, and a check for each:
+- Redis was wiped: the publisher's epoch is gone, so every lease runs out now.
+- A worker died holding messages: this relay has watched it for SILENCE seconds and seen no heartbeat. The relay takes
+  the messages away, and counts a crash for each delivery that had started. (The relay must have watched, because no
+  worker sends heartbeats while Redis itself is away.)
+- Anything else (a relay that died between claim and enqueue, a receipt that never came): the lease runs out. If the
+  message no longer exists (`messaging.relay.lost`), it was lost. If it exists it just waits, so a long backlog causes
+  no storm of duplicates.
 """
 
 import socket
@@ -32,8 +33,8 @@ from messaging.wire.script import FOREIGN, Script, mending
 
 LIMIT = 500
 SILENCE = 4.0
-"""Seconds without a heartbeat, seen by this relay, after which a worker is dead. One that only lost its connection is
-back within three."""
+"""Seconds without a heartbeat, watched by this relay, after which a worker counts as dead. A worker that only lost its
+connection is back within three."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
@@ -42,33 +43,32 @@ UNREADABLE = "\ufffd"
 _TAKE_BACK = Script(
     OURS
     + """
--- Take from a dead worker what it holds of a queue and is ours, and forget the worker when it holds nothing more:
--- PostgreSQL decides what becomes of each delivery. KEYS: its heartbeat, its unacknowledged ids, the queue's messages,
--- the workers, Dramatiq's heartbeats. ARGV: the publisher, the worker's name among the workers, its id, how many
--- milliseconds a beat lasts at most.
--- Asking for the heartbeat again, here, makes it impossible to rob a worker that has just woken up: then it is false.
--- Otherwise it returns the messages, how many ids had none because their data has vanished, and whether the worker is
--- forgotten.
-local left = redis.call('PTTL', KEYS[1])
-if left > 0 and left <= tonumber(ARGV[4]) then return false end
+-- Take away the messages of a queue that a dead worker holds and that are `ours`: PostgreSQL decides what becomes of
+-- their deliveries. Forget the worker if it holds no other message. KEYS: the worker's heartbeat, its unacknowledged
+-- ids, the queue's messages, the workers, Dramatiq's heartbeats. ARGV: the publisher, the member of the workers that
+-- stands for this worker and queue, the worker's id, the longest life of a heartbeat in milliseconds.
+-- Returns false if the worker has a heartbeat again. Checking that in here makes it impossible to rob a live worker.
+-- Otherwise it returns the messages, the number of ids whose data has vanished, and whether the worker is forgotten.
+local ttl = redis.call('PTTL', KEYS[1])
+if ttl > 0 and ttl <= tonumber(ARGV[4]) then return false end
 local ids = redis.call('SMEMBERS', KEYS[2])
 redis.call('HLEN', KEYS[3])
 redis.call('SCARD', KEYS[4])
 redis.call('ZCARD', KEYS[5])
-local found, vanished = {}, 0
+local taken, vanished = {}, 0
 for _, id in ipairs(ids) do
     if ours(id) then
         local data = redis.call('HGET', KEYS[3], id)
-        if data then found[#found + 1] = data else vanished = vanished + 1 end
+        if data then taken[#taken + 1] = data else vanished = vanished + 1 end
         redis.call('HDEL', KEYS[3], id)
         redis.call('SREM', KEYS[2], id)
     end
 end
-if redis.call('EXISTS', KEYS[2]) == 1 then return {found, vanished, 0} end
+if redis.call('EXISTS', KEYS[2]) == 1 then return {taken, vanished, 0} end
 redis.call('SREM', KEYS[4], ARGV[2])
 redis.call('ZREM', KEYS[5], ARGV[3])
 redis.call('DEL', KEYS[1])
-return {found, vanished, 1}
+return {taken, vanished, 1}
 """
 )
 
@@ -87,7 +87,7 @@ class Leased:
 
 
 class Reconciler:
-    """Looks after what is the publisher's in the queues of the given subscriptions."""
+    """Looks after the messages of `publisher` in the queues of `subscriptions`."""
 
     def __init__(
         self, pool: Pool, client: redis.Redis, subscriptions: Sequence[Subscription[EventData]], publisher: str
@@ -96,12 +96,12 @@ class Reconciler:
         self._redis = client
         self._publisher = publisher
         self._epoch = layout.epoch_key(publisher)
-        self._queues = {each.name: each.queue for each in subscriptions}
+        self._queues = {subscription.name: subscription.queue for subscription in subscriptions}
         self._policies = policies(subscriptions)
         self._silent_since: dict[Holder, float] = {}
 
     def reconcile(self) -> None:
-        """Look once, all three ways."""
+        """Do the three checks once."""
         if self._beat_and_see_empty():
             self._expire_all()
             self._redis.set(self._epoch, "1", ex=EPOCH_SECONDS)
@@ -111,7 +111,7 @@ class Reconciler:
             pass
 
     def _beat_and_see_empty(self) -> bool:
-        """Show that this relay lives, for its health check, and return whether Redis was wiped."""
+        """Send this relay's heartbeat, for its health check, and return whether Redis was wiped."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.set(layout.relay_key(socket.gethostname()), "1", ex=layout.HEARTBEAT_SECONDS)
         pipeline.expire(self._epoch, EPOCH_SECONDS)
@@ -124,41 +124,44 @@ class Reconciler:
             log.warning("redis.found_empty", deliveries_in_flight=expired)
 
     def _dead_workers(self) -> list[Holder]:
-        """List who has been silent for long. Of our queues alone: a newer relay may know a queue that we don't."""
-        workers = [each for each in self._holders() if each[1] in self._queues.values()]
+        """List the holders that have been silent for SILENCE seconds.
+
+        Only of this relay's own queues: a newer relay may have a queue that this one doesn't know.
+        """
+        holders = [holder for holder in self._holders() if holder[1] in self._queues.values()]
         pipeline = self._redis.pipeline(transaction=False)
-        for worker, _ in workers:
+        for worker, _ in holders:
             pipeline.pttl(layout.heartbeat_key(worker))
         now = time.monotonic()
-        silent = [each for each, left in zip(workers, pipeline.execute(), strict=True) if not 0 < left <= _beat()]
-        self._silent_since = {each: self._silent_since.get(each, now) for each in silent}
-        return [each for each, since in self._silent_since.items() if now - since >= SILENCE]
+        silent = [holder for holder, ttl in zip(holders, pipeline.execute(), strict=True) if not 0 < ttl <= _beat()]
+        self._silent_since = {holder: self._silent_since.get(holder, now) for holder in silent}
+        return [holder for holder, since in self._silent_since.items() if now - since >= SILENCE]
 
     def _holders(self) -> list[Holder]:
-        """List the workers that are registered, and remove what can't be one."""
-        found = mending(self._redis, [layout.WORKERS], lambda: self._redis.smembers(layout.WORKERS))
-        named = {raw: str(raw, errors="replace").rpartition("/") for raw in sorted(found) if isinstance(raw, bytes)}
-        foreign = [raw for raw, (worker, _, queue) in named.items() if not worker or not queue or UNREADABLE in worker]
+        """List the registered holders, and remove members of the set that can't be one."""
+        raws = mending(self._redis, [layout.WORKERS], lambda: self._redis.smembers(layout.WORKERS))
+        parts = {raw: str(raw, errors="replace").rpartition("/") for raw in sorted(raws) if isinstance(raw, bytes)}
+        foreign = [raw for raw, (worker, _, queue) in parts.items() if not worker or not queue or UNREADABLE in worker]
         if foreign:
             self._redis.srem(layout.WORKERS, *foreign)
             log.error("redis.members_removed", key=layout.WORKERS, count=len(foreign), hint=FOREIGN)
-        return [(worker, queue) for raw, (worker, _, queue) in named.items() if raw not in foreign]
+        return [(worker, queue) for raw, (worker, _, queue) in parts.items() if raw not in foreign]
 
     def _take_back(self, worker: str, queue: str) -> None:
-        """Make due what a dead worker held of ours. A relay that dies in here loses nothing: leases still run out."""
-        found, vanished, forgotten = self._taken(worker, queue)
-        if not (found or vanished or forgotten):  # it is alive, or what it holds is another publisher's
+        """Make due what a dead worker held. A relay that dies in here loses nothing: the leases still run out."""
+        taken, vanished, forgotten = self._taken(worker, queue)
+        if not (taken or vanished or forgotten):  # it is alive, or holds messages of other publishers alone
             return
-        held = [reference for data in found for reference in message.references(data)]
+        held = [reference for data in taken for reference in message.references(data)]
         if vanished:
-            look_soon(self._pool, [name for name, its_queue in self._queues.items() if its_queue == queue])
+            look_soon(self._pool, [name for name, queue_of_name in self._queues.items() if queue_of_name == queue])
         with self._pool.connection() as connection:
             log_dead(connection.execute(deliveries.CRASHED, deliveries.triples(held) | self._policies).fetchall())
             connection.execute(deliveries.WAKE)
         log.warning("worker.found_dead", worker=worker, queue=queue, deliveries_taken_back=len(held))
 
     def _taken(self, worker: str, queue: str) -> tuple[list[bytes], int, int]:
-        """Take a dead worker's messages, count those whose data has vanished, and say whether it is forgotten."""
+        """Return what `_TAKE_BACK` does; if the worker is alive, as if it held nothing."""
         keys = [
             layout.heartbeat_key(worker),
             layout.unacked_key(worker, queue),
@@ -172,24 +175,25 @@ class Reconciler:
     def _check_leases(self) -> int:
         with self._pool.connection() as connection:
             cursor = connection.cursor(row_factory=class_row(Leased))
-            given = {"names": list(self._queues), "limit": LIMIT, "lease": LEASE}
-            expired = cursor.execute(deliveries.EXTEND, given).fetchall()
+            parameters = {"names": list(self._queues), "limit": LIMIT, "lease": LEASE}
+            expired = cursor.execute(deliveries.EXTEND, parameters).fetchall()
         lose(self._pool, self._missing(expired))
         return len(expired)
 
     def _missing(self, leased: Iterable[Leased]) -> list[Leased]:
-        """Return those whose message is neither in its queue nor in a worker's hands."""
+        """Return the deliveries whose message neither its queue nor a worker has."""
         by_queue = groupby(sorted(leased, key=self._queue_of), key=self._queue_of)
-        return [each for queue, group in by_queue for each in self._absent(queue, list(group))]
+        return [delivery for queue, group in by_queue for delivery in self._missing_from(queue, list(group))]
 
-    def _absent(self, queue: str, leased: list[Leased]) -> list[Leased]:
-        missing = look(self._redis, self._publisher, queue, asked={each.message_id for each in leased}).missing
-        return [each for each in leased if each.message_id in missing]
+    def _missing_from(self, queue: str, leased: list[Leased]) -> list[Leased]:
+        message_ids = {delivery.message_id for delivery in leased}
+        missing = look(self._redis, self._publisher, queue, expected=message_ids).missing
+        return [delivery for delivery in leased if delivery.message_id in missing]
 
     def _queue_of(self, leased: Leased) -> str:
         return self._queues[leased.subscription]
 
 
 def _beat() -> int:
-    """Return for how many milliseconds a heartbeat lasts. A key that lasts longer is another program's."""
+    """Return how many milliseconds a heartbeat lasts. Another program has made a key that lasts longer."""
     return 1000 * layout.HEARTBEAT_SECONDS

@@ -28,34 +28,36 @@ from messaging.wire.client import connect
 from messaging.wire.waits import Waits
 
 IDLE_SECONDS = 5.0
-"""How long a loop waits for a wake-up before it looks by itself."""
+"""A loop waits this long for a notification or a receipt before it looks without one."""
 
 FULL_SECONDS = 0.5
-"""How long it waits for a queue that has no room: nothing says when it has."""
+"""`dispatch` waits this long while a queue has no room: no notification says when it has."""
 
 BUSY_SECONDS = 0.05
-"""How long it waits when something is due that it couldn't have: another relay has it, or a suspect goes first."""
+"""`dispatch` waits this long if a delivery is due that it couldn't claim: another relay has locked it, or it has
+crashed twice and another such delivery goes first. It waits as long for more deliveries before it reads when the next
+one is due."""
 
 LOADED = 16
 GATHER_SECONDS = 0.03
-"""Under load, when a round has enqueued so many, the next one begins so much later: fewer messages with more in each,
-which costs everything behind less. Who comes alone waits for nobody."""
+"""After a round that enqueued at least LOADED deliveries, wait GATHER_SECONDS before the next one: messages then carry
+more events each, which is cheaper downstream. A lone delivery is never delayed."""
 
 RECONCILE_SECONDS = 2.0
 HOUSEKEEP_SECONDS = 60.0
 TAKE_OVER_SECONDS = 8.0
-"""After so long what another relay has read and not finished with is taken over: before leases run out."""
+"""Receipts that another relay read this long ago and hasn't finished are taken over: before leases run out."""
 
 MAX_BACKOFF = 2.0
 STOP_SECONDS = 10.0
-"""A loop that hangs for longer than this when the relay is told to stop is left behind: leases cover it."""
+"""A relay that stops waits this long for its loops. It abandons a loop that hangs longer: leases cover its work."""
 
 KEEP = Retention()
 
 SETTINGS: tuple[LiteralString, ...] = ("synchronous_commit = off", "enable_seqscan = off", "enable_bitmapscan = off")
-"""Of the relay's connections. What a crash of PostgreSQL makes it forget of routing and receipts the leases find again.
-All that a relay asks for is found by an index. Else a plan made while the tables were small reads all of them, what
-is finished included, until they are analysed."""
+"""Settings of the relay's connections. If PostgreSQL crashes and loses commits of the relay, leases make up for it.
+Every statement of the relay can use an index, and must: a plan made while the tables were small would read them whole,
+finished deliveries included, until the next ANALYZE."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
@@ -69,15 +71,15 @@ def run(  # noqa: PLR0913  # what a process is made of
     *,
     publisher: str,
 ) -> None:
-    """Run a relay until `stop` is set, then finish the round in hand.
+    """Run a relay until `stop` is set, then finish the current round of each loop.
 
     Args:
-        database_url: the database of the service that publishes.
+        database_url: the database of the publishing service.
         redis_url: Redis, which other publishers may share.
-        subscriptions: the effects whose deliveries it moves.
-        stop: ends it.
-        retention: how long the history is kept.
-        publisher: the name of the service that publishes: a-z, 0-9 and -. Two services must not have the same.
+        subscriptions: the effects whose deliveries the relay moves.
+        stop: ends the relay when set.
+        retention: how long events that are over are kept.
+        publisher: the name of the publishing service, of a-z, 0-9 and -. Each service needs a name of its own.
 
     Raises:
         ConfigurationError: the publisher's name has other characters.
@@ -88,7 +90,7 @@ def run(  # noqa: PLR0913  # what a process is made of
     waits = Waits(redis_url, timeout=IDLE_SECONDS + 3)
     listener = Listener(database_url, SETTINGS)
     dispatcher = Dispatcher(listener, client, subscriptions, publisher)
-    reader, heir = (ReceiptReader(each, name, publisher) for each in (waits.client, client))
+    reader, heir = (ReceiptReader(reading, name, publisher) for reading in (waits.client, client))
     receiver = Receiver(waits, reader, heir, Applier(pool, subscriptions), stop)
     reconciler = Reconciler(pool, client, subscriptions, publisher)
     sweeper = Sweeper(pool, client, subscriptions, publisher)
@@ -115,13 +117,13 @@ def run(  # noqa: PLR0913  # what a process is made of
         housekeeper.tidy()
         stop.wait(HOUSEKEEP_SECONDS)
 
-    steps = {"receipts": receive, "take over": take_over, "reconcile": reconcile}
+    steps = {"receive": receive, "take over": take_over, "reconcile": reconcile}
     steps |= {"sweep": sweep, "housekeep": housekeep}
     loops = [
         threading.Thread(target=_dispatch_forever, args=(listener, dispatcher, stop), name="dispatch", daemon=True),
         *(threading.Thread(target=_forever, args=(step, stop), name=name, daemon=True) for name, step in steps.items()),
     ]
-    log.info("relay.started", publisher=publisher, subscriptions=[each.name for each in subscriptions])
+    log.info("relay.started", publisher=publisher, subscriptions=[subscription.name for subscription in subscriptions])
     for loop in loops:
         loop.start()
     stop.wait()
@@ -137,13 +139,16 @@ def run(  # noqa: PLR0913  # what a process is made of
 
 
 def _wake(pool: Pool) -> None:
-    """End the wait for a notification, if PostgreSQL is there and answers. Other relays look once more."""
+    """End the wait for a notification, if PostgreSQL is reachable. Other relays wake up too, and look once more."""
     with suppress(psycopg.Error), pool.connection(timeout=1) as connection:
         connection.execute(deliveries.WAKE)
 
 
 def _forever(step: Callable[[], None], stop: threading.Event) -> None:
-    """Repeat a step; what fails is said once, tried again with backoff, and said when it is well again."""
+    """Repeat a step until `stop` is set. A step that fails is repeated with backoff.
+
+    The first failure of a series is logged, and then its end.
+    """
     backoff = 0.0
     while not stop.is_set():
         try:
@@ -163,9 +168,9 @@ def _forever(step: Callable[[], None], stop: threading.Event) -> None:
 
 
 def _dispatch_forever(listener: Listener, dispatcher: Dispatcher, stop: threading.Event) -> None:
-    """Dispatch whenever PostgreSQL says that something is due, a retry's time has come, or some seconds have passed.
+    """Dispatch when a notification comes, when the next delivery is due, and at the latest after IDLE_SECONDS.
 
-    What is notified while dispatching is heard by the next wait.
+    The next wait receives notifications that arrive while `dispatcher` works.
     """
 
     def step() -> None:

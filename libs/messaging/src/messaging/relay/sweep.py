@@ -1,9 +1,9 @@
-"""Find what vanished from Redis, whatever the leases say, and sweep away what is left of it.
+"""Find what vanished from Redis, without waiting for a lease to run out, and remove what is left of it.
 
-- Data whose id is in no queue and in no worker's hands is removed, and what it carries is due again.
-- A queue that holds nothing of ours, or ids without data, has lost messages if deliveries are still leased: their
-  leases are looked at soon (`messaging.relay.reconcile`).
-- A Redis that may evict our keys is reported, and a stream of receipts that can't be read on is mended.
+- Data of a message whose id no queue and no worker has is removed, and its deliveries are due again.
+- If a queue holds none of the publisher's messages, or ids without data, it may have lost messages: the leases of its
+  deliveries run out soon, and then `messaging.relay.reconcile` looks for each message.
+- If Redis may evict keys, that is logged. A stream of receipts that has become unreadable is repaired.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from messaging.relay.receipt_reader import make_sound
 from messaging.wire import layout, message
 
 SWEEP_SECONDS = 5.0
-"""Between two looks. Longer than between two heartbeats, which register a worker that Redis has forgotten: what nobody
-has in two looks is lost."""
+"""Seconds between two looks. A worker that Redis has forgotten registers itself with its next heartbeat, which comes
+sooner. So a message that no queue and no worker has in two looks is lost."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 
 class Sweeper:
-    """Looks after what is the publisher's in the queues of the given subscriptions."""
+    """Looks after the messages of `publisher` in the queues of `subscriptions`."""
 
     def __init__(
         self, pool: Pool, client: redis.Redis, subscriptions: Sequence[Subscription[EventData]], publisher: str
@@ -34,8 +34,8 @@ class Sweeper:
         self._redis = client
         self._publisher = publisher
         self._queues: dict[str, list[str]] = {}
-        for each in subscriptions:
-            self._queues.setdefault(each.queue, []).append(each.name)
+        for subscription in subscriptions:
+            self._queues.setdefault(subscription.queue, []).append(subscription.name)
         self._suspects: dict[str, list[bytes]] = {queue: [] for queue in self._queues}
         self._policy = "noeviction"
 
@@ -52,17 +52,17 @@ class Sweeper:
         make_sound(self._redis, self._publisher)
 
     def _sweep(self, queue: str) -> bool:
-        """Sweep a queue, and tell whether it has lost messages that left no data behind."""
-        found = look(self._redis, self._publisher, queue, suspects=self._suspects[queue])
-        self._suspects[queue] = found.suspects
-        lose(self._pool, (reference for data in found.swept for reference in message.references(data)))
-        return found.hollow > 0 or not found.present
+        """Sweep a queue, and return whether it may have lost messages that left no data behind."""
+        seen = look(self._redis, self._publisher, queue, suspects=self._suspects[queue])
+        self._suspects[queue] = seen.suspects
+        lose(self._pool, (reference for data in seen.swept for reference in message.references(data)))
+        return seen.hollow > 0 or not seen.present
 
     def _report_eviction(self) -> None:
-        """Say once, loudly, that this Redis throws keys away when it is full."""
+        """Log once, as an error, that this Redis evicts keys when it is full."""
         try:
             policy = self._redis.info("memory").get("maxmemory_policy", "noeviction")
-        except redis.ResponseError:  # this user may not ask
+        except redis.ResponseError:  # this user has no right to INFO
             return
         if policy not in ("noeviction", self._policy):
             log.error("redis.may_evict", maxmemory_policy=policy, hint="set Redis' maxmemory-policy to noeviction")

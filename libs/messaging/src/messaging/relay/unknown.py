@@ -1,7 +1,7 @@
-"""Report unfinished deliveries that no loop of this relay touches: those of a subscription that it doesn't know.
+"""Report unfinished deliveries of subscriptions that this relay doesn't know. No loop of this relay moves them.
 
-They stay as they are. Either a newer relay is being deployed beside this one, which knows the subscription, or it was
-renamed or removed while deliveries were unfinished.
+Either a newer relay that knows the subscription is being deployed beside this one, or the subscription was renamed or
+removed while deliveries were unfinished.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ HINT = "deploy a relay that knows this subscription, or cancel its deliveries"
 log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 _UNKNOWN: LiteralString = """
--- Count the unfinished deliveries of subscriptions other than these. The two indexes of what is unfinished find them.
+-- Count the unfinished deliveries of subscriptions other than these. Each half uses a partial index.
 SELECT subscription, sum(number)::int FROM (
     SELECT subscription, count(*) AS number FROM deliveries
     WHERE state IN ('pending', 'retrying') AND subscription <> ALL (%(names)s) GROUP BY subscription
@@ -31,15 +31,15 @@ ORDER BY subscription
 
 
 class UnknownSubscriptions:
-    """Reports each subscription once, and again if it comes back after all its deliveries were finished."""
+    """Logs each unknown subscription once, and again if it has unfinished deliveries after a round without any."""
 
     def __init__(self, pool: Pool, subscriptions: Sequence[Subscription[EventData]]) -> None:
         self._pool = pool
-        self._names = [each.name for each in subscriptions]
+        self._names = [subscription.name for subscription in subscriptions]
         self._reported: set[str] = set()
 
     def report(self) -> None:
-        """Look once."""
+        """Look once, and log what is new."""
         with self._pool.connection() as connection:
             counts: dict[str, int] = dict(connection.execute(_UNKNOWN, {"names": self._names}).fetchall())
         for subscription in counts.keys() - self._reported:

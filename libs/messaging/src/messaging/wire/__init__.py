@@ -1,1 +1,1 @@
-"""What travels between relay and consumers: messages, receipts, and where they lie in Redis."""
+"""What travels between relay and consumers: messages, receipts, and their keys in Redis."""

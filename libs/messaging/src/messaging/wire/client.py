@@ -9,32 +9,33 @@ from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 MANY = 2**16
-"""Connections of one client at most: no limit. A worker's thread holds one while it works, however many there are."""
+"""The most connections of one client; in effect no limit. Each of a worker's threads holds one while it works."""
 
 
 class _Socket(UnixDomainSocketConnection):
-    """A connection by a Unix socket. redis-py asks any connection that fails for its host and port, also this one."""
+    """A connection through a Unix socket. redis-py reads `host` and `port` of every connection that fails."""
 
     host: ClassVar[str] = ""
     port: ClassVar[int] = 0
 
 
 def connect(redis_url: str, *, timeout: float | None = 5.0, **options: Any) -> redis.Redis:
-    """Make a client that never retries by itself: a command that may have run is the caller's to judge.
+    """Make a client that never retries by itself: only the caller can judge a command that may have run.
 
-    What the URL asks for can't replace what Herald needs. `options`: more of redis-py's, for each connection.
+    `timeout`: seconds to wait for a reply; None waits for ever. `options`: further options of redis-py, for each
+    connection. The URL can't override the options that Herald needs.
     """
-    asked: dict[str, Any] = parse_url(redis_url)  # type: ignore[no-untyped-call]  # redis-py has no types here
+    from_url: dict[str, Any] = parse_url(redis_url)  # type: ignore[no-untyped-call]  # redis-py has no types here
     if redis_url.startswith("unix:"):
-        asked["connection_class"] = _Socket
+        from_url["connection_class"] = _Socket
     else:
-        asked["socket_keepalive"] = True
-    needed = {
+        from_url["socket_keepalive"] = True
+    required = {
         "socket_timeout": timeout,
         "socket_connect_timeout": 5.0,
         "retry": Retry(NoBackoff(), 0),
-        "driver_info": None,  # or it says who it is by CLIENT SETINFO, two round trips for each connection
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False),  # and another for this
+        "driver_info": None,  # saves the two round trips of CLIENT SETINFO on each connection
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),  # saves one more
         "max_connections": MANY,
     }
-    return redis.Redis.from_pool(ConnectionPool(**asked | needed | options))
+    return redis.Redis.from_pool(ConnectionPool(**from_url | required | options))

@@ -1,8 +1,8 @@
-"""Where messages and receipts lie in Redis: Dramatiq's layout, and the few keys that Herald adds.
+"""The keys in Redis: Dramatiq's layout, and the few keys that Herald adds.
 
-Dramatiq keeps each message in the hash `<namespace>:<queue>.msgs` from enqueueing until it is acknowledged,
-and its id in the list `<namespace>:<queue>` or, once a worker has fetched it, in that worker's set of
-unacknowledged ids. A message is there if its id is in one of these two and its data in the hash.
+Dramatiq keeps each message in the hash `<namespace>:<queue>.msgs` until it is acknowledged. The message's id is in the
+list `<namespace>:<queue>`; when a worker fetches the message, the id moves to that worker's set of unacknowledged ids.
+A message exists if its id is in one of these two and its data in the hash.
 
 Queues and workers serve every publisher. Each publisher has a stream of receipts and an epoch of its own, and the id
 of each of its messages begins with its name (`messaging.relay.publishers`).
@@ -11,44 +11,44 @@ of each of its messages begins with its name (`messaging.relay.publishers`).
 NAMESPACE = "dramatiq"
 
 RECEIPTS = "herald:receipts"
-"""How the key of a publisher's stream of receipts begins (`receipts_key`)."""
+"""Prefix of the key of a publisher's stream of receipts (`receipts_key`)."""
 
 EPOCH = "herald:epoch"
-"""How the key of a publisher's epoch begins (`epoch_key`)."""
+"""Prefix of the key of a publisher's epoch (`epoch_key`)."""
 
 PROBE = "herald:probe"
-"""Written, for a moment, to see whether Redis takes anything: a full one still answers."""
+"""The relay writes this key, for a moment, to see whether Redis accepts writes: a full Redis still answers reads."""
 
 WORKERS = "herald:workers"
-"""Set: which worker processes may hold messages, and of which queue. Each relay asks after those of its own queues."""
+"""Set: which worker processes may hold messages, and of which queue. Each relay watches those of its own queues."""
 
 DRAMATIQ_HEARTBEATS = f"{NAMESPACE}:__heartbeats__"
-"""Sorted set: Dramatiq's own note of workers. We only keep it from growing."""
+"""Sorted set: Dramatiq's own list of workers. Herald only keeps it from growing."""
 
 UNACKED = f"{NAMESPACE}:__acks__"
-"""How the key of a worker's unacknowledged ids of a queue begins (`unacked_key`)."""
+"""Prefix of the key of a worker's unacknowledged ids of a queue (`unacked_key`)."""
 
 HEARTBEAT_SECONDS = 6
-"""How long one heartbeat shows that a worker process or a relay lives. Workers beat at least every four seconds."""
+"""How long one heartbeat of a worker process or a relay lasts. Workers send one at least every four seconds."""
 
 
 def receipts_key(publisher: str) -> str:
-    """Name the stream of what consumers report to the relays of a publisher."""
+    """Name the stream of receipts for the relays of a publisher."""
     return f"{RECEIPTS}:{publisher}"
 
 
 def epoch_key(publisher: str) -> str:
-    """Name the key that exists if a relay of the publisher has run lately and Redis hasn't been wiped since."""
+    """Name the key that exists if a relay of the publisher has run recently and Redis hasn't been wiped since."""
     return f"{EPOCH}:{publisher}"
 
 
 def queue_key(queue: str) -> str:
-    """Name the list of message ids that wait in a queue."""
+    """Name the list of ids of the messages that wait in a queue."""
     return f"{NAMESPACE}:{queue}"
 
 
 def messages_key(queue: str) -> str:
-    """Name the hash of messages, waiting or held, of a queue."""
+    """Name the hash of a queue's messages, both waiting and fetched."""
     return f"{NAMESPACE}:{queue}.msgs"
 
 
@@ -58,22 +58,22 @@ def unacked_key(worker: str, queue: str) -> str:
 
 
 def holder(worker: str, queue: str) -> str:
-    """Name a worker process in the set of those that may hold messages of a queue."""
+    """Return the member of WORKERS that stands for a worker process and a queue."""
     return f"{worker}/{queue}"
 
 
 def heartbeat_key(worker: str) -> str:
-    """Name the key that exists while the worker's heart beats. Redis' clock alone decides."""
+    """Name the key that exists while the worker sends heartbeats. It expires by Redis' clock, and by no other."""
     return f"herald:worker:{worker}"
 
 
 def relay_key(host: str) -> str:
-    """Name the key that exists while a relay of this host does its rounds."""
+    """Name the key that exists while a relay of this host reconciles."""
     return f"herald:relay:{host}"
 
 
 def kind(key: str) -> str:
-    """Return the type, in Redis' words, that one of the keys above has."""
+    """Return the type that one of the keys above must have, as Redis' TYPE names it."""
     if key.startswith(f"{RECEIPTS}:"):
         return "stream"
     if key == DRAMATIQ_HEARTBEATS:

@@ -1,8 +1,8 @@
 """The message: what one Dramatiq message carries from the relay to a consumer.
 
-Its arguments are the publisher, to whose relay receipts go, and a batch: a list of `{"dispatch", "generation",
-"event"}`, where `event` is a CloudEvents envelope. Its id begins with the publisher and a slash. The actor is named for
-the subscription. Only this module knows the format.
+Its arguments are the name of the publisher, whose relay receives the receipts, and a batch: a list of `{"dispatch",
+"generation", "event"}`, where `event` is a CloudEvents envelope. Its id begins with the publisher's name and a slash.
+The actor has the subscription's name. Only this module knows the format.
 """
 
 import json
@@ -17,14 +17,14 @@ from dramatiq import DecodeError, Message
 from contracts import Event, EventData, Subscription, decode
 from contracts.envelope import DataT
 from messaging.errors import ConfigurationError, MessagingError
-from messaging.wire.receipts import MAX_DISPATCH, storable
+from messaging.wire.receipt import MAX_DISPATCH, storable
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt(Generic[DataT]):
-    """One attempt at a delivery, as a consumer gets it.
+    """One attempt at a delivery, as a consumer receives it.
 
-    `dispatch` counts how often the delivery was enqueued; `generation` how often an operator asked for it again.
+    `dispatch`: how often the delivery was enqueued. `generation`: how often an operator retried or replayed it.
     """
 
     event: Event[DataT]
@@ -35,7 +35,7 @@ class Attempt(Generic[DataT]):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Which delivery, and which enqueueing of it: enough to report on it without reading the event."""
+    """A delivery and its dispatch: enough to report on the delivery without reading the event."""
 
     event_id: UUID
     subscription: str
@@ -43,16 +43,16 @@ class Reference:
 
 
 class QuietMessage(Message[Any]):
-    """A message that doesn't quote its events where Dramatiq logs it: there are addresses in them."""
+    """A message whose events stay out of Dramatiq's log lines: they hold email addresses."""
 
     def __str__(self) -> str:
-        """Name the actor and the message."""
+        """Return the actor's name and the message's id."""
         return f"{self.actor_name}({self.message_id})"
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What a message carries of one delivery. `envelope`: JSON as PostgreSQL has it, which nobody reads on the way."""
+    """What a message carries for one delivery. `envelope`: JSON as PostgreSQL stores it; the relay doesn't parse it."""
 
     dispatch: int
     generation: int
@@ -63,10 +63,10 @@ _ID = re.compile("([a-z0-9-]+)/")
 
 
 def id_prefix(publisher: str) -> str:
-    """Return how the ids of a publisher's messages begin.
+    """Return the prefix of the ids of a publisher's messages.
 
     Raises:
-        ConfigurationError: the publisher's name has other characters than ids can hold.
+        ConfigurationError: the publisher's name has characters other than a-z, 0-9 and -.
     """
     prefix = f"{publisher}/"
     if not _ID.fullmatch(prefix):
@@ -75,7 +75,7 @@ def id_prefix(publisher: str) -> str:
 
 
 def encode(message_id: str, subscription: Subscription[EventData], batch: Iterable[Item]) -> bytes:
-    """Make the Dramatiq message for the subscription's actor, as its Redis broker stores it."""
+    """Make the message for the subscription's actor, in the bytes that Dramatiq's Redis broker would store."""
     shell = Message[Any](
         queue_name=subscription.queue,
         actor_name=subscription.name,
@@ -86,36 +86,36 @@ def encode(message_id: str, subscription: Subscription[EventData], batch: Iterab
     ).asdict()
     del shell["args"]
     items = ",".join(
-        f'{{"dispatch":{each.dispatch},"generation":{each.generation},"event":{each.envelope}}}' for each in batch
+        f'{{"dispatch":{item.dispatch},"generation":{item.generation},"event":{item.envelope}}}' for item in batch
     )
     return f'{json.dumps(shell)[:-1]},"args":["{_publisher(message_id)}",[{items}]]}}'.encode()
 
 
 class NotOursError(MessagingError):
-    """No relay of ours has made this message. It is dropped: find out which program writes to this Redis."""
+    """No relay of Herald made this message, and it is dropped. Find out which program writes to this Redis."""
 
 
 def read(queue: str, message_id: bytes, data: bytes) -> Message[Any]:
-    """Read a message that was taken from a queue, where it has this id.
+    """Read the data of a message that was taken from `queue`, in which its id is `message_id`.
 
     Raises:
-        NotOursError: it isn't exactly what `encode` makes. Dramatiq would act on what else it says (another queue, a
-            delay), and lose the thread that does.
+        NotOursError: the data isn't exactly what `encode` makes. Dramatiq would act on anything more that it says
+            (another queue, a delay), and its thread would die of that.
     """
     try:
-        message, our_id = QuietMessage.decode(data), message_id.decode()
+        message, queued_id = QuietMessage.decode(data), message_id.decode()
     except (DecodeError, UnicodeDecodeError):
-        raise NotOursError("it can't be read") from None
-    expected: tuple[Any, ...] = (queue, our_id, {"redis_message_id": our_id}, {})
+        raise NotOursError("the message can't be decoded") from None
+    expected: tuple[Any, ...] = (queue, queued_id, {"redis_message_id": queued_id}, {})
     if (message.queue_name, message.message_id, message.options, message.kwargs) != expected:
-        raise NotOursError("its queue, id or options are not those of a delivery")
+        raise NotOursError("the message's queue, id or options aren't those of a delivery")
     match message.args:
-        case [str(publisher), list()] if publisher == _publisher(our_id):
+        case [str(publisher), list()] if publisher == _publisher(queued_id):
             pass
         case _:
-            raise NotOursError("it carries no batch of the publisher that its id names")
+            raise NotOursError("the message carries no batch of the publisher that its id names")
     if not storable(message.actor_name):
-        raise NotOursError("its actor's name is no text")
+        raise NotOursError("the actor's name isn't text that PostgreSQL can store")
     return message
 
 
@@ -125,12 +125,12 @@ def publisher_of(message: Message[Any]) -> str:
 
 
 def _publisher(message_id: str) -> str | None:
-    named = _ID.match(message_id)
-    return named and named[1]
+    match = _ID.match(message_id)
+    return match and match[1]
 
 
 def references(data: bytes) -> list[Reference]:
-    """List what an encoded message carries; a message that isn't ours carries nothing."""
+    """List the deliveries in an encoded message; none, if no relay of Herald made it."""
     try:
         return contents(Message.decode(data))
     except DecodeError:
@@ -138,7 +138,7 @@ def references(data: bytes) -> list[Reference]:
 
 
 def contents(message: Message[Any]) -> list[Reference]:
-    """List what a message carries; one that isn't ours carries nothing."""
+    """List the deliveries in a message; none, if no relay of Herald made it."""
     try:
         return [reference(message.actor_name, item) for item in message.args[1]]
     except MALFORMED:
@@ -146,30 +146,35 @@ def contents(message: Message[Any]) -> list[Reference]:
 
 
 MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
-"""What reading an item raises that no relay of ours has made."""
+"""What reading an item raises if no relay of Herald made it."""
 
 
 def reference(subscription: str, item: Mapping[str, Any]) -> Reference:
-    """Read which delivery an item of a batch is, even where its event can't be read."""
+    """Read which delivery an item of a batch is for, even if its event breaks its contract.
+
+    Raises:
+        MALFORMED: no relay of Herald made the item.
+    """
     return Reference(UUID(item["event"]["id"]), subscription, _count(item["dispatch"]))
 
 
 def _count(value: object) -> int:
-    """Return a dispatch or a generation.
+    """Return a value that is a dispatch or a generation.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it isn't an integer from 0 to MAX_DISPATCH.
     """
     if type(value) is not int or not 0 <= value <= MAX_DISPATCH:
-        raise ValueError("a dispatch or generation is a small integer")
+        raise ValueError(f"a dispatch or generation must be an integer from 0 to {MAX_DISPATCH}")
     return value
 
 
 def open_item(subscription: Subscription[DataT], item: Mapping[str, Any]) -> Attempt[DataT]:
-    """Read an item of a batch.
+    """Read an item of a batch. The event's data is upcast to the version that the subscription takes.
 
     Raises:
-        contracts.ContractError: the event is of an unknown version, or doesn't fit its contract.
+        contracts.ContractError: the event's version is unknown, or the event breaks its contract.
+        MALFORMED: no relay of Herald made the item.
     """
     event = decode(item["event"], subscription.event)
     return Attempt(event, subscription.name, _count(item["dispatch"]), _count(item["generation"]))

@@ -1,7 +1,8 @@
-"""Commands and scripts that repair Redis: a key of a wrong type is deleted by the first command that meets it.
+"""Commands and scripts that repair Redis: the first command that meets a key of a wrong type deletes the key.
 
-Redis is transport only. Everything in it may be wiped at any moment, and nothing is lost. So a key of a wrong type,
-which only another program can have made, is deleted, and what it should have held is found missing and sent again.
+Redis is transport only. Everything in it may be wiped at any moment, and nothing is lost. A key of a wrong type can
+only come from another program. It is deleted; reconciliation finds the messages that it should have held missing, and
+the relay enqueues them again.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ ResultT = TypeVar("ResultT")
 
 
 def mending(client: redis.Redis, keys: Sequence[str], call: Callable[[], ResultT]) -> ResultT:
-    """Call. If one of `keys` turns out to be of a wrong type, delete it, name it in the log, and call again."""
+    """Call `call`. If one of `keys` turns out to be of a wrong type, delete that key, log its name, and call again."""
     try:
         return call()
     except redis.ResponseError as error:
@@ -32,26 +33,26 @@ def mending(client: redis.Redis, keys: Sequence[str], call: Callable[[], ResultT
 
 
 def is_wrong_type(error: redis.RedisError) -> bool:
-    """Tell whether a command, a script or a pipeline met a key of a wrong type."""
+    """Return whether a command, a script or a pipeline met a key of a wrong type."""
     return "WRONGTYPE" in str(error)
 
 
 def mend(client: redis.Redis, keys: Sequence[str]) -> None:
-    """Delete those of our keys that are of a wrong type. What they should have held is found missing, and sent again.
+    """Delete those of `keys`, all of them Herald's, that are of a wrong type, and log their names.
 
     Raises:
-        redis.RedisError: Redis is unreachable, or doesn't allow it; the log names the key.
+        redis.RedisError: Redis is unreachable, or doesn't allow it.
     """
     for key in dict.fromkeys(keys):
-        found = _MEND.run(client, [key], kind(key))
-        if found:
-            log.error("redis.key_deleted", key=key, found=found.decode(), expected=kind(key), hint=FOREIGN)
+        wrong_type = _MEND.run(client, [key], kind(key))
+        if wrong_type:
+            log.error("redis.key_deleted", key=key, found=wrong_type.decode(), expected=kind(key), hint=FOREIGN)
 
 
 class Script:
-    """A script in Redis, called by its digest; its text is sent when Redis doesn't know it, or any more.
+    """A Lua script, called by its digest. Its text is sent only if Redis doesn't have it, or has it no longer.
 
-    It reads every key that could be of a wrong type before it writes, so that it can be run again (`mending`).
+    A script reads every key that could be of a wrong type before it writes any, so that `mending` can run it again.
     """
 
     def __init__(self, text: str) -> None:
@@ -59,7 +60,7 @@ class Script:
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     def run(self, client: redis.Redis, keys: Sequence[str], *arguments: str | bytes | int) -> Any:
-        """Run it now."""
+        """Run the script, and return its result."""
         return mending(client, keys, lambda: self._run(client, keys, arguments))
 
     def _run(self, client: redis.Redis, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
@@ -70,15 +71,15 @@ class Script:
 
 
 _MEND = Script("""
--- Delete a key if it isn't of the type ARGV[1], and return the type that it was of.
-local found = redis.call('TYPE', KEYS[1]).ok
-if found == 'none' or found == ARGV[1] then return false end
+-- Delete KEYS[1] if it exists and isn't of the type ARGV[1], and return the type that it had; otherwise return false.
+local actual = redis.call('TYPE', KEYS[1]).ok
+if actual == 'none' or actual == ARGV[1] then return false end
 redis.call('DEL', KEYS[1])
-return found
+return actual
 """)
 
 
 def members(client: redis.Redis, key: str) -> set[str]:
     """Return the members of a set of ids."""
-    found = mending(client, [key], lambda: client.smembers(key))
-    return {each.decode(errors="replace") if isinstance(each, bytes) else each for each in found}
+    ids = mending(client, [key], lambda: client.smembers(key))
+    return {raw.decode(errors="replace") if isinstance(raw, bytes) else raw for raw in ids}

@@ -1,9 +1,10 @@
-"""Waiting in Redis, in a way that another thread can end.
+"""Blocking commands in Redis that another thread can end.
 
-A thread that waits for Redis' answer hears nothing else. So whoever ends the wait has Redis answer at once (CLIENT
-UNBLOCK), and repeats it until the thread is out: the first time may come before Redis has the command that waits.
+A thread that is blocked on Redis' reply notices nothing else. To end the wait, another thread makes Redis reply at once
+(CLIENT UNBLOCK). It repeats that until the blocked thread is out, because the first CLIENT UNBLOCK may reach Redis
+before the blocking command does.
 
-A Redis that refuses CLIENT refuses this alone: then a wait ends by itself, some seconds later.
+If Redis refuses CLIENT, a wait ends by its own timeout, some seconds later. Nothing else changes.
 """
 
 import time
@@ -16,13 +17,13 @@ from redis.connection import Connection
 from messaging.wire.client import connect
 
 END_SECONDS = 2.0
-"""Seconds for which the end of a wait is asked for, if Redis takes it and nothing happens."""
+"""Seconds after which `end` gives up, if Redis accepts CLIENT UNBLOCK and a thread stays blocked all the same."""
 
 
 class Waits:
-    """The waits of one process.
+    """The blocking commands of one process.
 
-    `client`: for the commands that wait, and for nothing else; `timeout`: more seconds than any of them may take.
+    `client`: for the blocking commands, and for nothing else. `timeout`: seconds, more than any of them may take.
     """
 
     def __init__(self, redis_url: str, *, timeout: float) -> None:
@@ -33,16 +34,16 @@ class Waits:
 
     @contextmanager
     def waiting(self) -> Iterator[bool]:
-        """Enclose a command that waits. Gives whether to wait at all: not when all waits are over."""
+        """Enclose a blocking command. Yields whether to run it at all: False once `end` was called."""
         wait = object()
-        self._inside.add(wait)  # before it looks: either it sees that waits are over, or `end` sees it
+        self._inside.add(wait)  # before reading `_over`: either this thread sees the end, or `end` sees this wait
         try:
             yield not self._over
         finally:
             self._inside.discard(wait)
 
     def end(self, client: redis.Redis) -> None:
-        """End all waits, and let none begin any more. `client`: one that doesn't wait."""
+        """End all waits, and let none begin any more. `client`: one that runs no blocking commands."""
         self._over = True
         deadline = time.monotonic() + END_SECONDS
         with suppress(redis.RedisError):
@@ -51,16 +52,16 @@ class Waits:
                 time.sleep(0.01)
 
     def _unblock(self, client: redis.Redis) -> None:
-        for connection, number in list(self._ids.items()):
-            if connection.is_connected:  # else its number may be another's by now
-                client.client_unblock(number)
+        for connection, client_id in list(self._ids.items()):
+            if connection.is_connected:  # otherwise Redis may have given the id to another connection
+                client.client_unblock(client_id)
 
     def _meet(self, connection: Connection) -> None:
-        """Ask Redis for its number of a new connection."""
+        """Ask Redis for the client id of a new connection."""
         self._ids.pop(connection, None)
         connection.on_connect()  # type: ignore[no-untyped-call]  # redis-py has no types here
         connection.send_command("CLIENT", "ID")  # type: ignore[no-untyped-call]  # as above
-        with suppress(redis.ResponseError):  # CLIENT is refused
+        with suppress(redis.ResponseError):  # Redis refuses CLIENT
             self._ids[connection] = connection.read_response()
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the log; the triggers make it append-only for everyone, its owner included."""
+    """Create the log. The triggers make it append-only for every role, its owner included."""
     op.execute(
         """
         CREATE TABLE audit_log (
@@ -36,5 +36,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the log. Nobody should."""
+    """Drop the log, with every entry."""
     op.execute("DROP TABLE audit_log; DROP FUNCTION audit_log_refuse_change")

@@ -1,1 +1,1 @@
-"""The effect ledger's table. A consumer that uses `subscribe_once` applies it beside its own migrations."""
+"""The effect ledger's table. A consumer that uses `subscribe_once` applies these migrations beside its own."""

@@ -1,4 +1,4 @@
-"""The effect ledger: which effects are done, which are being caused, and of which nobody knows."""
+"""The effect ledger: which effects are done, which are being caused, and which may have happened."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the ledger. An effect without a row was never begun."""
+    """Create the ledger. An effect without a row was never claimed."""
     op.execute(
         """
         CREATE TABLE effects (
@@ -33,5 +33,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forget which effects happened: every replayed event would cause its effect again."""
+    """Drop the ledger. Every replayed event would then cause its effect again."""
     op.execute("DROP TABLE effects")

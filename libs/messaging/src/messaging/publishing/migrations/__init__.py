@@ -1,1 +1,1 @@
-"""The tables of a service that publishes: events and their deliveries. Applied beside the service's own."""
+"""The tables of a service that publishes: events and their deliveries. Apply them beside the service's own."""

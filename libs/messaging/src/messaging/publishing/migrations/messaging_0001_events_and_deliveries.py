@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the tables. Only unfinished deliveries are indexed by time, so history costs nothing."""
+    """Create the tables. The partial indexes hold unfinished deliveries and dead letters; history adds nothing."""
     op.execute(
         """
         CREATE TABLE events (

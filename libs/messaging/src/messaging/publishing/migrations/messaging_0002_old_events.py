@@ -1,4 +1,4 @@
-"""Old events can be found without reading the new ones: for housekeeping, and for replay."""
+"""An index by which housekeeping and replay find old events without reading the new ones."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Index events by age; the id makes a place among those of one transaction."""
+    """Index events by age. The id orders the events of one transaction, which have the same time."""
     op.execute("CREATE INDEX events_recorded_at ON events (recorded_at, id)")
 
 

@@ -1,4 +1,4 @@
-"""A delivery can be cancelled."""
+"""The state `cancelled` of deliveries."""
 
 from alembic import op
 
@@ -11,10 +11,11 @@ depends_on = None
 def upgrade() -> None:
     """Allow the state `cancelled`, without reading the table.
 
-    The new check is NOT VALID, and stays so: it binds every write, and the rows that are there keep the stricter check
-    which it replaces. To validate it here would read the whole table under a lock that stops registrations.
-    Registrations queue behind this statement while it waits for its lock, so it gives up when a backup or a long query
-    has the table: nothing is changed then, and `migrate` can be run again.
+    The new check is NOT VALID, and stays so. It binds every write, and the existing rows have already passed the
+    stricter check that it replaces. Validating it here would read the whole table under a lock that stops
+    registrations.
+    While this statement waits for its lock, registrations queue behind it. So it gives up after 3 s if a backup or a
+    long query has locked the table: then nothing has changed, and `migrate` can be run again.
     """
     op.execute(
         """
@@ -28,7 +29,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forget the state: what was cancelled is failed."""
+    """Remove the state: cancelled deliveries become failed ones."""
     op.execute(
         """
         UPDATE deliveries SET state = 'failed', last_error = 'cancelled by an operator' WHERE state = 'cancelled';
