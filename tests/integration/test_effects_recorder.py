@@ -8,6 +8,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg_pool import PoolTimeout
 from structlog.testing import capture_logs
 
 from messaging.effects import recorder as recording
@@ -183,6 +184,32 @@ def test_a_claim_whose_answer_got_lost_is_given_back(consumer: Consumer, monkeyp
     assert kinds(consumer.attempt(*range(25))) == [psycopg.OperationalError] * 25
     until(lambda: consumer.states() == ["released"] * 10)
     assert consumer.provider.tried == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "undone"),
+    [
+        (PoolTimeout("nobody got it"), True),
+        (psycopg.errors.ReadOnlySqlTransaction(), True),
+        (psycopg.errors.UndefinedTable(), True),
+        (psycopg.OperationalError("the connection is lost"), False),
+        (psycopg.errors.AdminShutdown(), False),
+        (ValueError("a bug"), False),
+    ],
+)
+def test_a_claim_that_was_certainly_not_granted_needs_no_release(
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch, error: Exception, undone: bool
+) -> None:
+    released: list[Ending] = []
+
+    def refuse(claims: Sequence[Claim]) -> set[UUID]:
+        raise error
+
+    monkeypatch.setattr(consumer.ledger, "claim", refuse)
+    monkeypatch.setattr(consumer.ledger.recorder, "add", released.append)
+
+    assert consumer.attempt(*range(25)) == [error] * 25
+    assert len(released) == (0 if undone else 10)
 
 
 @pytest.mark.parametrize("after", [0, 2, 9])

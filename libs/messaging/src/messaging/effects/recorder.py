@@ -20,8 +20,9 @@ from messaging.effects.claims import Ending
 
 WITHIN = 0.05
 LOOK_SECONDS = 0.5
-RETRY_SECONDS = 0.2
-CLOSE_SECONDS = 20.0
+RETRY_SECONDS = 0.1
+MAX_RETRY_SECONDS = 2.0
+CLOSE_SECONDS = 10.0
 """A stopping worker waits this long for a ledger that is unreachable."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("effects")
@@ -108,11 +109,13 @@ class Recorder:
 
     def _recorded(self, endings: Sequence[Ending]) -> Mapping[UUID, int]:
         """Record for as long as it takes: a repeated record changes nothing more."""
+        seconds = RETRY_SECONDS
         while True:
             try:
                 return self._record(endings)
             except psycopg.Error:  # the ledger has logged it
-                time.sleep(RETRY_SECONDS)
+                time.sleep(seconds)
+                seconds = min(2 * seconds, MAX_RETRY_SECONDS)
 
     def _record_here(self, endings: Sequence[Ending]) -> dict[Ending, Doubts]:
         """Record by the thread that waits, once: the recorder's has died, or the worker can't wait any longer."""
