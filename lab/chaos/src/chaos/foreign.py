@@ -1,7 +1,7 @@
 """Messages and receipts that no relay and no worker of ours has written, of every kind that we could think of.
 
-Most are ours but for one thing. Where that is all that is wrong, the event is whole: whoever takes such a message for
-ours does something for a user who doesn't exist, and the ledger says so.
+Most differ from ours in one thing. If nothing else is wrong, the event is complete: a worker that takes such a
+message for ours causes an effect for a user who doesn't exist, and the ledger shows it.
 """
 
 import json
@@ -17,7 +17,7 @@ ABSENT = object()
 """The value of a field that is left out."""
 
 ID = f"{PUBLISHER}/foreign.id"
-"""Stands for the message's id, which is another one each time."""
+"""Stands for the message's id, which is new each time."""
 
 DEEP = 100_000
 NAN, INFINITY, HUGE = float("nan"), float("inf"), 10**30

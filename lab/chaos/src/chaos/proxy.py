@@ -40,9 +40,9 @@ class CutProxy:
 
     async def _end(self) -> None:
         for listening in self._server.sockets:
-            self._loop.remove_reader(listening)  # closed, it would forget whom it has just accepted
+            self._loop.remove_reader(listening)  # closed, it would forget the connections that it has just accepted
         while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in self._serving & tasks:  # who was accepted just now begins first, so that he can end
+            for task in self._serving & tasks:  # a task accepted just now begins first, so that it can end
                 task.cancel()
             await asyncio.wait(tasks, timeout=0.01)
         self._server.close()
@@ -82,7 +82,7 @@ class CutProxy:
         answers.cancel()
         await asyncio.wait({answers})
         to_server.write(data)
-        await server.read(65536)  # committed: nobody hears of it
+        await server.read(65536)  # committed, but the client gets no answer
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""An SMTP server that keeps what it accepts, and misbehaves when told to."""
+"""An SMTP server that keeps what it accepts, and misbehaves on request."""
 
 import asyncio
 import re
@@ -75,7 +75,7 @@ class Sink:
         answer = self.answer if isinstance(self.answer, str) else self.answer(recipient)
         if answer is None:
             await asyncio.Event().wait()
-        assert answer is not None  # noqa: S101  # nobody sets that event
+        assert answer is not None  # noqa: S101  # nothing sets that event
         if answer.startswith("250"):
             self.accepted.append((recipient, envelope.original_content or b""))
         return answer

@@ -25,7 +25,7 @@ from messaging.wire.script import members
 from users_api import PUBLISHER
 
 OURS = "subscription IN ('welcome_email', 'audit_log')"
-"""Whatever else you subscribe is no matter here."""
+"""Other subscriptions don't matter here."""
 
 WORKERS = ("notifier", "auditor")
 """The services that consume, each the queue of its own name."""
@@ -79,7 +79,7 @@ class System:
         self.processes[name] = self._process(ordered)
 
     def redirect(self, name: str, **environment: str) -> None:
-        """Change the environment of a process that isn't started yet."""
+        """Change the environment of a process before its start."""
         command = self._commands[name]
         self._commands[name] = replace(command, env={**command.env, **environment})
         self.processes[name] = self._process(self._commands[name])
@@ -133,7 +133,7 @@ class System:
         return [row[0] for row in self.query("auditor", "SELECT email FROM audit_log ORDER BY id")]
 
     def log(self, name: str) -> str:
-        """Return what a process has said so far."""
+        """Return what a process has printed so far."""
         path = self.logs / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
@@ -156,7 +156,7 @@ class System:
             time.sleep(0.05)
 
     def stop_workers(self) -> set[int | None]:
-        """End what consumes, in order, let the relay apply their last words, and return the exit statuses."""
+        """End the workers in order, let the relay apply their last receipts, and return the exit statuses."""
         workers = [each for name, each in self.processes.items() if name.startswith(WORKERS) and each.running]
         with ThreadPoolExecutor(max(1, len(workers))) as threads:
             list(threads.map(lambda process: process.stop(timeout=30), workers))
@@ -167,7 +167,7 @@ class System:
         return Process(command.name, command.argv, env=command.env, output=self.logs / f"{command.name}.log")
 
     def _ready(self) -> bool:
-        """Tell whether users can register, and whether everybody who is to do something about it is there."""
+        """Return whether users can register, and whether every process that acts on a registration is ready."""
         try:
             served = self.http.get("/readyz").status_code == 200
         except httpx.TransportError:

@@ -35,7 +35,7 @@ class Session(FakeSocket):
         self._connection = connection
 
     def put_response(self, msg: Any) -> None:
-        """Send one reply, in the protocol that the client asked for."""
+        """Send one reply, in the protocol version of the client."""
         self._connection.sendall(encode_reply(msg, self._client_info.protocol_version))
 
     # A missing list must not be answered at once, and a list that appears while we wait must be looked up again.
@@ -57,7 +57,7 @@ class Session(FakeSocket):
 
     @command(name="XREADGROUP", fixed=(bytes, bytes, bytes), repeat=(bytes,))
     def xreadgroup(self, const: bytes, group: bytes, consumer: bytes, *args: bytes) -> Any:
-        """XREADGROUP GROUP group consumer ...; a missing stream is told as Redis tells it: NOGROUP."""
+        """XREADGROUP GROUP group consumer ...; a missing stream is NOGROUP, as in Redis."""
         try:
             return super().xreadgroup(const, group, consumer, *args)
         except SimpleError as error:

@@ -86,7 +86,7 @@ class Process:
 
     @property
     def pids(self) -> set[int]:
-        """The program, what it started, and whoever is left in its process group. The dead don't count."""
+        """The program, what it started, and any other process of its group. The dead don't count."""
         if self._popen is None or self._cleared:
             return set()
         found = {pid for pid in psutil.pids() if _group(pid) == self.pid}

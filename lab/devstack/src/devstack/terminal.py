@@ -1,6 +1,6 @@
-"""What people see: one line at a time, each with its speaker's name, in colour where there is a terminal.
+"""The output: one line at a time, each with the name of its process, in colour on a terminal.
 
-Printing never fails: when the terminal is gone there is nobody to tell, and children still must be ended.
+Printing never fails: when the terminal is gone there is no reader, and children must still be ended.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What isn't ours, in the queues and in the stream: who can write to Redis can write anything."""
+"""What isn't ours, in the queues and in the stream: a program that can write to Redis can write anything."""
 
 import re
 import time
@@ -19,11 +19,11 @@ from messaging.wire import layout
 from users_api import PUBLISHER
 
 COPIES = 6
-"""Of each kind, in each queue. Of what is larger than LARGE bytes, one."""
+"""Copies of each kind, in each queue. Of messages larger than LARGE bytes, one."""
 LARGE = 20_000
 
 DOUBLED = 10
-"""As many messages are enqueued twice at a time."""
+"""How many messages are enqueued twice at a time."""
 
 READERS = ("relay", *WORKERS)
 """The processes that read what is written into Redis."""
@@ -31,19 +31,19 @@ READERS = ("relay", *WORKERS)
 FOREIGN_ID = re.compile(rb"foreign\.\d+$")
 
 DROP_SECONDS = 10.0
-"""Seconds after which everything foreign must be gone."""
+"""Seconds after which all foreign messages must be gone."""
 
 DROPPED = r"\b{}s?\.(?:dropped|not_ours)\b(?:.*?\bcount=(\d+))?"
-"""A log line on one thing that was dropped, or on `count` of them."""
+"""A log line about one message or receipt that was dropped, or about `count` of them."""
 
 CRASH = re.compile(r"unexpected error|[Uu]nhandled (?:error|exception)|step_crashed|Exception in thread")
-"""What Dramatiq, the relay and Python say of an error that nothing was prepared for."""
+"""What Dramatiq, the relay and Python log about an unexpected error."""
 
 Piece = Callable[[], object]
 
 
 class Foreign(Fault):
-    """It is written piece by piece, in random order, while the load goes on."""
+    """The foreign messages and receipts are written one by one, in random order, while the load goes on."""
 
     number = 24
     title = "messages and receipts that aren't ours, of every kind, in queues and stream"

@@ -10,7 +10,7 @@ from chaos.proxy import CutProxy
 
 
 class KillApi(Deaths):
-    """It dies with rows written, and again with rows committed and nobody told."""
+    """It dies with rows written, and again with rows committed and not answered."""
 
     number = 1
     title = "kill -9 of the API in mid-request, on either side of its commit"

@@ -1,4 +1,4 @@
-"""Points between two lines at which a process can be told to die."""
+"""Points between two lines at which a process can be ordered to die."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -85,7 +85,7 @@ def _auditor_written(bomb: Bomb) -> None:
 
 
 def _auditor_committed(bomb: Bomb) -> None:
-    """A group is committed, and nobody knows."""
+    """A group is committed and not reported."""
     import messaging
 
     subscribe_group = messaging.subscribe_group

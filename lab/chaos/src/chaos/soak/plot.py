@@ -19,7 +19,7 @@ from chaos.soak.storm import FAULTS_UNTIL
 INK, PALE, RED = "#22272e", "#d8dee6", "#c0392b"
 COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#805ad5", "#b7791f", "#d53f8c", "#319795", "#718096")
 ALWAYS = {"users-api": 0, "api": 0, "relay": 1, "notifier": 2, "auditor": 3, "redis": 4, "postgres": 5, "listen": 6}
-"""Whoever appears in several pictures has the same colour in each."""
+"""A process that appears in several pictures has the same colour in each."""
 FAULTS = {"kill": "#c0392b", "SIGTERM": "#b7791f", "SIGSTOP": "#b7791f", "SMTP": "#805ad5", "restart": "#2b6cb0"}
 REDIS = "#dd6b20"
 

@@ -1,7 +1,7 @@
 """Looks at a system from outside: its processes, its databases, its Redis.
 
 Memory is private memory, what a process would give back by ending: what is resident less what it shares with files and
-other processes, so PostgreSQL's shared buffers count for nobody. A group of processes is their sum.
+other processes, so PostgreSQL's shared buffers count for no process. A group of processes is their sum.
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ WHERE relname !~ '_revision$|^chaos_' ORDER BY relname
 """
 
 CONNECTIONS: LiteralString = """
--- Who is connected; the rig's own connections are nameless, but for this one.
+-- The names of connected programs. The rig's own connections have none, except this one.
 SELECT application_name, count(*) FROM pg_stat_activity
 WHERE datname = ANY (%(databases)s) AND application_name NOT IN ('', %(ours)s) GROUP BY application_name
 """

@@ -1,6 +1,6 @@
 """One fault after another, at random, each over before the next begins.
 
-Who dies is started again at once, as a supervisor would.
+A process that dies is started again at once, as a supervisor would.
 Every fault comes once before any comes again. What kills a process ends at 60 % of the run and everything at 80 %, so
 that the rest shows what is left behind.
 """

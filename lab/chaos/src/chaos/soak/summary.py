@@ -18,7 +18,7 @@ STYLES = {GROWS: "bold red", RECORD: "dim"}
 
 def keep(outcome: Outcome, directory: Path) -> tuple[Path, Path]:
     """Write picture and samples to a directory, and return where they are."""
-    from chaos.soak.plot import plot  # matplotlib, for nobody else
+    from chaos.soak.plot import plot  # imports matplotlib, which only this needs
 
     directory.mkdir(parents=True, exist_ok=True)
     picture, samples = directory / "soak.png", directory / "samples.json"
