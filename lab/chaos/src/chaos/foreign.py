@@ -116,21 +116,21 @@ def receipts(subscription: str) -> Iterator[dict[bytes, bytes]]:
     alone, together = _receipts(subscription)
     changed = [*_changed(alone, _ALONE), *_changed(together, _TOGETHER)]
     shapes: list[Any] = [*SCALARS, {}, *([each] for each in (*SCALARS, [], {})), *([each] for each in changed)]
-    for told in [*(json.dumps(shape).encode() for shape in shapes), *_RAW]:
-        yield {b"receipts": told}
+    for receipt in [*(json.dumps(shape).encode() for shape in shapes), *_RAW]:
+        yield {b"receipts": receipt}
 
 
 def idle_receipts(subscription: str) -> Iterator[dict[bytes, bytes]]:
     """Make entries for the stream that are well-formed, and about nothing that there is."""
     alone, together = _receipts(subscription)
-    for told in (
+    for receipt in (
         [],
         [alone] * 3,
         [together] * 3,
         [{**alone, "subscription": "unknown"}],
         [{**together, "event_ids": []}],
     ):
-        yield {b"receipts": json.dumps(told).encode(), b"x": b"y"}
+        yield {b"receipts": json.dumps(receipt).encode(), b"x": b"y"}
 
 
 def _receipts(subscription: str) -> tuple[dict[str, Any], dict[str, Any]]:

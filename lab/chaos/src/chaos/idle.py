@@ -57,9 +57,9 @@ def measure(servers: Servers, seconds: float, progress: Progress) -> tuple[Readi
 def _read(system: System, servers: Servers) -> Reading:
     reading = Reading()
     client: Any = system.redis  # its answers are typed as awaitable too
-    told = client.info("commandstats")
+    statistics = client.info("commandstats")
     # INFO is only ours. What a script does is counted with the script and by itself, as Redis does in its total.
-    reading.commands.update({name[8:]: of["calls"] for name, of in told.items() if name != "cmdstat_info"})
+    reading.commands.update({name[8:]: of["calls"] for name, of in statistics.items() if name != "cmdstat_info"})
     databases = {urlsplit(url).path[1:]: service for service, url in system.herald.databases.items()}
     with psycopg.connect(servers.postgres.url()) as connection:
         for database, commits in connection.execute(COMMITS, {"databases": list(databases)}):

@@ -104,9 +104,9 @@ class Reporter:
         if row.without and row.verdict == "RED":
             colour = "green"
         must = ", as it must be" if row.without and row.verdict == "RED" else ""
-        told = Text(f"{row.title}: ").append(row.verdict + must, colour).append(f" ({row.seconds:.0f} s) ")
-        told.append(row.cells()[-2])
-        self.console.print(told, soft_wrap=True)
+        line = Text(f"{row.title}: ").append(row.verdict + must, colour).append(f" ({row.seconds:.0f} s) ")
+        line.append(row.cells()[-2])
+        self.console.print(line, soft_wrap=True)
 
     def table(self, rows: Sequence[Row], title: str) -> None:
         """Print the ledger."""

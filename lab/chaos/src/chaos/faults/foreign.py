@@ -74,9 +74,9 @@ class Foreign(Fault):
         return [partial(self._enqueue, trial, queue, data) for queue, data in copies + idle]
 
     def _receipts(self, trial: Trial) -> list[Piece]:
-        told = [entry for each in SUBSCRIPTIONS for entry in foreign.receipts(each.name)]
+        receipts = [entry for each in SUBSCRIPTIONS for entry in foreign.receipts(each.name)]
         idle = [entry for each in SUBSCRIPTIONS for entry in foreign.idle_receipts(each.name)]
-        copies = [each for each in told for _ in range(_copies(*each.values()))]
+        copies = [each for each in receipts for _ in range(_copies(*each.values()))]
         self._written["receipt"] = len(copies)
         return [partial(trial.system.redis.xadd, layout.receipts_key(PUBLISHER), entry) for entry in copies + idle]  # type: ignore[arg-type]  # bytes are fine
 

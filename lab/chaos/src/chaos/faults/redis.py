@@ -126,8 +126,8 @@ class Down(Fault):
         enough = trial.load.total >= self.judged_from
         ledger.expect(not enough or ratio <= self.ratio, f"p99 of POST is more than {self.ratio} times that with Redis")
         p99s = f"{1000 * self.during:.0f} ms against {1000 * self.otherwise:.0f} ms"
-        told = "" if enough else " (too few to judge it)"
-        ledger.figure = f"{self.without:.0f} s; p99 of POST {p99s}: {ratio:.2f}{told}"
+        remark = "" if enough else " (too few to judge it)"
+        ledger.figure = f"{self.without:.0f} s; p99 of POST {p99s}: {ratio:.2f}{remark}"
 
 
 class Full(Down):
