@@ -22,14 +22,14 @@ SETTLED = 5.0
 """Seconds after the last effect: by then all that follows from it is done."""
 
 COMMITS: LiteralString = """
--- Asked in a database that is none of Herald's, so that asking isn't counted.
+-- Run in a database that isn't one of Herald's, so that this query isn't counted.
 SELECT datname, xact_commit + xact_rollback FROM pg_stat_database WHERE datname = ANY (%(databases)s)
 """
 
 
 @dataclass
 class Reading:
-    """What has been used so far, since whenever; memory: what is used now. Commands don't count our own, if any."""
+    """Running totals; memory: what is used now. Commands don't include those of the rig."""
 
     at: float = field(default_factory=time.monotonic)
     commands: Counter[str] = field(default_factory=Counter)

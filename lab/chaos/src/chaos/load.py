@@ -17,7 +17,7 @@ Reply = tuple[int, http.client.HTTPMessage, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A registration that was answered 201. `seconds`: how long the request took that got the answer."""
+    """A registration that was answered 201. `seconds`: the time of the request that got the answer."""
 
     user_id: int
     at: float
@@ -82,7 +82,7 @@ class Load:
                 time.sleep(max(0.0, self._started + number / self._per_second - time.monotonic()))
             try:
                 self._register(connection, f"u{number}@example.com", key)
-            except Exception as error:  # a client that dies unheard would make a row green
+            except Exception as error:  # a client that dies unnoticed would make a row green
                 with self._lock:
                     self.wrong[f"a client failed: {error!r}"] += 1
         connection.close()
@@ -130,7 +130,7 @@ class Load:
 
 
 def _ask(connection: http.client.HTTPConnection, body: str, headers: dict[str, str]) -> Reply | None:
-    """Ask once; None, if the connection broke before there was an answer."""
+    """Send one request; None if the connection broke before an answer came."""
     try:
         connection.request("POST", "/users", body, headers)
         response = connection.getresponse()

@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that cuts connections while they commit."""
+"""A TCP proxy in front of PostgreSQL that cuts connections while they commit."""
 
 import asyncio
 import random
@@ -8,11 +8,11 @@ from contextlib import suppress
 from devstack.ports import free_port
 
 COMMIT = b"urn:herald:user_registered"
-"""What a group of registrations, one statement and its commit, holds and nothing else does: an event."""
+"""What only a group of registrations (one statement and its commit) contains: an event."""
 
 
 class CutProxy:
-    """Stands before PostgreSQL's `port`, and cuts a `share` of commits: half of them unheard, half of them done."""
+    """Stands in front of PostgreSQL's `port`, and cuts a `share` of commits: half before PostgreSQL gets them, half after."""
 
     def __init__(self, port: int, dice: random.Random, *, share: float) -> None:
         self.port = free_port()
@@ -32,7 +32,7 @@ class CutProxy:
         self._server = asyncio.run_coroutine_threadsafe(serving, self._loop).result()
 
     def stop(self) -> None:
-        """Cut everything, and listen no more."""
+        """Cut every connection, and stop listening."""
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -82,7 +82,7 @@ class Sink:
 
 
 class _Handler:
-    """What aiosmtpd gets to see: it asks its handler for every attribute at every connection, properties included."""
+    """The handler for aiosmtpd, which reads every attribute of its handler at every connection, properties included."""
 
     def __init__(self, receive: Callable[[SMTP, Session, Envelope], Awaitable[str]]) -> None:
         self.handle_DATA = receive

@@ -1,4 +1,4 @@
-"""A running Herald that can be hurt: its processes one by one, and what they rely on."""
+"""A running Herald for faults: its processes one by one, and the servers that they rely on."""
 
 import socket
 import subprocess
@@ -28,7 +28,7 @@ OURS = "subscription IN ('welcome_email', 'audit_log')"
 """Other subscriptions don't matter here."""
 
 WORKERS = ("notifier", "auditor")
-"""The services that consume, each the queue of its own name."""
+"""The services that consume; each has a queue of its own name."""
 
 CLAIMED = "SELECT event_id FROM effects WHERE state = 'claimed'"
 """Mails that are claimed and not recorded: in doubt, if their worker is dead."""
@@ -41,7 +41,7 @@ class Unsettled(AssertionError):
 
 
 class System:
-    """Herald's processes, and what they rely on. `logs`: where each process' output is, as `<name>.log`."""
+    """Herald's processes and their servers. `logs`: the folder of each process' output, `<name>.log`."""
 
     def __init__(self, herald: Herald, redis_server: RedisServer, sink: Sink, logs: Path) -> None:
         self.herald = herald
@@ -114,12 +114,12 @@ class System:
         return dict(self.query("users", f"SELECT state, count(*) FROM deliveries WHERE {OURS} GROUP BY state"))  # noqa: S608  # ours
 
     def unfinished(self) -> int:
-        """Count what is still to be done: deliveries without a final state, and messages that Redis holds."""
+        """Count what isn't finished: deliveries without a final state, and messages that Redis holds."""
         held = sum(self.redis.hlen(layout.messages_key(queue)) for queue in WORKERS)
         return held + sum(count for state, count in self.states().items() if state in UNFINISHED)
 
     def query(self, database: str, statement: str, given: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
-        """Ask the database of a service: `users`, `notifier` or `auditor`."""
+        """Query the database of a service: `users`, `notifier` or `auditor`."""
         with psycopg.connect(self.herald.databases[database], autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), given)
             return cursor.fetchall() if cursor.description is not None else []

@@ -105,7 +105,7 @@ class Foreign(Fault):
         pipeline.execute()
 
     def afterwards(self, trial: Trial) -> None:
-        """See what is left, and remove it, so that the trial comes to its end."""
+        """Record what is left, and remove it, so that the trial ends."""
         deadline = time.monotonic() + DROP_SECONDS
         while (left := _left(trial)) and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -142,7 +142,7 @@ def _double(trial: Trial, queue: str) -> None:
 
 
 def _alive(trial: Trial) -> dict[str, tuple[set[int], int]]:
-    """Return of each reader its processes, and how many threads they have."""
+    """Return the processes of each reader, and how many threads they have."""
     pids = {name: trial.system.processes[name].pids for name in READERS}
     return {name: (each, sum(psutil.Process(pid).num_threads() for pid in each)) for name, each in pids.items()}
 

@@ -1,4 +1,4 @@
-"""The one thing that the API needs: its transaction broken off at every point."""
+"""PostgreSQL, which the API needs: its transaction broken off at every point."""
 
 import time
 from urllib.parse import urlsplit
@@ -28,7 +28,7 @@ class KillApi(Deaths):
 
 
 class Restart(Fault):
-    """PostgreSQL goes, in order or not, and comes back."""
+    """PostgreSQL stops, in order or killed, and starts again."""
 
     number = 11
     title = "PostgreSQL restarted"

@@ -1,4 +1,4 @@
-"""What the rig does inside of one of Herald's processes, before it begins its work.
+"""What the rig changes in one of Herald's processes, before it begins its work.
 
 Orders travel in the environment variable CHAOS_ORDERS, several apart by spaces, each `kind:what[:how]`:
 

@@ -35,7 +35,7 @@ SMOOTH = 5
 
 
 def plot(outcome: Outcome, path: Path) -> None:
-    """Draw what was seen to a PNG, small enough to commit."""
+    """Draw the samples to a PNG, small enough to commit."""
     rows = len(PANELS) // COLUMNS
     figure = Figure(figsize=(17, 2.1 * rows + 2.6), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -118,7 +118,7 @@ def _colour(mark: Mark) -> str:
 
 
 def _gapped(points: Points) -> tuple[list[float], list[float]]:
-    """Return minutes and values, with a gap where something was away."""
+    """Return minutes and values, with a gap where a server was away."""
     minutes: list[float] = []
     values: list[float] = []
     for index, (at, value) in enumerate(points):
@@ -135,6 +135,6 @@ def _step(points: Points) -> float:
 
 
 def _rate(points: Points) -> Points:
-    """Turn what was done so far into what is done in each second."""
+    """Turn running totals into rates for each second."""
     pairs = zip(points, points[SMOOTH:], strict=False)
     return [(after[0], (after[1] - before[1]) / (after[0] - before[0])) for before, after in pairs]

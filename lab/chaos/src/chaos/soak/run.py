@@ -1,4 +1,4 @@
-"""One soak: start, load, hurt, watch; then reckon and judge."""
+"""One soak: start a system, put it under load, inject faults, take samples; then compare and judge."""
 
 import random
 import time
@@ -20,7 +20,7 @@ SAMPLE_SECONDS = 2.0
 
 @dataclass
 class Outcome:
-    """What came of it. `in_flight`: mails that may have come twice. No ledger: it was interrupted."""
+    """The result. `in_flight`: mails that may have come twice. `ledger`: None if the soak was interrupted."""
 
     plan: Plan
     recording: Recording
@@ -48,7 +48,7 @@ class Outcome:
 
 
 def run(plan: Plan, servers: Servers, progress: Progress) -> Outcome:
-    """Soak a system of its own. Ctrl-C ends it early, in order, with what was seen so far."""
+    """Soak a system of its own. Ctrl-C ends it early, in order, with the samples so far."""
     dice = random.Random(f"{plan.seed} soak")  # noqa: S311  # no secret
     with servers.system(f"soak-{plan.seed}", RETENTION_DAYS=str(plan.retention / DAY)) as system:
         load = Load(system.herald.port, round(plan.per_second * plan.seconds), plan.seed, per_second=plan.per_second)

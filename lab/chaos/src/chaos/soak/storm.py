@@ -21,7 +21,7 @@ PROCESSES = ("users-api", "relay", "notifier", "auditor")
 
 
 class Storm:
-    """Hurts a system according to plan."""
+    """Injects faults into a system according to plan."""
 
     def __init__(
         self, system: System, postgres: Postgres, recording: Recording, dice: random.Random, plan: Plan
@@ -42,7 +42,7 @@ class Storm:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the fault in hand be the last one, and wait until it is over."""
+        """Let the present fault be the last one, and wait until it is over."""
         self._over.set()
         self._thread.join()
 

@@ -1,4 +1,4 @@
-"""What is left of a soak: a table for people, a picture, and every sample as JSON."""
+"""The result of a soak: a table, a picture, and every sample as JSON."""
 
 import json
 from collections.abc import Sequence
