@@ -12,7 +12,7 @@ COMMIT = b"urn:herald:user_registered"
 
 
 class CutProxy:
-    """Stands in front of PostgreSQL's `port`, and cuts a `share` of commits: half before PostgreSQL gets them, half after."""
+    """Stands in front of PostgreSQL's `port`, and cuts a `share` of commits, half before they arrive and half after."""
 
     def __init__(self, port: int, dice: random.Random, *, share: float) -> None:
         self.port = free_port()

@@ -28,7 +28,7 @@ LIVENESS_CHECK = 0.25  # seconds between looks at whether a blocked client is st
 
 
 class Session(FakeSocket):
-    """What one client says and hears; its replies go out as soon as they are known."""
+    """One client's connection; a reply is sent as soon as it is known."""
 
     def __init__(self, server: FakeServer, connection: socket.socket) -> None:
         super().__init__(server, 0, client_class=redis.Redis, client_info={"protocol_version": 2})

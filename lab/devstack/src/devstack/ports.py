@@ -1,4 +1,4 @@
-"""TCP ports: a free one, and whether one can still be had."""
+"""TCP ports: find a free one, and check whether one is free."""
 
 import errno
 import socket

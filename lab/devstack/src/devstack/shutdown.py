@@ -1,4 +1,4 @@
-"""Signals, noted: the first asks for an orderly end, the second for an immediate one."""
+"""Signals: the first asks for an orderly end, the second for an immediate one."""
 
 import signal
 import time

@@ -33,11 +33,11 @@ class Terminal:
         return lambda line: self.say(name, line)
 
     def progress(self, message: str) -> None:
-        """Print what has just been done, with the seconds since the start."""
+        """Print progress, with the seconds since the start."""
         self._write(self._paint(f"{time.monotonic() - self._began:8.1f}s | {message}", 1) + "\n")
 
     def alert(self, message: str) -> None:
-        """Print what has gone wrong, so that it stands out among the lines of processes."""
+        """Print a problem so that it stands out among the lines of processes."""
         prefix = f"!! {time.monotonic() - self._began:5.1f}s | "
         self._write("".join(self._paint(prefix + line, RED) + "\n" for line in message.splitlines()))
 
