@@ -25,23 +25,23 @@ $(STAMP): requirements.lock $(PACKAGES:=/pyproject.toml)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(PACKAGES:%=-e ./%)
 	@touch $(STAMP)
 
-run: $(STAMP) ## Start everything: PostgreSQL, Redis, a mailbox, the API, relay and consumers
+run: $(STAMP) ## Start everything: PostgreSQL, Redis, a mailbox, the API, relay and consumers (PORT=)
 	@exec $(BIN)/devstack run
 
 test: check ## Run every check and test
 	@$(BIN)/pytest
 
-chaos: $(STAMP) ## Break a running Herald in every way of the ledger; count what is lost (FAULT="7 13" SEED= REGISTRATIONS=)
+chaos: $(STAMP) ## Inject each fault into a running Herald and count what is lost (FAULT="7 13" SEED= REGISTRATIONS=)
 	@$(BIN)/herald-chaos $(FAULT:%=--fault %) $(SEED:%=--seed %) $(REGISTRATIONS:%=--registrations %)
 
-chaos-guards: $(STAMP) ## Take away each guard in turn: the ledger must turn red (GUARD= SEED= REGISTRATIONS=)
+chaos-guards: $(STAMP) ## Switch off each guard in turn: the ledger must turn red (GUARD= SEED= REGISTRATIONS=)
 	@$(BIN)/herald-chaos guards $(GUARD:%=--guard %) $(SEED:%=--seed %) $(REGISTRATIONS:%=--registrations %)
 
 soak: MINUTES ?= 10
-soak: $(STAMP) ## Load and random faults for a while: does anything grow? (MINUTES= SEED=)
+soak: $(STAMP) ## Ten minutes of load and random faults: does anything grow? (MINUTES= SEED=)
 	@$(BIN)/herald-chaos soak --minutes $(MINUTES) $(SEED:%=--seed %)
 
-bench: $(STAMP) $(PEERS) ## Herald and its peers, the same work, for docs/performance.md (or some of them: ONLY=herald,rq ROUNDS=)
+bench: $(STAMP) $(PEERS) ## Measure Herald and its peers doing the same work (ONLY=herald,rq ROUNDS= REGISTRATIONS=)
 ifneq ($(ONLY)$(ROUNDS)$(REGISTRATIONS),)
 	@$(BIN)/herald-bench $(ONLY:%=--only %) $(ROUNDS:%=--rounds %) $(REGISTRATIONS:%=--registrations %)
 else
@@ -54,13 +54,13 @@ $(PEERS): lab/benchmarks/requirements.lock
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r lab/benchmarks/requirements.lock
 	@touch $(PEERS)
 
-check: $(STAMP) ## Lint, format, types and import walls
+check: $(STAMP) ## Check lint, format, types and imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-lock: ## Pin every dependency again, with hashes
+lock: ## Upgrade and pin every dependency, with hashes
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
 	@.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --no-emit-package herald-contracts --no-emit-package herald-messaging \

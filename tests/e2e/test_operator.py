@@ -1,4 +1,4 @@
-"""What an operator does: about a mail that nobody can know of, about a database that is lost. (docs/reliability.md)"""
+"""What an operator does: about a mail that nobody can know of, about a database that is lost. (docs/operating.md)"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What Herald may do in Redis: what docs/reliability.md lists is enough, and CLIENT is for a quick stop alone."""
+"""What Herald may do in Redis: what docs/operating.md lists is enough, and CLIENT is for a quick stop alone."""
 
 import re
 import socket
@@ -21,7 +21,7 @@ from messaging.wire.client import connect
 from .conftest import QUICK_SUBSCRIPTIONS
 from .workers import Publish, run_relay, until, working
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "operating.md"
 
 
 def documented() -> str:

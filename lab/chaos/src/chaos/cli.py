@@ -31,7 +31,7 @@ def ledger(  # noqa: PLR0913, PLR0917  # each is an option
     show: Annotated[bool, typer.Option("--list", help="List the faults, and try none.")] = False,
     table: Annotated[Path | None, typer.Option("--markdown", help="Write the ledger to this file too.")] = None,
 ) -> None:
-    """Break a real Herald in every way of the ledger, and count what was lost.
+    """Inject each fault of the ledger into a real Herald, and count what was lost.
 
     Starts its own servers in a temporary folder, which stays if anything is red. Ends with status 1 then.
     """
@@ -90,7 +90,7 @@ def guards(
     seed: Seed = None,
     registrations: Annotated[int, typer.Option(help="For each trial.", min=20, max=1_000_000)] = 500,
 ) -> None:
-    """Take away Herald's guards, one at a time: the ledger must be green with each, and red without it."""
+    """Switch off Herald's guards, one at a time: the ledger must be green with each guard, and red without it."""
     known = [each.name for each in GUARDS]
     if unknown := set(guard or ()) - set(known):
         sys.exit(f"error: there is no guard {', '.join(sorted(unknown))}. There are: {', '.join(known)}")
@@ -117,7 +117,7 @@ def soak(
         Path | None, typer.Option(help="Directory for plot and samples; var/soak/<time> if left out.")
     ] = None,
 ) -> None:
-    """Let a Herald run under load and faults, and see whether anything only ever grows. Status 1, if so.
+    """Run a Herald under load and faults, and check that nothing keeps growing. Status 1 if something does.
 
     Finished events are kept for a sixth of the time, at most 90 s; RETENTION_DAYS=30 in the environment shows what red
     looks like.
@@ -129,8 +129,8 @@ def soak(
     directory = output or Path("var/soak", time.strftime("%Y-%m-%d-%H%M%S"))
     writable(directory / "soak.png")
     with session(reporter) as servers:
-        with reporter.telling(f"soaking with seed {plan.seed}") as tell:
-            outcome = soaking.run(plan, servers, tell)
+        with reporter.progress(f"soaking with seed {plan.seed}") as progress:
+            outcome = soaking.run(plan, servers, progress)
         summary.show(outcome, reporter.console)
         for kept in summary.keep(outcome, directory):
             reporter.console.print(str(kept), soft_wrap=True)
@@ -142,13 +142,13 @@ def soak(
 
 @app.command()
 def idle(seconds: Annotated[float, typer.Option(help="How long to look.", min=1, max=100_000)] = 60.0) -> None:
-    """Measure what a Herald costs that has nothing to do."""
+    """Measure what an idle Herald costs."""
     from chaos import idle as idling
 
     if best_program() is None:
         sys.exit("error: idle needs a real redis-server (6.2 or newer)")
     reporter = Reporter()
     with session(reporter) as servers:
-        with reporter.telling("idling") as tell:
-            before, after = idling.measure(servers, seconds, tell)
+        with reporter.progress("idling") as progress:
+            before, after = idling.measure(servers, seconds, progress)
         idling.show(before, after, reporter.console)

@@ -1,4 +1,4 @@
-"""What a fault is, and what it has to work with."""
+"""A fault, and the running system that it is injected into."""
 
 import random
 import time
@@ -14,25 +14,25 @@ STILL = 75.0
 """Seconds without any change after which nothing more will happen: a mail without an answer waits for 60."""
 
 LAST_EFFECT = """
--- When the last effect was there of what was registered before the fault.
+-- When the last effect of the registrations before the fault was recorded.
 SELECT extract(epoch FROM max(finished_at)) FROM deliveries WHERE created_at < to_timestamp(%(struck)s)
 """
 
-Tell = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass
 class Trial:
     """A system with a load, and the dice of this seed.
 
-    `beside`: who else was registered, and as which user. `strikes`: when the fault came, on PostgreSQL's clock.
+    `beside`: users that others registered: email address and id. `strikes`: when the fault came, on PostgreSQL's clock.
     """
 
     system: System
     load: Load
     dice: random.Random
     postgres: Postgres
-    tell: Tell
+    progress: Progress
     beside: dict[str, int] = field(default_factory=dict)
     strikes: list[float] = field(default_factory=list)
     in_load: bool = False
@@ -47,7 +47,7 @@ class Trial:
         return float(self.system.query("users", "SELECT extract(epoch FROM clock_timestamp())")[0][0])
 
     def rounds(self, registrations: int) -> int:
-        """Draw at which passing to die, where a round takes about so many registrations: in the first half."""
+        """Draw the round in which to die, in the first half of the load. `registrations`: of one round, about."""
         return max(1, round(self.dice.uniform(0.1, 0.5) * self.load.total / registrations))
 
     def until_struck(self, name: str, seconds: float = 300) -> None:
@@ -64,11 +64,11 @@ class Trial:
     def wait_for_share(self, share: float) -> None:
         """Wait until a share of the load has been answered."""
         while self.load.running and len(self.load.answered) < share * self.load.total:
-            self.tell(f"{len(self.load.answered):,} of {self.load.total:,} registered")
+            self.progress(f"{len(self.load.answered):,} of {self.load.total:,} registered")
             time.sleep(0.005)
 
     def recovered(self) -> float | None:
-        """Return the most seconds from a fault until PostgreSQL knew of every effect of what was registered before."""
+        """Return the longest time from a fault until all effects of earlier registrations were recorded, in seconds."""
         took = []
         for struck in self.strikes:
             ends = [float(last) for (last,) in self.system.published(LAST_EFFECT, {"struck": struck}) if last]
@@ -76,21 +76,21 @@ class Trial:
         return max(took) if took else None
 
     def settle(self, seconds: float) -> None:
-        """Wait until nothing is left to do; or for so long, or until nothing has moved for some time."""
+        """Wait until nothing is left to do, for `seconds` at most, or until nothing has changed for STILL seconds."""
         deadline = time.monotonic() + seconds
         seen, since = None, time.monotonic()
         while (left := self.system.unfinished()) and time.monotonic() < min(deadline, since + STILL):
             picture = (self.system.states(), len(self.system.sink.accepted))
             if picture != seen:
                 seen, since = picture, time.monotonic()
-            self.tell(f"settling, {left:,} to go")
+            self.progress(f"settling, {left:,} to go")
             time.sleep(0.2)
 
 
 class Fault:
-    """One row of the ledger. Subclasses say what happens, and what must be true besides what is true of every row.
+    """One row of the ledger. Subclasses say what happens, and what else must be true than in every row.
 
-    `share`: of the registrations asked for, where the fault is slow. `least`: with fewer it is over too soon.
+    `share`: of the requested registrations, if the fault is slow. `least`: with fewer the load ends too soon.
     `environment`: of every process.
     `absent`: why it can't be tried yet. `needs_redis`: a real one, not the fake. `clients`, `per_second`: the load.
     `patience`: seconds to settle in. `recovers_within`: seconds, at most.
@@ -113,12 +113,12 @@ class Fault:
         """Give orders, before the processes start."""
 
     def strike(self, trial: Trial) -> None:
-        """Do the harm, at a random moment of the load; return when the world is as it should be again."""
+        """Inject the fault at a random moment of the load; return when its cause is gone."""
 
     def afterwards(self, trial: Trial) -> None:
-        """What an operator does when the load is over and the system has settled."""
+        """Do what an operator does when the load is over and the system has settled."""
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
-        """Say what else must be true, and the further figure."""
+        """Check what else must be true, and set the row's further figure."""
         ledger.expect(not ledger.duplicate_mails, f"{ledger.duplicate_mails} mails twice")
         ledger.expect(not ledger.failed + ledger.uncertain, f"{ledger.failed} failed, {ledger.uncertain} uncertain")

@@ -1,7 +1,7 @@
 """Messages and receipts that no relay and no worker of ours has written, of every kind that we could think of.
 
-Most are ours but for one thing. Where that is all that is wrong, the event is whole: whoever takes such a message for
-ours does something for a user who doesn't exist, and the ledger says so.
+Most differ from ours in one thing. If nothing else is wrong, the event is complete: a worker that takes such a
+message for ours causes an effect for a user who doesn't exist, and the ledger shows it.
 """
 
 import json
@@ -17,7 +17,7 @@ ABSENT = object()
 """The value of a field that is left out."""
 
 ID = f"{PUBLISHER}/foreign.id"
-"""Stands for the message's id, which is another one each time."""
+"""Stands for the message's id, which is new each time."""
 
 DEEP = 100_000
 NAN, INFINITY, HUGE = float("nan"), float("inf"), 10**30
@@ -116,21 +116,21 @@ def receipts(subscription: str) -> Iterator[dict[bytes, bytes]]:
     alone, together = _receipts(subscription)
     changed = [*_changed(alone, _ALONE), *_changed(together, _TOGETHER)]
     shapes: list[Any] = [*SCALARS, {}, *([each] for each in (*SCALARS, [], {})), *([each] for each in changed)]
-    for told in [*(json.dumps(shape).encode() for shape in shapes), *_RAW]:
-        yield {b"receipts": told}
+    for receipt in [*(json.dumps(shape).encode() for shape in shapes), *_RAW]:
+        yield {b"receipts": receipt}
 
 
 def idle_receipts(subscription: str) -> Iterator[dict[bytes, bytes]]:
     """Make entries for the stream that are well-formed, and about nothing that there is."""
     alone, together = _receipts(subscription)
-    for told in (
+    for receipt in (
         [],
         [alone] * 3,
         [together] * 3,
         [{**alone, "subscription": "unknown"}],
         [{**together, "event_ids": []}],
     ):
-        yield {b"receipts": json.dumps(told).encode(), b"x": b"y"}
+        yield {b"receipts": json.dumps(receipt).encode(), b"x": b"y"}
 
 
 def _receipts(subscription: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a Herald costs that has nothing to do: the proof that recovery isn't bought with busy polling."""
+"""What an idle Herald costs: the proof that recovery isn't bought with polling."""
 
 import time
 from collections import Counter
@@ -11,7 +11,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from chaos.fault import Tell
+from chaos.fault import Progress
 from chaos.servers import Servers
 from chaos.soak.kinds import MIB
 from chaos.soak.sampler import private_memory
@@ -19,17 +19,17 @@ from chaos.system import System
 
 USERS = 5
 SETTLED = 5.0
-"""Seconds after the last effect: what work leaves to do is done by then."""
+"""Seconds after the last effect: by then all that follows from it is done."""
 
 COMMITS: LiteralString = """
--- Asked in a database that is none of Herald's, so that asking isn't counted.
+-- Run in a database that isn't one of Herald's, so that this query isn't counted.
 SELECT datname, xact_commit + xact_rollback FROM pg_stat_database WHERE datname = ANY (%(databases)s)
 """
 
 
 @dataclass
 class Reading:
-    """What has been used so far, since whenever; memory: what is used now. Commands don't count our own, if any."""
+    """Running totals; memory: what is used now. Commands don't include those of the rig."""
 
     at: float = field(default_factory=time.monotonic)
     commands: Counter[str] = field(default_factory=Counter)
@@ -38,7 +38,7 @@ class Reading:
     memory: dict[str, int] = field(default_factory=dict)
 
 
-def measure(servers: Servers, seconds: float, tell: Tell) -> tuple[Reading, Reading]:
+def measure(servers: Servers, seconds: float, progress: Progress) -> tuple[Reading, Reading]:
     """Let a system of its own work a little and then idle; return the readings at both ends of the idleness."""
     with servers.system("idle") as system:
         system.start()
@@ -47,7 +47,7 @@ def measure(servers: Servers, seconds: float, tell: Tell) -> tuple[Reading, Read
         system.until(lambda: system.unfinished() == 0)
         time.sleep(SETTLED)
         before = _read(system, servers)
-        tell(f"idle for {seconds:.0f} s")
+        progress(f"idle for {seconds:.0f} s")
         time.sleep(seconds)
         after = _read(system, servers)
         system.stop()
@@ -57,9 +57,9 @@ def measure(servers: Servers, seconds: float, tell: Tell) -> tuple[Reading, Read
 def _read(system: System, servers: Servers) -> Reading:
     reading = Reading()
     client: Any = system.redis  # its answers are typed as awaitable too
-    told = client.info("commandstats")
+    statistics = client.info("commandstats")
     # INFO is only ours. What a script does is counted with the script and by itself, as Redis does in its total.
-    reading.commands.update({name[8:]: of["calls"] for name, of in told.items() if name != "cmdstat_info"})
+    reading.commands.update({name[8:]: of["calls"] for name, of in statistics.items() if name != "cmdstat_info"})
     databases = {urlsplit(url).path[1:]: service for service, url in system.herald.databases.items()}
     with psycopg.connect(servers.postgres.url()) as connection:
         for database, commits in connection.execute(COMMITS, {"databases": list(databases)}):

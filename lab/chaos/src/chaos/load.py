@@ -1,4 +1,4 @@
-"""Clients: they register users over HTTP, each with an Idempotency-Key, and ask again when they got no answer."""
+"""Clients: they register users over HTTP, each with an Idempotency-Key, and repeat a request that got no answer."""
 
 import http.client
 import json
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 PATIENCE = 120.0
-"""Seconds for which a client asks again before it gives up."""
+"""Seconds for which a client repeats a request before it gives up."""
 
 Reply = tuple[int, http.client.HTTPMessage, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A registration that was answered 201. `seconds`: how long the request took that got the answer."""
+    """A registration that was answered 201. `seconds`: the time of the request that got the answer."""
 
     user_id: int
     at: float
@@ -39,7 +39,7 @@ class Load:
         self.unavailable = 0
         self.unanswered = 0
         self.wrong: Counter[str] = Counter()
-        """Answers that nobody should get, and how often."""
+        """Answers that no client should get, and how often."""
         self._port = port
         self._per_second = per_second
         self._random = random.Random(seed)  # noqa: S311  # no secret
@@ -54,7 +54,7 @@ class Load:
             thread.start()
 
     def join(self) -> None:
-        """Wait until every client is through."""
+        """Wait until every client has finished."""
         for thread in self._threads:
             thread.join()
 
@@ -65,7 +65,7 @@ class Load:
 
     @property
     def running(self) -> bool:
-        """Whether any client is still at it."""
+        """Whether any client is still working."""
         return any(thread.is_alive() for thread in self._threads)
 
     def seconds(self, since: float = 0.0, until: float = float("inf")) -> list[float]:
@@ -82,7 +82,7 @@ class Load:
                 time.sleep(max(0.0, self._started + number / self._per_second - time.monotonic()))
             try:
                 self._register(connection, f"u{number}@example.com", key)
-            except Exception as error:  # a client that dies unheard would make a row green
+            except Exception as error:  # a client that dies unnoticed would make a row green
                 with self._lock:
                     self.wrong[f"a client failed: {error!r}"] += 1
         connection.close()
@@ -113,7 +113,7 @@ class Load:
         self.wrong["no answer, for two minutes"] += 1
 
     def _may_repeat(self, reply: Reply | None) -> bool:
-        """Count what came instead of a 201, and tell whether to ask again."""
+        """Count the answer that came instead of a 201, and return whether to ask again."""
         with self._lock:
             if reply is None:
                 self.unanswered += 1
@@ -130,7 +130,7 @@ class Load:
 
 
 def _ask(connection: http.client.HTTPConnection, body: str, headers: dict[str, str]) -> Reply | None:
-    """Ask once; None, if the connection broke before there was an answer."""
+    """Send one request; None if the connection broke before an answer came."""
     try:
         connection.request("POST", "/users", body, headers)
         response = connection.getresponse()

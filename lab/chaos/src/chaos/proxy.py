@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that cuts connections while they commit."""
+"""A TCP proxy in front of PostgreSQL that cuts connections while they commit."""
 
 import asyncio
 import random
@@ -8,11 +8,11 @@ from contextlib import suppress
 from devstack.ports import free_port
 
 COMMIT = b"urn:herald:user_registered"
-"""What a group of registrations, one statement and its commit, holds and nothing else does: an event."""
+"""What only a group of registrations (one statement and its commit) contains: an event."""
 
 
 class CutProxy:
-    """Stands before PostgreSQL's `port`, and cuts a `share` of commits: half of them unheard, half of them done."""
+    """Stands in front of PostgreSQL's `port`, and cuts a `share` of commits, half before they arrive and half after."""
 
     def __init__(self, port: int, dice: random.Random, *, share: float) -> None:
         self.port = free_port()
@@ -32,7 +32,7 @@ class CutProxy:
         self._server = asyncio.run_coroutine_threadsafe(serving, self._loop).result()
 
     def stop(self) -> None:
-        """Cut everything, and listen no more."""
+        """Cut every connection, and stop listening."""
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -40,9 +40,9 @@ class CutProxy:
 
     async def _end(self) -> None:
         for listening in self._server.sockets:
-            self._loop.remove_reader(listening)  # closed, it would forget whom it has just accepted
+            self._loop.remove_reader(listening)  # closed, it would forget the connections that it has just accepted
         while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in self._serving & tasks:  # who was accepted just now begins first, so that he can end
+            for task in self._serving & tasks:  # a task accepted just now begins first, so that it can end
                 task.cancel()
             await asyncio.wait(tasks, timeout=0.01)
         self._server.close()
@@ -82,7 +82,7 @@ class CutProxy:
         answers.cancel()
         await asyncio.wait({answers})
         to_server.write(data)
-        await server.read(65536)  # committed: nobody hears of it
+        await server.read(65536)  # committed, but the client gets no answer
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from chaos.fault import Fault, Tell
+from chaos.fault import Fault, Progress
 from chaos.ledger import Ledger
 from chaos.without import Guard
 
@@ -27,7 +27,7 @@ HEAD = (
     "",
 )
 QUIET = 15.0
-"""Seconds between two words of progress where nobody looks at a terminal."""
+"""Seconds between two lines of progress where there is no terminal."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Tell it in one word."""
+        """Return the outcome in one word."""
         if self.ledger is None:
             return "not tried"
         return "green" if self.ledger.green else "RED"
@@ -83,13 +83,13 @@ class Proof:
 
 
 class Reporter:
-    """Tells what goes on: in place on a terminal, line by line elsewhere."""
+    """Shows progress: in place on a terminal, line by line elsewhere."""
 
     def __init__(self) -> None:
         self.console = Console(highlight=False)
 
     @contextmanager
-    def telling(self, about: str) -> Iterator[Tell]:
+    def progress(self, about: str) -> Iterator[Progress]:
         """Show progress about something until it is over."""
         if not self.console.is_terminal:
             self.console.print(f"{about} ...")
@@ -99,14 +99,14 @@ class Reporter:
             yield lambda news: status.update(f"{about}: {news}")
 
     def row(self, row: Row) -> None:
-        """Tell how a trial ended."""
+        """Show how a trial ended."""
         colour = {"green": "green", "RED": "bold red"}.get(row.verdict, "yellow")
         if row.without and row.verdict == "RED":
             colour = "green"
         must = ", as it must be" if row.without and row.verdict == "RED" else ""
-        told = Text(f"{row.title}: ").append(row.verdict + must, colour).append(f" ({row.seconds:.0f} s) ")
-        told.append(row.cells()[-2])
-        self.console.print(told, soft_wrap=True)
+        line = Text(f"{row.title}: ").append(row.verdict + must, colour).append(f" ({row.seconds:.0f} s) ")
+        line.append(row.cells()[-2])
+        self.console.print(line, soft_wrap=True)
 
     def table(self, rows: Sequence[Row], title: str) -> None:
         """Print the ledger."""
@@ -134,16 +134,16 @@ class Reporter:
     def _wide(self) -> Console:
         return self.console if self.console.is_terminal else Console(width=200, highlight=False)
 
-    def _now_and_then(self) -> Tell:
+    def _now_and_then(self) -> Progress:
         said = time.monotonic()
 
-        def tell(news: str) -> None:
+        def progress(news: str) -> None:
             nonlocal said
             if time.monotonic() - said > QUIET:
                 said = time.monotonic()
                 self.console.print(f"   {news}")
 
-        return tell
+        return progress
 
 
 def markdown(rows: Sequence[Row]) -> str:

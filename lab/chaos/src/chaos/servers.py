@@ -68,7 +68,7 @@ class Servers:
 
     @contextmanager
     def system(self, name: str, **environment: str) -> Iterator[System]:
-        """Lend a system that nobody else uses, with Redis and sink running and its processes not yet; then end all."""
+        """Lend a system of its own. Redis and the sink run, its processes don't yet; afterwards end all of them."""
         logs = self.directory / f"{next(_numbers):03}-{name}"
         logs.mkdir(parents=True)
         redis_server = RedisServer(logs / "redis", appendonly=False)

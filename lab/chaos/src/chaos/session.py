@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chaos import trial
-from chaos.fault import Fault, Tell
+from chaos.fault import Fault, Progress
 from chaos.ledger import Ledger
 from chaos.report import Reporter, Row
 from chaos.servers import Servers, own_servers
@@ -41,20 +41,20 @@ def absence(fault: Fault) -> str:
 
 
 def attempt(fault: Fault, servers: Servers, reporter: Reporter, plan: Plan) -> Row:
-    """Try a fault, telling how it goes. A trial that breaks is red, and costs no other."""
+    """Try a fault, and show progress. A trial that breaks is red; the others go on."""
     row = Row(fault, None, absence(fault), without=plan.guard)
     if not row.reason:
         began = time.monotonic()
-        with reporter.telling(row.title) as tell:
-            outcome = _outcome(fault, servers, plan, tell)
+        with reporter.progress(row.title) as progress:
+            outcome = _outcome(fault, servers, plan, progress)
         row = Row(fault, outcome, seconds=time.monotonic() - began, without=plan.guard)
     reporter.row(row)
     return row
 
 
-def _outcome(fault: Fault, servers: Servers, plan: Plan, tell: Tell) -> Ledger:
+def _outcome(fault: Fault, servers: Servers, plan: Plan, progress: Progress) -> Ledger:
     try:
-        return trial.run(fault, servers, plan, tell)
+        return trial.run(fault, servers, plan, progress)
     except Exception as error:  # whatever it is: the other rows are worth having
         (servers.directory / f"trial-{fault.number}{fault.variant}.txt").write_text(traceback.format_exc())
         return Ledger(wrong=[f"the trial broke: {error!r}"[:300]])
@@ -68,7 +68,7 @@ def end(servers: Servers, trouble: str) -> None:
 
 
 def writable(path: Path) -> None:
-    """End at once if this file can't be written: finding out after an hour is too late."""
+    """End at once if this file can't be written, instead of after an hour."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("a").close()

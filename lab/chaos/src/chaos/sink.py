@@ -1,4 +1,4 @@
-"""An SMTP server that keeps what it accepts, and misbehaves when told to."""
+"""An SMTP server that keeps what it accepts, and misbehaves on request."""
 
 import asyncio
 import re
@@ -75,14 +75,14 @@ class Sink:
         answer = self.answer if isinstance(self.answer, str) else self.answer(recipient)
         if answer is None:
             await asyncio.Event().wait()
-        assert answer is not None  # noqa: S101  # nobody sets that event
+        assert answer is not None  # noqa: S101  # nothing sets that event
         if answer.startswith("250"):
             self.accepted.append((recipient, envelope.original_content or b""))
         return answer
 
 
 class _Handler:
-    """What aiosmtpd gets to see: it asks its handler for every attribute at every connection, properties included."""
+    """The handler for aiosmtpd, which reads every attribute of its handler at every connection, properties included."""
 
     def __init__(self, receive: Callable[[SMTP, Session, Envelope], Awaitable[str]]) -> None:
         self.handle_DATA = receive

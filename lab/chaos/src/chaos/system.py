@@ -1,4 +1,4 @@
-"""A running Herald that can be hurt: its processes one by one, and what they rely on."""
+"""A running Herald for faults: its processes one by one, and the servers that they rely on."""
 
 import socket
 import subprocess
@@ -26,10 +26,10 @@ from messaging.wire.script import members
 from users_api import PUBLISHER
 
 OURS = "subscription IN ('welcome_email', 'audit_log')"
-"""Whatever else you subscribe is no matter here."""
+"""Other subscriptions don't matter here."""
 
 WORKERS = ("notifier", "auditor")
-"""The services that consume, each the queue of its own name."""
+"""The services that consume; each has a queue of its own name."""
 
 CLAIMED = "SELECT event_id FROM effects WHERE state = 'claimed'"
 """Mails that are claimed and not recorded: in doubt, if their worker is dead."""
@@ -84,7 +84,7 @@ class System:
         self.processes[name] = self._process(ordered)
 
     def redirect(self, name: str, **environment: str) -> None:
-        """Change the environment of a process that isn't started yet."""
+        """Change the environment of a process before its start."""
         command = self._commands[name]
         self._commands[name] = replace(command, env={**command.env, **environment})
         self.processes[name] = self._process(self._commands[name])
@@ -120,7 +120,7 @@ class System:
         return Counter(state for (state,) in self.published(f"SELECT state FROM deliveries WHERE {OURS}"))  # noqa: S608  # ours
 
     def unfinished(self) -> int:
-        """Count what is still to be done: deliveries without a final state, and messages that Redis holds."""
+        """Count what isn't finished: deliveries without a final state, and messages that Redis holds."""
         held = sum(self.redis.hlen(layout.messages_key(queue)) for queue in WORKERS)
         return held + sum(count for state, count in self.states().items() if state in UNFINISHED)
 
@@ -141,7 +141,7 @@ class System:
         return [row[0] for row in self.query("auditor", "SELECT email FROM audit_log ORDER BY id")]
 
     def log(self, name: str) -> str:
-        """Return what a process has said so far."""
+        """Return what a process has printed so far."""
         path = self.logs / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
@@ -164,7 +164,7 @@ class System:
             time.sleep(0.05)
 
     def stop_workers(self) -> set[int | None]:
-        """End what consumes, in order, let the relay apply their last words, and return the exit statuses."""
+        """End the workers in order, let the relay apply their last receipts, and return the exit statuses."""
         workers = [each for name, each in self.processes.items() if name.startswith(WORKERS) and each.running]
         with ThreadPoolExecutor(max(1, len(workers))) as threads:
             list(threads.map(lambda process: process.stop(timeout=30), workers))
@@ -175,7 +175,7 @@ class System:
         return Process(command.name, command.argv, env=command.env, output=self.logs / f"{command.name}.log")
 
     def _ready(self) -> bool:
-        """Tell whether users can register, and whether everybody who is to do something about it is there."""
+        """Return whether users can register, and whether every process that acts on a registration is ready."""
         try:
             served = self.http.get("/readyz").status_code == 200
         except httpx.TransportError:

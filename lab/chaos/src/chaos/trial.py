@@ -4,7 +4,7 @@ import random
 import time
 from dataclasses import dataclass
 
-from chaos.fault import Fault, Tell, Trial
+from chaos.fault import Fault, Progress, Trial
 from chaos.ledger import WATCH, Ledger, reckon
 from chaos.load import Load
 from chaos.servers import Servers
@@ -26,7 +26,7 @@ class Plan:
     statement: str = ""
 
 
-def run(fault: Fault, servers: Servers, plan: Plan, tell: Tell) -> Ledger:
+def run(fault: Fault, servers: Servers, plan: Plan, progress: Progress) -> Ledger:
     """Try a fault on a system of its own, and return the ledger."""
     dice = random.Random(f"{plan.seed} {fault.number}{fault.variant}")  # noqa: S311  # no secret
     name = f"{fault.number}{fault.variant}-{plan.seed}{'-without-' + plan.guard if plan.guard else ''}"
@@ -34,7 +34,7 @@ def run(fault: Fault, servers: Servers, plan: Plan, tell: Tell) -> Ledger:
     with servers.system(name, **fault.environment) as system:
         load = Load(system.herald.port, total, plan.seed, clients=fault.clients, per_second=fault.per_second)
         try:
-            return _run(fault, Trial(system, load, dice, servers.postgres, tell), plan)
+            return _run(fault, Trial(system, load, dice, servers.postgres, progress), plan)
         except Unsettled as error:
             return Ledger(answered=len(load.answered), wrong=[f"the trial couldn't be made: {error}"])
 
@@ -51,7 +51,7 @@ def _run(fault: Fault, trial: Trial, plan: Plan) -> Ledger:
     load.start()
     fault.strike(trial)
     while load.running:
-        trial.tell(f"{len(load.answered):,} of {load.total:,} registered")
+        trial.progress(f"{len(load.answered):,} of {load.total:,} registered")
         time.sleep(0.1)
     load.join()
     trial.settle(fault.patience)

@@ -12,7 +12,7 @@ from chaos.trial import Plan
 class Guard:
     """A guard, the processes that it is in, the row that must turn red without it (such as "7" or "5-hold"), and why.
 
-    `order`: what the processes are told (`chaos.sabotage`). `statement`: what the auditor's database loses with it.
+    `order`: the order to those processes (`chaos.sabotage`). `statement`: what the auditor's database loses with it.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""Who PostgreSQL runs as: it refuses root, so root runs it as another user.
+"""The account that PostgreSQL runs as. It refuses root, so root runs it as another user.
 
-That user keeps one capability, to reach files whatever their mode: a checkout below /root works with nobody's
-permissions changed.
+That user keeps one capability, to reach files whatever their mode, so a checkout below /root works
+without a change of permissions.
 """
 
 import os
@@ -31,7 +31,7 @@ class Account:
 
 
 def account_for(data: Path) -> Account:
-    """Choose who owns `data` and runs its server: ourselves, or, for root, its present owner or nobody.
+    """Choose the owner of `data` and of its server: this user or, for root, the present owner or `nobody`.
 
     DevstackError when we are root and can't become another user.
     """

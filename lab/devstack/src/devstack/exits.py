@@ -34,7 +34,7 @@ def ending(returncode: int | None) -> str:
 
 
 def wrong_setting(returncode: int | None, lines: Sequence[str]) -> str | None:
-    """Return what a program said about its settings, if it ended because of them: starting it again is no use."""
+    """Return a program's error about its settings, if it ended because of them. To start it again would be useless."""
     faults = [line.removeprefix(CONFIGURATION) for line in lines if line.startswith(CONFIGURATION)]
     return faults[-1] if faults and returncode == Misconfigured.status else None
 

@@ -28,14 +28,14 @@ LIVENESS_CHECK = 0.25  # seconds between looks at whether a blocked client is st
 
 
 class Session(FakeSocket):
-    """What one client says and hears; its replies go out as soon as they are known."""
+    """One client's connection; a reply is sent as soon as it is known."""
 
     def __init__(self, server: FakeServer, connection: socket.socket) -> None:
         super().__init__(server, 0, client_class=redis.Redis, client_info={"protocol_version": 2})
         self._connection = connection
 
     def put_response(self, msg: Any) -> None:
-        """Send one reply, in the protocol that the client asked for."""
+        """Send one reply, in the protocol version of the client."""
         self._connection.sendall(encode_reply(msg, self._client_info.protocol_version))
 
     # A missing list must not be answered at once, and a list that appears while we wait must be looked up again.
@@ -57,7 +57,7 @@ class Session(FakeSocket):
 
     @command(name="XREADGROUP", fixed=(bytes, bytes, bytes), repeat=(bytes,))
     def xreadgroup(self, const: bytes, group: bytes, consumer: bytes, *args: bytes) -> Any:
-        """XREADGROUP GROUP group consumer ...; a missing stream is told as Redis tells it: NOGROUP."""
+        """XREADGROUP GROUP group consumer ...; a missing stream is NOGROUP, as in Redis."""
         try:
             return super().xreadgroup(const, group, consumer, *args)
         except SimpleError as error:

@@ -1,4 +1,4 @@
-"""Herald's processes: what each is called, how it is started, and what it is told."""
+"""Herald's processes: the name, command and environment of each."""
 
 import os
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound to
 
 @dataclass(frozen=True)
 class Command:
-    """One process to be: its name, its arguments and its whole environment.
+    """A process to start: its name, its arguments and its whole environment.
 
     `ready`: what it prints, at LOG_LEVEL INFO, when it is ready for work.
     """

@@ -1,8 +1,8 @@
-"""Ends the processes we started when we are gone, however we went: `kill -9` included.
+"""Ends the processes that this one started when this one has ended, even by `kill -9`.
 
-A guard, a small process of its own, reads a pipe that only we hold open. It is told the process groups to
-watch over; when the pipe ends it kills those that are still held. (Asking the kernel to signal children at
-their parent's death would miss grandchildren, and would fire when a mere thread of ours ends.)
+A guard, a small process, reads a pipe that only this process holds open, and that names the process groups to watch
+over. When the pipe ends, the guard kills the groups that are still held. (Asking the kernel to signal children at their
+parent's death would miss grandchildren, and would fire when a mere thread of this process ends.)
 
 This file is run as a script too, so it imports the standard library alone.
 """
@@ -27,19 +27,19 @@ class Lifeline:
     def hold(self, group: int) -> None:
         """Watch over a process group."""
         self._held.add(group)
-        self._tell(f"+{group}\n")
+        self._send(f"+{group}\n")
 
     def release(self, group: int) -> None:
         """Forget a process group that has ended: its number may soon be another's."""
         if group in self._held:
             self._held.discard(group)
-            self._tell(f"-{group}\n")
+            self._send(f"-{group}\n")
 
     def kill_all(self) -> None:
         """Kill every group held, at once. Takes no lock, so a signal handler may call it."""
         kill_groups(self._held.copy())
 
-    def _tell(self, message: str) -> None:
+    def _send(self, message: str) -> None:
         with self._lock:
             if self._guard is None:
                 self._guard = self._start_guard()

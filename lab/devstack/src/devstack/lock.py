@@ -1,4 +1,4 @@
-"""A lock on a directory's owner: freed by the operating system whatever becomes of the holder."""
+"""A lock that makes one process the owner of a directory. The operating system frees it however the owner ends."""
 
 import fcntl
 from pathlib import Path

@@ -71,7 +71,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), OSError):  # a reader who has gone away is nothing to report
+        if not isinstance(sys.exception(), OSError):  # a browser that has gone away is nothing to report
             super().handle_error(request, client_address)
 
 

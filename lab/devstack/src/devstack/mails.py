@@ -16,7 +16,7 @@ HEAD = 65_536
 """Bytes of a mail that are read for its line in the list."""
 
 LARGEST = 40_000_000
-"""Bytes of a mail that is taken apart; the mailbox's SMTP server takes none that is larger."""
+"""The largest mail that is parsed, in bytes; the mailbox's SMTP server accepts none that is larger."""
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -76,7 +76,7 @@ class Mails:
 
 
 def summary(path: Path) -> Summary:
-    """Read what the list shows of a mail."""
+    """Read the headers of a mail that the list shows."""
     with path.open("rb") as file:
         return _summary(path, _parsed(file.read(HEAD)))
 
@@ -127,5 +127,5 @@ def _content(part: MIMEPart) -> str:
 
 
 def _printable(text: str) -> str:
-    """Replace what terminals act on, and what can't be encoded."""
+    """Replace characters that terminals act on, and those that can't be encoded."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))

@@ -1,4 +1,4 @@
-"""TCP ports: a free one, and whether one can still be had."""
+"""TCP ports: find a free one, and check whether one is free."""
 
 import errno
 import socket
@@ -28,7 +28,7 @@ def kept_port(note: Path) -> int:
 
 
 def port_is_taken(port: int, host: str = "127.0.0.1") -> bool:
-    """Tell whether binding host:port would fail because another program listens there.
+    """Return whether binding host:port would fail because another program listens there.
 
     OSError when the port cannot be bound for any other reason (not permitted, no such address).
     """

@@ -1,4 +1,4 @@
-"""A process of our own, with everything it starts: none of it outlives us, and none survives a kill."""
+"""A child process, with everything it starts: none of it outlives this process, and none survives a kill."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ Output = Callable[[str], None] | Path
 """Where a process's output goes: each line to a function, or all of it, appended, to a file."""
 
 KEPT_LINES = 200
-"""Lines of output that are kept to say what a process ended with."""
+"""How many lines of output are kept, to show how a process ended."""
 
 LONGEST_LINE = 2_000
 
@@ -86,7 +86,7 @@ class Process:
 
     @property
     def pids(self) -> set[int]:
-        """The program, what it started, and whoever is left in its process group. The dead don't count."""
+        """The program, what it started, and any other process of its group. The dead don't count."""
         if self._popen is None or self._cleared:
             return set()
         found = {pid for pid in psutil.pids() if _group(pid) == self.pid}

@@ -1,4 +1,4 @@
-"""Where programs lie: beside the Python that runs us, whatever the PATH says."""
+"""The path of installed programs: beside the running Python, whatever PATH is."""
 
 import sys
 from pathlib import Path
@@ -7,5 +7,5 @@ PROGRAMS = Path(sys.executable).parent
 
 
 def program(name: str) -> str:
-    """Return the path of a program that is installed with us."""
+    """Return the path of a program in the same environment."""
     return str(PROGRAMS / name)

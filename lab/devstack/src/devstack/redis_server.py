@@ -139,8 +139,8 @@ def _programs() -> Iterator[str]:
 
 def _version(program: str) -> tuple[int, int]:
     try:
-        told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+        printed = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
     except OSError:  # not for this machine
         return (0, 0)
-    found = re.search(r"v=(\d+)\.(\d+)", told.stdout)
+    found = re.search(r"v=(\d+)\.(\d+)", printed.stdout)
     return (int(found[1]), int(found[2])) if found else (0, 0)

@@ -19,7 +19,7 @@ from devstack.terminal import Terminal
 from devstack.welcome import welcome
 
 READY_TIMEOUT = 60.0
-TELL_EVERY = 5.0
+REPORT_EVERY = 5.0
 
 
 def run(host: str, port: int, var: Path, programs: Path = PROGRAMS) -> None:
@@ -86,14 +86,14 @@ def wait_until_ready(herald: Herald, supervisor: Supervisor, terminal: Terminal,
 
     DevstackError when the API takes too long.
     """
-    began = told = time.monotonic()
+    began = reported = time.monotonic()
     while reason := _why_not_ready(f"{herald.local_url}/readyz"):
         now = time.monotonic()
         if now - began > READY_TIMEOUT:
             raise DevstackError(f"The API is not ready after {READY_TIMEOUT:.0f} s ({reason}); see its output above.")
-        if now - told > TELL_EVERY:
+        if now - reported > REPORT_EVERY:
             terminal.progress(f"waiting for the API: {reason}")
-            told = now
+            reported = now
         supervisor.look()
         shutdown.pause(0.05)
     while supervisor.undecided:

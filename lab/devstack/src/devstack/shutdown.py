@@ -1,4 +1,4 @@
-"""Signals, noted: the first asks for an orderly end, the second for an immediate one."""
+"""Signals: the first asks for an orderly end, the second for an immediate one."""
 
 import signal
 import time
@@ -8,14 +8,14 @@ from devstack.lifeline import lifeline
 
 
 class Stopped(Exception):
-    """Someone asked us to end."""
+    """A signal asked this process to end."""
 
 
 class Shutdown:
     """Listens to SIGINT, SIGTERM and SIGHUP. Make it in the main thread.
 
     Signals only set a flag that we look at between steps, so no step is left half done: a process that was
-    just started is always known to whoever has to stop it.
+    just started is always known to the code that has to stop it.
     """
 
     def __init__(self) -> None:
@@ -40,4 +40,4 @@ class Shutdown:
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self._signals += 1
         if self._signals > 1:
-            lifeline.kill_all()  # whoever waits for them to end finds them ended
+            lifeline.kill_all()  # a wait for their end then returns

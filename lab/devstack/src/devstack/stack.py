@@ -42,7 +42,7 @@ class Stack:
         self._terminal = terminal
 
     def start(self, host: str, port: int, programs: Path) -> Herald:
-        """Start what the environment does not name, and return the Herald that uses it all."""
+        """Start each server that the environment doesn't name, and return the Herald that uses all of them."""
         given = load_or_exit(GivenServers)
         mail_url = given.mail_url or self._mailbox()
         return Herald(
@@ -68,7 +68,7 @@ class Stack:
         return {name: postgres.url(name) for name in SERVICES}
 
     def _given_redis(self, url: str) -> str:
-        """Say at once that a Redis that the environment names doesn't answer; that is no obstacle."""
+        """Report at once if the environment's Redis doesn't answer; Herald starts all the same."""
         try:
             if url:
                 connect(url, timeout=2).ping()

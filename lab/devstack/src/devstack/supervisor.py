@@ -1,4 +1,4 @@
-"""Keeps what should run running: what dies is cleared away and started again.
+"""Keeps processes running: one that dies is cleared away and started again.
 
 The pause before a new start is a second, and doubles up to thirty with each crash. A process that ran for a minute
 starts counting anew.
@@ -23,8 +23,7 @@ LOOP = 3
 """A process that has crashed this many times in a row keeps crashing."""
 
 SETTLED = 5.0
-"""Seconds after which a process counts as running though it hasn't said that it is ready: its log may be turned down.
-"""
+"""Seconds after which a process counts as running even if no log line says that it is ready (see LOG_LEVEL)."""
 
 RECOVERED = 10.0
 """Seconds after which a process that has crashed counts as running again."""
@@ -41,7 +40,7 @@ class Runnable(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether it has said that it is ready for work."""
+        """Whether it has logged that it is ready for work."""
 
     @property
     def returncode(self) -> int | None:
@@ -76,7 +75,7 @@ class Supervisor:
             watched.start()
 
     def look(self) -> None:
-        """Start again what has died and whose pause is over. Call this often.
+        """Start the processes again that have died and whose pause is over. Call this often.
 
         Raises:
             Misconfigured: a program's settings don't let it run.
@@ -132,16 +131,16 @@ class _Watched:
         self.runnable.start()
 
     def is_well(self) -> bool:
-        """Tell whether it can be relied on: at first when it is ready; when it has crashed, after a while."""
+        """Return whether it can be relied on: at first when it is ready; after a crash, when it has run for a while."""
         lived = time.monotonic() - self.started
         settled = lived >= RECOVERED if self.missed else self.runnable.ready or lived >= SETTLED
         return settled and self.due is None and self.runnable.running
 
     def require_settings(self) -> None:
-        """Refuse to start again what its settings don't let run: they stay as they are.
+        """Don't start a process again if its settings are wrong: they won't change.
 
         Raises:
-            Misconfigured: repeats what it said.
+            Misconfigured: repeats its error message.
         """
         if fault := wrong_setting(self.runnable.returncode, self.runnable.last_lines):
             raise Misconfigured(f"{self.runnable.name}: {fault}")

@@ -1,6 +1,6 @@
-"""What people see: one line at a time, each with its speaker's name, in colour where there is a terminal.
+"""The output: one line at a time, each with the name of its process, in colour on a terminal.
 
-Printing never fails: when the terminal is gone there is nobody to tell, and children still must be ended.
+Printing never fails: when the terminal is gone there is no reader, and children must still be ended.
 """
 
 import sys
@@ -33,11 +33,11 @@ class Terminal:
         return lambda line: self.say(name, line)
 
     def progress(self, message: str) -> None:
-        """Print what has just been done, with the seconds since the start."""
+        """Print progress, with the seconds since the start."""
         self._write(self._paint(f"{time.monotonic() - self._began:8.1f}s | {message}", 1) + "\n")
 
     def alert(self, message: str) -> None:
-        """Print what has gone wrong, so that it stands out among the lines of processes."""
+        """Print a problem so that it stands out among the lines of processes."""
         prefix = f"!! {time.monotonic() - self._began:5.1f}s | "
         self._write("".join(self._paint(prefix + line, RED) + "\n" for line in message.splitlines()))
 

@@ -33,7 +33,7 @@ def _curl(herald: Herald) -> str:
 
 
 def _commands(herald: Herald) -> str:
-    """Return ready commands for those who want to look behind the scenes."""
+    """Return commands to look behind the scenes, ready to paste."""
     url, programs = {name: _without_password(each) for name, each in herald.databases.items()}, herald.programs
     with suppress(ValueError):
         programs = programs.relative_to(Path.cwd())

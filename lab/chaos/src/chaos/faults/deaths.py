@@ -22,7 +22,7 @@ class Deaths(Fault):
             trial.system.replace(self.process, *([self._order(trial, *following)] if following else []))
 
     def look(self, trial: Trial) -> None:
-        """See what the dead one leaves behind, before another begins."""
+        """Record what the dead process leaves behind, before another begins."""
 
     def _order(self, trial: Trial, point: str, registrations: int) -> str:
         return f"kill:{point}:{trial.rounds(registrations)}"

@@ -1,4 +1,4 @@
-"""Events that consumers can't bear: one that kills, one from the future; and an effect that doesn't exist yet."""
+"""Events that consumers can't handle: one that kills, one of a newer version; and an effect that doesn't exist yet."""
 
 from uuid import UUID
 
@@ -15,7 +15,7 @@ POISON = "poison@example.com"
 
 
 class Poison(Fault):
-    """Whoever handles one certain event dies, each time; somebody always starts the notifier again."""
+    """A worker that handles one certain event dies, each time, and the notifier is always started again."""
 
     number = 16
     title = "a poison event: a handler that kills its process"
@@ -37,9 +37,9 @@ class Poison(Fault):
                 self._deaths += 1
                 self._in_flight |= trial.system.claimed()
                 if self._deaths > 2 * WELCOME_EMAIL.retry.max_crashes:
-                    raise Unsettled(f"died {self._deaths} times, and nobody has given it up")
+                    raise Unsettled(f"died {self._deaths} times, and its delivery hasn't failed")
                 trial.system.replace("notifier")
-            trial.tell(f"died {self._deaths} times")
+            trial.progress(f"died {self._deaths} times")
 
     def _given_up(self, trial: Trial) -> bool:
         query = DELIVERIES + "WHERE email = %(email)s AND deliveries.state = 'failed'"

@@ -1,4 +1,4 @@
-"""What isn't ours, in the queues and in the stream: who can write to Redis can write anything."""
+"""What isn't ours, in the queues and in the stream: a program that can write to Redis can write anything."""
 
 import re
 import time
@@ -19,11 +19,11 @@ from messaging.wire import layout
 from users_api import PUBLISHER
 
 COPIES = 6
-"""Of each kind, in each queue. Of what is larger than LARGE bytes, one."""
+"""Copies of each kind, in each queue. Of messages larger than LARGE bytes, one."""
 LARGE = 20_000
 
 DOUBLED = 10
-"""As many messages are enqueued twice at a time."""
+"""How many messages are enqueued twice at a time."""
 
 READERS = ("relay", *WORKERS)
 """The processes that read what is written into Redis."""
@@ -31,19 +31,19 @@ READERS = ("relay", *WORKERS)
 FOREIGN_ID = re.compile(rb"foreign\.\d+$")
 
 DROP_SECONDS = 10.0
-"""Seconds after which everything foreign must be gone."""
+"""Seconds after which all foreign messages must be gone."""
 
 DROPPED = r"\b{}s?\.(?:dropped|not_ours)\b(?:.*?\bcount=(\d+))?"
-"""A log line on one thing that was dropped, or on `count` of them."""
+"""A log line about one message or receipt that was dropped, or about `count` of them."""
 
 CRASH = re.compile(r"unexpected error|[Uu]nhandled (?:error|exception)|step_crashed|Exception in thread")
-"""What Dramatiq, the relay and Python say of an error that nothing was prepared for."""
+"""What Dramatiq, the relay and Python log about an unexpected error."""
 
 Piece = Callable[[], object]
 
 
 class Foreign(Fault):
-    """It is written piece by piece, in random order, while the load goes on."""
+    """The foreign messages and receipts are written one by one, in random order, while the load goes on."""
 
     number = 24
     title = "messages and receipts that aren't ours, of every kind, in queues and stream"
@@ -74,9 +74,9 @@ class Foreign(Fault):
         return [partial(self._enqueue, trial, queue, data) for queue, data in copies + idle]
 
     def _receipts(self, trial: Trial) -> list[Piece]:
-        told = [entry for each in SUBSCRIPTIONS for entry in foreign.receipts(each.name)]
+        receipts = [entry for each in SUBSCRIPTIONS for entry in foreign.receipts(each.name)]
         idle = [entry for each in SUBSCRIPTIONS for entry in foreign.idle_receipts(each.name)]
-        copies = [each for each in told for _ in range(_copies(*each.values()))]
+        copies = [each for each in receipts for _ in range(_copies(*each.values()))]
         self._written["receipt"] = len(copies)
         return [partial(trial.system.redis.xadd, layout.receipts_key(PUBLISHER), entry) for entry in copies + idle]  # type: ignore[arg-type]  # bytes are fine
 
@@ -105,7 +105,7 @@ class Foreign(Fault):
         pipeline.execute()
 
     def afterwards(self, trial: Trial) -> None:
-        """See what is left, and remove it, so that the trial comes to its end."""
+        """Record what is left, and remove it, so that the trial ends."""
         deadline = time.monotonic() + DROP_SECONDS
         while (left := _left(trial)) and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -142,7 +142,7 @@ def _double(trial: Trial, queue: str) -> None:
 
 
 def _alive(trial: Trial) -> dict[str, tuple[set[int], int]]:
-    """Return of each reader its processes, and how many threads they have."""
+    """Return the processes of each reader, and how many threads they have."""
     pids = {name: trial.system.processes[name].pids for name in READERS}
     return {name: (each, sum(psutil.Process(pid).num_threads() for pid in each)) for name, each in pids.items()}
 

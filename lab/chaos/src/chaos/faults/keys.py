@@ -16,27 +16,28 @@ from chaos.ledger import Ledger
 from chaos.system import WORKERS
 
 UNFINISHED_BETWEEN = """
--- What was registered between two moments and isn't done.
+-- Deliveries of registrations between two moments that aren't finished.
 SELECT count(*) FROM deliveries WHERE state NOT IN ('succeeded', 'failed', 'uncertain')
     AND created_at >= to_timestamp(%(since)s) AND created_at < to_timestamp(%(until)s)
 """
 
 LEAST_KINDS = 14
-"""Fewer kinds of keys were never seen: the rig would have missed some."""
+"""With fewer kinds of keys the rig has missed some."""
 
 OPERATOR_SECONDS, KILLED_SECONDS = 6.0, 20.0
-"""After so long, the latter if a worker was killed, the rig deletes a key that still has a wrong type, as an operator
-does who has read of it in the log. Herald looks every two seconds, and waits up to two after an error."""
+"""After OPERATOR_SECONDS (KILLED_SECONDS if a worker was killed) the rig deletes a key that still has a wrong type, as
+an operator does who has read the log. Herald looks every two seconds, and waits up to two after an error."""
 
 HARMLESS_SECONDS, FRESH_SECONDS = 3.0, 1.5
-"""A wrong key that for so long has held up nothing but what is fresh is met by no command, and need not be named."""
+"""If for HARMLESS_SECONDS a wrong key has held up only deliveries younger than FRESH_SECONDS, no command meets it,
+and it need not be named."""
 
 
 @dataclass(frozen=True)
 class Blow:
-    """What was done to a key. `wrong`: the type that it has now, and must not have; none, if it is gone.
+    """What was done to a key. `wrong`: the wrong type that it has now; empty if it is gone.
 
-    `since`: when the key before it was struck. `logs`: what had been said until now.
+    `since`: when the key before it was struck. `logs`: the log lines until now.
     """
 
     kind: str
@@ -47,10 +48,10 @@ class Blow:
 
 
 class Keys(Fault):
-    """One key after another, while workers are stopped for a moment, so that queues and hands are full.
+    """One key after another, while workers are stopped for a moment, so that queues and workers hold messages.
 
-    Afterwards the workers go on; or one is killed, the one that the key is about, if it is about one. The next key
-    follows when all is done that was registered before.
+    Afterwards the workers go on, or one is killed: that which the key is about, if it is about one. The next key
+    follows when all earlier registrations are done.
     """
 
     number = 21
@@ -141,7 +142,7 @@ class Keys(Fault):
     def _wait_until_done(self, trial: Trial, blow: Blow) -> None:
         """Wait until nothing is left of what was registered before; what doesn't come in time is late."""
         while left := _unfinished(trial, blow.since, trial.struck):
-            trial.tell(f"{blow.kind}: {left} to go")
+            trial.progress(f"{blow.kind}: {left} to go")
             took = trial.now() - trial.struck
             self._slowest = max(self._slowest, (took, blow.kind))
             if took > self.recovers_within:
@@ -157,7 +158,7 @@ class Keys(Fault):
         ledger.expect(not self._unnamed, f"no log named {', '.join(self._unnamed)}")
         ledger.expect(d <= k, f"{d} mails twice with K = {k}")
         ledger.expect(not ledger.failed + ledger.uncertain, f"{ledger.failed} failed, {ledger.uncertain} uncertain")
-        met = f", {len(self._harmless)} of them met by nobody" if self._harmless else ""
+        met = f", {len(self._harmless)} of them met by no command" if self._harmless else ""
         operator = f", {len(self._by_operator)} deleted by the operator" if self._by_operator else ""
         slowest = f"the slowest {self._slowest[1]} with {self._slowest[0]:.1f} s"
         ledger.figure = f"{self._struck} keys{met}{operator}; {slowest}; K = {k}, D = {d}"
@@ -184,6 +185,6 @@ def _logs(trial: Trial) -> list[str]:
 
 
 def _is_named(blow: Blow, logs: list[str]) -> bool:
-    """Tell whether any log has named the key since, and not only a longer one."""
+    """Return whether any log has named the key since, and not only a longer one."""
     since = (log[len(before) :] for before, log in zip(blow.logs, logs, strict=True))
     return any(re.search(re.escape(blow.key) + r"(?![.:]?\w)", each) for each in since)

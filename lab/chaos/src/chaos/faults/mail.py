@@ -1,4 +1,4 @@
-"""A mail server with opinions, and one without a word."""
+"""A mail server that refuses, and one that doesn't answer."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ def number_of(email: str) -> int:
 
 
 class Refuse(Fault):
-    """For some seconds everything is deferred; and every twentieth address doesn't exist."""
+    """For some seconds every mail is deferred, and every twentieth address doesn't exist."""
 
     number = 14
     title = "SMTP 421, then 550"
@@ -68,7 +68,7 @@ class Refuse(Fault):
 
 
 class Hang(Fault):
-    """Every hundredth mail is taken, and never answered."""
+    """Every hundredth mail is accepted without an answer."""
 
     number = 15
     title = "SMTP hangs after DATA (`hold`)"

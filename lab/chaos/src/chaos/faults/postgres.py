@@ -1,4 +1,4 @@
-"""The one thing that the API needs: its transaction broken off at every point."""
+"""PostgreSQL, which the API needs: its transaction broken off at every point."""
 
 import time
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ from chaos.proxy import CutProxy
 
 
 class KillApi(Deaths):
-    """It dies with rows written, and again with rows committed and nobody told."""
+    """It dies with rows written, and again with rows committed and not answered."""
 
     number = 1
     title = "kill -9 of the API in mid-request, on either side of its commit"
@@ -28,7 +28,7 @@ class KillApi(Deaths):
 
 
 class Restart(Fault):
-    """PostgreSQL goes, in order or not, and comes back."""
+    """PostgreSQL stops, in order or killed, and starts again."""
 
     number = 11
     title = "PostgreSQL restarted"

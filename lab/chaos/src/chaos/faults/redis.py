@@ -12,12 +12,12 @@ from messaging.wire import layout
 QUEUES = {each.name: each.queue for each in SUBSCRIPTIONS}
 
 BACKLOG = 50
-"""Unfinished deliveries, or fewer, are just the load."""
+"""This many unfinished deliveries, or fewer, are just the load."""
 
 IN_FLIGHT = "SELECT count(*) FROM deliveries WHERE state IN ('queued', 'running')"
 
 WAITS_FOR_LOST = """
--- Messages from before the fault that deliveries still wait for, and who would fetch them. What a worker has begun
+-- Messages from before the fault that deliveries still wait for, and their queues. What a worker has begun
 -- since, with a message that it had fetched before, waits for that worker alone.
 SELECT DISTINCT subscription, message_id FROM deliveries
 WHERE queued_at < to_timestamp(%(struck)s)
@@ -26,12 +26,12 @@ WHERE queued_at < to_timestamp(%(struck)s)
 
 
 class Flush(Fault):
-    """Everything in Redis is gone, and Redis is there."""
+    """Everything in Redis is gone, and Redis still answers."""
 
     number = 7
     title = "FLUSHALL of Redis in mid-load"
     recovers_within = 15.0
-    interval = 4.0  # two seconds between two looks or of backoff, two for a busy machine
+    interval = 4.0  # two seconds between two looks, or of backoff; two for a busy machine
 
     def prepare(self, trial: Trial) -> None:
         trial.system.sink.delay = 0.05  # so that there are always some in flight
@@ -39,7 +39,7 @@ class Flush(Fault):
     def strike(self, trial: Trial) -> None:
         trial.wait_for_share(trial.dice.uniform(0.2, 0.7))
         self._in_flight = trial.system.query("users", IN_FLIGHT)[0][0]
-        trial.system.sink.delay = 0.3  # so that what workers have in hand meets what is enqueued again
+        trial.system.sink.delay = 0.3  # so that messages that workers hold meet those that are enqueued again
         self.wipe(trial)
         began = time.monotonic()
         while self._waits_for_lost(trial) and time.monotonic() < began + self.recovers_within:
@@ -48,7 +48,7 @@ class Flush(Fault):
         trial.system.sink.delay = 0.0
 
     def _waits_for_lost(self, trial: Trial) -> bool:
-        """Tell whether anything waits for what Redis lost. Claimed before and enqueued after isn't lost."""
+        """Return whether a delivery waits for a message that Redis lost. What came after the fault isn't lost."""
         waited_for = trial.system.query("users", WAITS_FOR_LOST, {"struck": trial.struck})
         return not all(
             trial.system.redis.hexists(layout.messages_key(QUEUES[subscription]), message_id)
@@ -126,8 +126,8 @@ class Down(Fault):
         enough = trial.load.total >= self.judged_from
         ledger.expect(not enough or ratio <= self.ratio, f"p99 of POST is more than {self.ratio} times that with Redis")
         p99s = f"{1000 * self.during:.0f} ms against {1000 * self.otherwise:.0f} ms"
-        told = "" if enough else " (too few to judge it)"
-        ledger.figure = f"{self.without:.0f} s; p99 of POST {p99s}: {ratio:.2f}{told}"
+        remark = "" if enough else " (too few to judge it)"
+        ledger.figure = f"{self.without:.0f} s; p99 of POST {p99s}: {ratio:.2f}{remark}"
 
 
 class Full(Down):
@@ -140,7 +140,7 @@ class Full(Down):
 
     def take(self, trial: Trial) -> None:
         used = trial.system.redis.info("memory")["used_memory"]
-        trial.system.redis.config_set("maxmemory", used // 2)  # as if somebody else's data filled it
+        trial.system.redis.config_set("maxmemory", used // 2)  # as if another program's data filled it
 
     def give_back(self, trial: Trial) -> None:
         trial.system.redis.config_set("maxmemory", 0)

@@ -10,7 +10,7 @@ from chaos.ledger import Ledger
 from chaos.system import WORKERS
 
 SLOW = 4
-"""So many mails are answered late."""
+"""How many mails are answered late."""
 
 
 class Scale(Fault):
@@ -86,5 +86,5 @@ def _slow_for_some(slow: set[str], recipient: str) -> float:
 
 
 def _minutes(log: str) -> set[str]:
-    """Return the minutes in which a process said something, by its own clock."""
+    """Return the minutes in which a process logged something, by its own clock."""
     return set(re.findall(r"^\d{4}-\d\d-\d\dT\d\d:\d\d", log, re.MULTILINE))

@@ -40,7 +40,7 @@ class KillNotifier(Deaths):
 
 
 class KillNotifierBeforeSend(KillNotifier):
-    """Not one of them is on its way."""
+    """The notifier dies before any of the claimed mails was sent."""
 
     number = 4
     title = "kill -9 of the notifier before a send"
@@ -55,7 +55,7 @@ class KillNotifierBeforeSend(KillNotifier):
 
 
 class KillNotifierAfterSend(KillNotifier):
-    """A mail is accepted, and the effect ledger doesn't know. Nobody can know, and an operator has chosen."""
+    """A mail is accepted and not recorded. Nobody can know that, and an operator has chosen what follows."""
 
     number = 5
     points = ()
@@ -92,7 +92,7 @@ class KillNotifierAfterSend(KillNotifier):
 
 
 class KillAuditor(Deaths):
-    """It dies with a group written, and again with a group committed."""
+    """The auditor dies with a group written, and again with a group committed."""
 
     number = 6
     title = "kill -9 of the auditor on either side of its commit"
@@ -107,7 +107,7 @@ class KillAuditor(Deaths):
 
 
 class StopNotifier(Fault):
-    """It sleeps past every lease, another does its work, and it wakes up believing that it holds all it held."""
+    """Stopped past every lease, while another does its work, the notifier then goes on as if it held its claims."""
 
     number = 13
     title = "SIGSTOP of the notifier past its lease, then SIGCONT"

@@ -1,10 +1,10 @@
-"""What the rig does inside of one of Herald's processes, before it begins its work.
+"""What the rig changes in one of Herald's processes, before it begins its work.
 
 Orders travel in the environment variable CHAOS_ORDERS, several apart by spaces, each `kind:what[:how]`:
 
     kill:auditor.committed:17   die by SIGKILL, with everything in the process group, at the 17th passing of a point
     without:leases              work without a guard
-    clock:600                   let the wall clock be wrong by so many seconds
+    clock:600                   let the wall clock be 600 seconds fast
     poison:poison               die whenever the address of a welcome email begins so
     version:2                   know version 2 of user_registered as well: the upgraded consumer
     publisher:accounts-api      be the relay of a publisher of another name

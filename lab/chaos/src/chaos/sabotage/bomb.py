@@ -10,20 +10,20 @@ from typing import Any, NoReturn
 
 
 class Bomb:
-    """Kills the process, with its whole group, when it has been passed so many times."""
+    """Kills the process with its whole group at a passing: the number `passings`."""
 
     def __init__(self, passings: int) -> None:
         self._left = passings
         self._lock = threading.Lock()
 
     def passed(self) -> bool:
-        """Count a passing, and tell whether it was the one."""
+        """Count a passing, and return whether it was the last one."""
         with self._lock:
             self._left -= 1
             return self._left == 0
 
     def __call__(self) -> None:
-        """Count a passing, and die if it was the one."""
+        """Count a passing, and die if it was the last one."""
         if self.passed():
             die()
 
@@ -31,7 +31,7 @@ class Bomb:
 def die() -> NoReturn:
     """End this process and all of its group, as `kill -9` does."""
     os.killpg(0, signal.SIGKILL)
-    raise AssertionError("nobody survives that")
+    raise AssertionError("no process survives that")
 
 
 def before(owner: Any, name: str, bomb: Callable[[], None]) -> None:

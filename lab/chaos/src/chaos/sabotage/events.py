@@ -1,4 +1,4 @@
-"""Events that do harm, and events that are ahead of their time."""
+"""Events that kill a worker, and events of a newer version."""
 
 from typing import Any, ClassVar, Self
 
@@ -8,7 +8,7 @@ from contracts import SUBSCRIPTIONS, EventData, UserRegistered
 
 
 class UserRegisteredV2(UserRegistered):
-    """What a newer users-api might publish: one field more, and a new meaning that an old consumer can't know."""
+    """What a newer users-api might publish: one more field, which changes the meaning for consumers."""
 
     version: ClassVar[int] = 2
     predecessor: ClassVar[type[EventData] | None] = UserRegistered
@@ -22,14 +22,14 @@ class UserRegisteredV2(UserRegistered):
 
 
 def know_version_2() -> None:
-    """Let this process be the upgraded one: what it imports from `contracts` takes version 2."""
+    """Let this process be an upgraded one: its `contracts` knows version 2."""
     for subscription in SUBSCRIPTIONS:
         newer = subscription.model_copy(update={"event": UserRegisteredV2})
         setattr(contracts, subscription.name.upper(), newer)
 
 
 def poison(beginning: str) -> None:
-    """Die whenever the welcome email of an address that begins so is to be sent."""
+    """Die instead of sending a welcome email to an address that begins with `beginning`."""
     from notifier import handlers
 
     send = handlers.send_welcome_email

@@ -83,7 +83,7 @@ def _leases() -> None:
 
 
 def _reconciliation() -> None:
-    """Nobody looks for what got lost; the relay only shows that it lives."""
+    """The relay doesn't look for what got lost; it only sends its sign of life."""
     from messaging.relay.reconcile import Reconciler
     from messaging.relay.sweep import Sweeper
 

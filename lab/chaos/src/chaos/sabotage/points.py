@@ -1,4 +1,4 @@
-"""Points between two lines at which a process can be told to die."""
+"""Points between two lines at which a process can be ordered to die."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -8,7 +8,7 @@ from chaos.sabotage.errors import OrderUnknown
 
 
 def plant(point: str, passings: int) -> None:
-    """Die at the so-manieth passing of a point.
+    """Die at a given passing of a point.
 
     Raises:
         OrderUnknown: there is no such point.
@@ -19,7 +19,7 @@ def plant(point: str, passings: int) -> None:
 
 
 def _api_written(bomb: Bomb) -> None:
-    """A group is made up, and not sent."""
+    """A group is complete, and not sent."""
     from users_api import registration
 
     before(registration, "register", bomb)
@@ -40,7 +40,7 @@ def _relay_claimed(bomb: Bomb) -> None:
 
 
 def _relay_enqueued(bomb: Bomb) -> None:
-    """Their messages are in Redis, and the relay doesn't know."""
+    """Their messages are in Redis, and the relay has no answer yet."""
     from messaging.relay.dispatch import Dispatcher
 
     after(Dispatcher, "_enqueue", bomb)
@@ -71,7 +71,7 @@ def _notifier_before_send(bomb: Bomb) -> None:
 
 
 def _notifier_sent(bomb: Bomb) -> None:
-    """The mail server has accepted a mail, and the effect ledger doesn't know."""
+    """The mail server has accepted a mail, and it isn't recorded."""
     from notifier import handlers
 
     after(handlers, "send_welcome_email", bomb)
@@ -85,7 +85,7 @@ def _auditor_written(bomb: Bomb) -> None:
 
 
 def _auditor_committed(bomb: Bomb) -> None:
-    """A group is committed, and nobody knows."""
+    """A group is committed and not reported."""
     import messaging
 
     subscribe_group = messaging.subscribe_group

@@ -84,7 +84,7 @@ def _judge(name: str, points: Points, recording: Recording, tables: Tables) -> V
 
 
 def grows(floors: Sequence[float], kind: Kind) -> bool:
-    """Tell whether three floors rise twice, by more than noise, and without slowing down."""
+    """Return whether three floors rise twice, by more than noise, and without slowing down."""
     first, second = floors[1] - floors[0], floors[2] - floors[1]
     noise = max(kind.slack, kind.share * abs(floors[0]))
     return first > noise and second > noise and second >= first / 2

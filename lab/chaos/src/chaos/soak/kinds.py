@@ -35,10 +35,10 @@ KINDS = {
 }
 
 RECORDS = frozenset(f"{kind}/{table}" for kind in ("rows", "size") for table in ("users", "effects", "audit_log"))
-"""They grow by design: one row for each registration is what they are for."""
+"""They grow by design: one row for each registration."""
 
 SHOWN_ONLY = frozenset({"done", "deliveries"})
-"""Kinds that are in the plot for the eye; what is judged of them is judged under another name."""
+"""Kinds that are only plotted; they are judged under another name."""
 
 
 def kind_of(name: str) -> Kind:

@@ -19,7 +19,7 @@ from chaos.soak.storm import FAULTS_UNTIL
 INK, PALE, RED = "#22272e", "#d8dee6", "#c0392b"
 COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#805ad5", "#b7791f", "#d53f8c", "#319795", "#718096")
 ALWAYS = {"users-api": 0, "api": 0, "relay": 1, "notifier": 2, "auditor": 3, "redis": 4, "postgres": 5, "listen": 6}
-"""Whoever appears in several pictures has the same colour in each."""
+"""A process that appears in several pictures has the same colour in each."""
 FAULTS = {"kill": "#c0392b", "SIGTERM": "#b7791f", "SIGSTOP": "#b7791f", "SMTP": "#805ad5", "restart": "#2b6cb0"}
 REDIS = "#dd6b20"
 
@@ -35,7 +35,7 @@ SMOOTH = 5
 
 
 def plot(outcome: Outcome, path: Path) -> None:
-    """Draw what was seen to a PNG, small enough to commit."""
+    """Draw the samples to a PNG, small enough to commit."""
     rows = len(PANELS) // COLUMNS
     figure = Figure(figsize=(17, 2.1 * rows + 2.6), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -118,7 +118,7 @@ def _colour(mark: Mark) -> str:
 
 
 def _gapped(points: Points) -> tuple[list[float], list[float]]:
-    """Return minutes and values, with a gap where something was away."""
+    """Return minutes and values, with a gap where a server was away."""
     minutes: list[float] = []
     values: list[float] = []
     for index, (at, value) in enumerate(points):
@@ -135,6 +135,6 @@ def _step(points: Points) -> float:
 
 
 def _rate(points: Points) -> Points:
-    """Turn what was done so far into what is done in each second."""
+    """Turn running totals into rates for each second."""
     pairs = zip(points, points[SMOOTH:], strict=False)
     return [(after[0], (after[1] - before[1]) / (after[0] - before[0])) for before, after in pairs]

@@ -1,4 +1,4 @@
-"""What was seen of a system over time."""
+"""The samples of a system over time."""
 
 import time
 from collections import defaultdict
@@ -10,7 +10,7 @@ Points = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Mark:
-    """A fault. `at`: seconds since the beginning. `kind`: which of the rig's it is."""
+    """A fault. `at`: seconds since the beginning. `kind`: its name in the rig."""
 
     at: float
     kind: str
@@ -18,7 +18,7 @@ class Mark:
 
 @dataclass
 class Recording:
-    """Series of (seconds since the beginning, value), what was done to the system, and when what was started."""
+    """Series of (seconds since the beginning, value), the faults, and when each process was started."""
 
     began: float = field(default_factory=time.monotonic)
     series: dict[str, Points] = field(default_factory=lambda: defaultdict(list))

@@ -1,10 +1,10 @@
-"""One soak: start, load, hurt, watch; then reckon and judge."""
+"""One soak: start a system, put it under load, inject faults, take samples; then compare and judge."""
 
 import random
 import time
 from dataclasses import dataclass
 
-from chaos.fault import Tell, Trial
+from chaos.fault import Progress, Trial
 from chaos.ledger import WATCH, Ledger, reckon
 from chaos.load import Load
 from chaos.servers import Servers
@@ -20,7 +20,7 @@ SAMPLE_SECONDS = 2.0
 
 @dataclass
 class Outcome:
-    """What came of it. `in_flight`: mails that may have come twice. No ledger: it was interrupted."""
+    """The result. `in_flight`: mails that may have come twice. `ledger`: None if the soak was interrupted."""
 
     plan: Plan
     recording: Recording
@@ -37,7 +37,7 @@ class Outcome:
 
     @property
     def in_words(self) -> str:
-        """Tell it in a line."""
+        """Return the outcome in a line."""
         verdicts = [each.verdict for each in self.verdicts or ()]
         if self.ledger is None:
             return "interrupted"
@@ -47,12 +47,12 @@ class Outcome:
         return f"nothing lost; {verdicts.count(LEVEL)} series are level{short}"
 
 
-def run(plan: Plan, servers: Servers, tell: Tell) -> Outcome:
-    """Soak a system of its own. Ctrl-C ends it early, in order, with what was seen so far."""
+def run(plan: Plan, servers: Servers, progress: Progress) -> Outcome:
+    """Soak a system of its own. Ctrl-C ends it early, in order, with the samples so far."""
     dice = random.Random(f"{plan.seed} soak")  # noqa: S311  # no secret
     with servers.system(f"soak-{plan.seed}", RETENTION_DAYS=str(plan.retention / DAY)) as system:
         load = Load(system.herald.port, round(plan.per_second * plan.seconds), plan.seed, per_second=plan.per_second)
-        return _run(plan, Trial(system, load, dice, servers.postgres, tell))
+        return _run(plan, Trial(system, load, dice, servers.postgres, progress))
 
 
 def _run(plan: Plan, trial: Trial) -> Outcome:
@@ -73,7 +73,7 @@ def _run(plan: Plan, trial: Trial) -> Outcome:
         outcome.ledger = _reckon(trial, storm)
         outcome.verdicts = judge(outcome.recording, plan.tables)
     except KeyboardInterrupt:
-        trial.tell("ending early")
+        trial.progress("ending early")
         load.stop()
         storm.stop()
         load.join()
@@ -94,7 +94,7 @@ def _watch(plan: Plan, trial: Trial, recording: Recording) -> None:
         while (at := recording.now) < plan.seconds:
             recording.add(at, sampler.sample())
             last = f"; last fault: {recording.marks[-1].kind}" if recording.marks else ""
-            trial.tell(f"{at:.0f} of {plan.seconds:.0f} s, {len(trial.load.answered):,} registered{last}")
+            trial.progress(f"{at:.0f} of {plan.seconds:.0f} s, {len(trial.load.answered):,} registered{last}")
             time.sleep(max(0.0, at + SAMPLE_SECONDS - recording.now))
     finally:
         sampler.close()

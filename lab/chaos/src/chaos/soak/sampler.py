@@ -1,7 +1,7 @@
-"""Looks at a system from outside: its processes, its databases, its Redis.
+"""Measures a system from outside: its processes, its databases, its Redis.
 
 Memory is private memory, what a process would give back by ending: what is resident less what it shares with files and
-other processes, so PostgreSQL's shared buffers count for nobody. A group of processes is their sum.
+other processes, so PostgreSQL's shared buffers count for no process. A group of processes is their sum.
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ WHERE relname !~ '_revision$|^chaos_' ORDER BY relname
 """
 
 CONNECTIONS: LiteralString = """
--- Who is connected; the rig's own connections are nameless, but for this one.
+-- The names of connected programs. The rig's own connections have none, except this one.
 SELECT application_name, count(*) FROM pg_stat_activity
 WHERE datname = ANY (%(databases)s) AND application_name NOT IN ('', %(ours)s) GROUP BY application_name
 """
@@ -45,7 +45,7 @@ def private_memory(process: Any) -> int:
 
 
 class Sampler:
-    """Takes samples of a system under a load; what is away just now is left out."""
+    """Takes samples of a system under a load. A server that is away is left out."""
 
     def __init__(self, system: System, postgres: Postgres, load: Load) -> None:
         self._system = system
@@ -54,11 +54,11 @@ class Sampler:
         self._redis = connect(system.redis_server.url, timeout=1)
 
     def close(self) -> None:
-        """Let go of Redis."""
+        """Close the connection to Redis."""
         self._redis.close()
 
     def sample(self) -> dict[str, float]:
-        """Look once: values by the names of their series."""
+        """Take one sample: values by the names of their series."""
         values: dict[str, float] = {"done/registered": len(self._load.answered)}
         values["done/mailed"] = len(self._system.sink.accepted)
         for name, process in self._system.processes.items():

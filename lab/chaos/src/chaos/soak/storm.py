@@ -1,6 +1,6 @@
 """One fault after another, at random, each over before the next begins.
 
-Who dies is started again at once, as a supervisor would.
+A process that dies is started again at once, as a supervisor would.
 Every fault comes once before any comes again. What kills a process ends at 60 % of the run and everything at 80 %, so
 that the rest shows what is left behind.
 """
@@ -21,7 +21,7 @@ PROCESSES = ("users-api", "relay", "notifier", "auditor")
 
 
 class Storm:
-    """Hurts a system according to plan."""
+    """Injects faults into a system according to plan."""
 
     def __init__(
         self, system: System, postgres: Postgres, recording: Recording, dice: random.Random, plan: Plan
@@ -42,7 +42,7 @@ class Storm:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the fault in hand be the last one, and wait until it is over."""
+        """Let the present fault be the last one, and wait until it is over."""
         self._over.set()
         self._thread.join()
 

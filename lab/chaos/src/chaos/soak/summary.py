@@ -1,4 +1,4 @@
-"""What is left of a soak: a table for people, a picture, and every sample as JSON."""
+"""The result of a soak: a table, a picture, and every sample as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ STYLES = {GROWS: "bold red", RECORD: "dim"}
 
 def keep(outcome: Outcome, directory: Path) -> tuple[Path, Path]:
     """Write picture and samples to a directory, and return where they are."""
-    from chaos.soak.plot import plot  # matplotlib, for nobody else
+    from chaos.soak.plot import plot  # imports matplotlib, which only this needs
 
     directory.mkdir(parents=True, exist_ok=True)
     picture, samples = directory / "soak.png", directory / "samples.json"

@@ -16,7 +16,7 @@ from messaging.consuming.subscriber import Batch, Handle, as_group, one_by_one, 
 from messaging.effects.once import Once
 from messaging.testing.ledger import MemoryLedger
 from messaging.wire import message
-from messaging.wire.receipts import Outcome, Receipt
+from messaging.wire.receipt import Outcome, Receipt
 
 _MESSAGE_ID = "test/1"
 
