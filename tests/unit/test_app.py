@@ -61,9 +61,14 @@ def test_a_test_may_replace_what_routes_depend_on() -> None:
 
 def test_opentelemetry_is_on_only_if_the_environment_configures_it(monkeypatch: pytest.MonkeyPatch) -> None:
     configured: list[Any] = []
-    monkeypatch.setattr(
-        "users_api.app.FastAPI", lambda **settings: providers.append(settings["telemetry"]) or FastAPI()
-    )
+
+    def make(**settings: Any) -> FastAPI:
+        configured.append(settings["telemetry"])
+        return FastAPI(**settings)
+
+    for variable in [name for name in os.environ if "OTEL_" in name]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setattr("users_api.app.FastAPI", make)
 
     create_app("postgresql://nobody@127.0.0.1:1/nothing")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
