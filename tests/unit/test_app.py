@@ -1,9 +1,12 @@
 """What the application does when it starts and stops, without any server."""
 
 import asyncio
+import os
+from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from users_api.app import create_app
 from users_api.dependencies import get_registrar
@@ -54,3 +57,21 @@ def test_a_test_may_replace_what_routes_depend_on() -> None:
     assert (answer.status_code, answer.headers["location"], answer.json()) == (201, "/users/7", {"id": 7})
     maya = NewUser(email="maya@example.com", full_name="Maya Chen")
     assert registered == [Registration(maya, "one", "once")]
+
+
+def test_opentelemetry_is_on_only_if_the_environment_configures_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    configured: list[Any] = []
+
+    def make(**settings: Any) -> FastAPI:
+        configured.append(settings["telemetry"])
+        return FastAPI(**settings)
+
+    for variable in [name for name in os.environ if "OTEL_" in name]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setattr("users_api.app.FastAPI", make)
+
+    create_app("postgresql://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+    create_app("postgresql://nobody@127.0.0.1:1/nothing")
+
+    assert configured == [{"tracing": False, "metrics": False, "logs": False}, None]

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from users_api.database import DatabaseBusy, DatabaseUnavailable
-from users_api.group_commit import GroupCommit, Pace
+from users_api.group_commit import GroupCommit
+from users_api.pace import USUAL, Pace
 from users_api.pool import WAIT_SECONDS
-
-USUAL = Pace()
 
 
 class Hand:

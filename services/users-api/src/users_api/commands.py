@@ -84,16 +84,16 @@ def replay(
     since: Annotated[datetime, typer.Option(parser=read_time, metavar="TIME", help=HELP)],
     succeeded: Annotated[bool, typer.Option("--succeeded", help="Also those that succeeded: see above.")] = False,
 ) -> None:
-    """Deliver past events to a subscription: those that it never had, and those that failed for it.
+    """Deliver past events to a subscription: those that it never received, and those that failed for it.
 
     With --succeeded everything again, for a consumer whose database was lost and restored from a backup. Wait until
     nothing is queued or running before you use it.
     """
     _refuse_unknown(subscription)
-    known = {each.name: each for each in SUBSCRIPTIONS}
-    if succeeded and not known[subscription].repeatable:
+    subscriptions = {declared.name: declared for declared in SUBSCRIPTIONS}
+    if succeeded and not subscriptions[subscription].repeatable:
         sys.exit(f"What succeeded for {subscription} can't be replayed: it might happen twice. (See `repeatable`.)")
-    parameters = operations.replaying(known[subscription], since, succeeded=succeeded)
+    parameters = operations.replaying(subscriptions[subscription], since, succeeded=succeeded)
     count = _execute(operations.REPLAY, parameters)[0]["replayed"]
     typer.echo(f"{count} {'delivery' if count == 1 else 'deliveries'} queued for {subscription}")
 
@@ -111,11 +111,11 @@ def _move(statement: LiteralString, event_id: UUID, subscription: str) -> tuple[
     return rows[0]["state"], rows[0]["moved"]
 
 
-def _execute(statement: LiteralString, given: dict[str, Any]) -> list[dict[str, Any]]:
+def _execute(statement: LiteralString, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     url = load_or_exit(DatabaseSettings).database_url
     try:
         with connect(url, name="command", row_factory=dict_row) as connection:
-            return connection.execute(statement, given).fetchall()
+            return connection.execute(statement, parameters).fetchall()
     except DatabaseUnsuitable as fault:
         refuse(fault)
     except psycopg.errors.UndefinedTable:

@@ -1,7 +1,7 @@
 """Limits on what one client can take from the others: memory, time and connections.
 
-uvicorn's protocol reads a head of any size, and waits for a client without end. The limits cost a request a few looks
-at the clock; clients that are too slow are found by the guard's sweep over all connections, once a second.
+uvicorn's protocol reads a head of any size, and waits for a client without limit. Here a request reads the clock a few
+times, and once a second the guard's sweep over all connections finds the clients that are too slow.
 """
 
 import asyncio
@@ -132,7 +132,7 @@ class Connection(IgnoreUpgrades):
         return not self._refused and self.cycle is not None and not self.cycle.response_complete
 
     def look(self, now: float, seconds: float) -> None:
-        """Give up a client that has taken more than `seconds` to send, to read or to close."""
+        """Drop a client that has taken more than `seconds` to send, to read or to close."""
         if self._unread_since is None and self.transport.is_closing():
             self._unread_since = now
         if self._owed_since is not None and self.flow.read_paused:
@@ -152,7 +152,7 @@ class Connection(IgnoreUpgrades):
         self.transport.abort()
 
     def _abandon_requests(self) -> None:
-        """Tell the requests being handled that the client has gone; otherwise they would fail when they write."""
+        """Mark the requests being handled as disconnected; otherwise they would fail when they write."""
         if self.cycle is not None:
             for cycle in (self.cycle, *(self._earlier or ())):
                 _abandon(cycle)

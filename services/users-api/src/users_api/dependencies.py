@@ -1,4 +1,4 @@
-"""What routes need of the application. Tests replace it with `app.dependency_overrides`."""
+"""The application's resources, as routes depend on them. Tests replace it with `app.dependency_overrides`."""
 
 from typing import Annotated
 

@@ -16,7 +16,7 @@ from users_api.methods import allowed
 from users_api.problems import Problem, problem_response
 
 REMIND_SECONDS = 60.0
-"""How often an error that every request meets is logged."""
+"""An error that every request meets is logged once in this time."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("users-api")
 
@@ -54,7 +54,7 @@ class _Reminder:
         self._passed: dict[str, float] = {}
 
     def is_due(self, text: str) -> bool:
-        """Tell whether the text is to be logged now."""
+        """Is the text to be logged now?"""
         now = time.monotonic()
         self._passed = {text: at for text, at in self._passed.items() if now - at < REMIND_SECONDS}
         return self._passed.setdefault(text, now) == now

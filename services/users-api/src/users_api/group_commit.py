@@ -1,4 +1,4 @@
-"""Group commit: what concurrent requests ask for goes to PostgreSQL as one statement, with one commit for all of them.
+"""Group commit: concurrent requests are executed by PostgreSQL in one statement, with one commit for all of them.
 
 A lone request is sent at once, and never waits for a group to fill. Requests that arrive while a group is under way
 form the next group. So groups grow by themselves, and only under load.
@@ -9,47 +9,26 @@ and only the client may try again.
 
 Each request has a deadline of its own, and is answered 503 when that has passed. The group's statement goes on for as
 long as any member still waits. So a request that was answered 503 while its statement ran may be committed after all:
-its client asks again, with its Idempotency-Key.
+its client repeats it, with its Idempotency-Key.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic
 
 from users_api.database import DatabaseBusy, DatabaseUnavailable, unavailable
 from users_api.group_member import AnswerT, Member, RequestT, answer, fail, wait_for_group, wait_for_one
+from users_api.pace import USUAL, Pace
 from users_api.pool import WAIT_SECONDS
 
 Execute = Callable[[Sequence[RequestT]], Coroutine[Any, Any, Sequence[AnswerT]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How groups are cut. Times are in seconds.
-
-    Attributes:
-        largest: the members of one group, at most: a few milliseconds of PostgreSQL's time.
-        at_once: if more than this wait, half of them go at once, and the others next. While PostgreSQL works for one
-            half, this process writes the answers of the other; if all went together, each would idle while the other
-            works.
-        crowded: if the oldest has waited for longer, PostgreSQL is what is slow: then all go, lest some wait twice.
-        reserve: a request with less time left isn't started: it might commit after its client was answered 503.
-        stopping: the time for PostgreSQL to stop a request that took too long: then its 503 is certain.
-    """
-
-    largest: int = 100
-    at_once: int = 16
-    crowded: float = 0.02
-    reserve: float = 0.1
-    stopping: float = 0.3
-
-
 class GroupCommit(Generic[RequestT, AnswerT]):
     """Executes requests in groups, one group at a time.
 
-    `execute` does what all requests of a group ask for, or nothing, and returns their answers in the same order. It
+    `execute` executes all requests of a group, or none, and returns their answers in the same order. It
     doesn't wait long for another's lock; `execute_alone`, which gets one request, does.
     """
 
@@ -57,7 +36,7 @@ class GroupCommit(Generic[RequestT, AnswerT]):
         self,
         execute: Execute[RequestT, AnswerT],
         execute_alone: Execute[RequestT, AnswerT] | None = None,
-        pace: Pace = Pace(),
+        pace: Pace = USUAL,
     ) -> None:
         self._execute = execute
         self._execute_alone = execute_alone or execute

@@ -35,14 +35,14 @@ _FULL = "All connections are taken. Try again."
 
 
 class Guarded(Protocol):
-    """What is guarded."""
+    """A connection, as the guard sees it."""
 
     @property
     def is_answering(self) -> bool:
         """Is a request being handled?"""
 
     def look(self, now: float, seconds: float) -> None:
-        """Give up a client that has been too slow for more than `seconds`."""
+        """Drop a client that has been too slow for more than `seconds`."""
 
     def cut(self, reason: str) -> None:
         """Close at once."""
@@ -68,7 +68,7 @@ class Guard:
             return True
         self._spare[connection] = None
         if len(self._spare) > self._spares:
-            waiting = next((each for each in self._spare if not each.is_answering), connection)
+            waiting = next((spare for spare in self._spare if not spare.is_answering), connection)
             del self._spare[waiting]
             waiting.cut("no_room")
         return False
@@ -79,12 +79,12 @@ class Guard:
         self._spare.pop(connection, None)
 
     def count(self, reason: str) -> None:
-        """Count a connection that is given up."""
+        """Count a connection that is dropped."""
         metrics.count_dropped(reason)
         self._dropped[reason] += 1
 
     async def sweep(self) -> None:
-        """Give up every client that has been too slow. The server calls this each second."""
+        """Drop every client that has been too slow. The server calls this once a second."""
         now = asyncio.get_running_loop().time()
         for connection in list(self._ordinary):
             connection.look(now, self._seconds)

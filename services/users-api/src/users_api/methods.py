@@ -13,8 +13,8 @@ def allowed(request: Request) -> str:
 
 
 def _is_routed(request: Request, method: str) -> bool:
-    """Tell whether a route takes this path with this method. (What is mounted is files, and has moved `root_path`.)"""
+    """Does a route take this path with this method? (Only files are mounted; a mount has changed `root_path`.)"""
     scope = request.scope
-    asked = {**scope, "method": method, "root_path": scope.get("app_root_path", scope.get("root_path", ""))}
-    routes = (each for each in request.app.routes if method == "GET" or not isinstance(each, Mount))
-    return any(each.matches(asked)[0] is Match.FULL for each in routes)
+    probe = {**scope, "method": method, "root_path": scope.get("app_root_path", scope.get("root_path", ""))}
+    routes = (route for route in request.app.routes if method == "GET" or not isinstance(route, Mount))
+    return any(route.matches(probe)[0] is Match.FULL for route in routes)

@@ -17,7 +17,12 @@ _SECONDS = Histogram("herald_http_request_seconds", "Time to answer a request.",
 _requests, _seconds = cache(_REQUESTS.labels), cache(_SECONDS.labels)
 
 _CONNECTIONS = Gauge("herald_http_connections", "Open connections.", registry=REGISTRY)
-_DROPPED = Counter("herald_http_connections_dropped", "Clients given up, and why.", ["reason"], registry=REGISTRY)
+_DROPPED = Counter(
+    "herald_http_connections_dropped",
+    "Connections that were closed because of what the client did, by reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
 
 _DELIVERIES = Gauge(
     "herald_deliveries",
@@ -54,15 +59,15 @@ class Unfinished:
 
 
 def show_deliveries(unfinished: Sequence[Unfinished]) -> None:
-    """Set the gauges, those of known subscriptions to 0 where nothing is unfinished."""
+    """Set the gauges; a declared subscription without unfinished deliveries gets 0."""
     hide_deliveries()
     counts: dict[tuple[str, str], int] = {(each.name, state): 0 for each in SUBSCRIPTIONS for state in SHOWN}
     overdue = {each.name: 0.0 for each in SUBSCRIPTIONS}
-    unknown = [each for each in unfinished if each.subscription not in overdue and each.state in UNFINISHED]
-    _UNKNOWN.set(sum(each.count for each in unknown))
-    for found in unfinished:
-        counts[found.subscription, found.state] = found.count
-        overdue[found.subscription] = max(overdue.get(found.subscription, 0.0), found.overdue or 0.0)
+    unknown = [row for row in unfinished if row.subscription not in overdue and row.state in UNFINISHED]
+    _UNKNOWN.set(sum(row.count for row in unknown))
+    for row in unfinished:
+        counts[row.subscription, row.state] = row.count
+        overdue[row.subscription] = max(overdue.get(row.subscription, 0.0), row.overdue or 0.0)
     for (subscription, state), count in counts.items():
         _DELIVERIES.labels(subscription, state).set(count)
     for subscription, seconds in overdue.items():

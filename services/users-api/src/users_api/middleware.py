@@ -1,4 +1,4 @@
-"""The one ASGI middleware of ours."""
+"""The only ASGI middleware of users-api itself."""
 
 import time
 
@@ -14,7 +14,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("users-api")
 class AroundRequests:
     """Counts and times every answer, answers HEAD as GET, and makes a 500 of a crash.
 
-    - HEAD: the application sees GET; the server, which knows what was asked for, sends no body.
+    - HEAD: the application sees GET. The server knows that the method was HEAD, and sends no body.
     - A crash is logged once. An exception handler for it would sit outside of every middleware, so metrics would miss
       the answer; and Starlette would raise the exception again, so uvicorn would log it twice and close the connection.
     """

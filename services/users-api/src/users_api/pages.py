@@ -31,7 +31,7 @@ body {{ font: 1.1rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 15vh a
 
 
 def mount_assets(app: FastAPI, mailbox_url: str | None) -> None:
-    """Serve what `/docs` is made of; `mailbox_url`: where the mails of development can be read."""
+    """Serve what `/docs` is made of; `mailbox_url`: the page that shows the sent mails, in development."""
     app.state.mailbox_url = mailbox_url
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))
 
@@ -69,7 +69,7 @@ def _links(request: Request) -> list[tuple[str, str, str]]:
     links = [
         ("docs", f"{root}/docs", "try the API"),
         ("openapi", f"{root}/openapi.json", "the API, for programs"),
-        ("users", f"{root}/users", "who is registered"),
+        ("users", f"{root}/users", "the registered users"),
         ("ready", f"{root}/readyz", "can it register users?"),
         ("metrics", f"{root}/metrics", "for Prometheus"),
     ]
@@ -82,7 +82,7 @@ def _root(request: Request) -> str:
 
 
 def _prefers_html(accept: str) -> bool:
-    """Tell whether HTML is wanted more than JSON; `*/*`, as curl sends it, wants neither more."""
+    """Is HTML preferred to JSON? `*/*`, as curl sends it, prefers neither."""
     return _quality(accept, "text", "html") > _quality(accept, "application", "json")
 
 
@@ -95,8 +95,8 @@ def _quality(accept: str, kind: str, subtype: str) -> float:
 
 def _range(item: str) -> tuple[str, float]:
     name, *parameters = (each.strip() for each in item.split(";"))
-    given = [each.removeprefix("q=") for each in parameters if each.startswith("q=")]
+    qualities = [parameter.removeprefix("q=") for parameter in parameters if parameter.startswith("q=")]
     try:
-        return name, float(given[0]) if given else 1.0
+        return name, float(qualities[0]) if qualities else 1.0
     except ValueError:
         return name, 0.0

@@ -1,4 +1,4 @@
-"""Every error is `application/problem+json` (RFC 9457), whoever raises it."""
+"""Every error is `application/problem+json` (RFC 9457), whether a route or the framework raises it."""
 
 from collections.abc import Mapping
 from http import HTTPStatus

@@ -13,7 +13,7 @@ from users_api.schemas import Deliveries, User, UserPage
 _USER: LiteralString = "SELECT id, email, full_name, created_at FROM users WHERE id = %(id)s"
 
 _PAGE: LiteralString = """
--- One more than asked for, to know whether there is a next page.
+-- One row more than the page holds, to know whether there is a next page.
 SELECT id, email, full_name, created_at FROM users WHERE id > %(after)s ORDER BY id LIMIT %(limit)s + 1
 """
 

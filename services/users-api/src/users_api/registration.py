@@ -23,7 +23,7 @@ from users_api.problems import Problem
 from users_api.schemas import NewUser, Registered
 
 _REGISTER: LiteralString = f"""
--- What is asked for, each with the id that it gets if its address is free.
+-- One row for each registration, with the id that its user gets if the address is free.
 WITH request AS MATERIALIZED (
     SELECT *, nextval('users_id_seq') AS user_id
     FROM unnest(%(emails)b::text[], %(email_keys)b::text[], %(full_names)b::text[], %(times)b::timestamptz[],
@@ -31,7 +31,7 @@ WITH request AS MATERIALIZED (
         WITH ORDINALITY
         AS request (email, email_key, full_name, registered_at, event, envelope, key, fingerprint, answer, place)
 ), earlier AS (
-    -- Their keys were used before. (One that another process is just using makes the whole statement fail once.)
+    -- Registrations whose key was used before. (A key in use by another process makes the statement fail once.)
     SELECT place, stored.fingerprint, status, body
     FROM request JOIN (SELECT * FROM idempotency_keys WHERE key = ANY (%(keys)b)) AS stored USING (key)
 ), registered AS (
@@ -60,8 +60,8 @@ ORDER BY place
 """  # noqa: S608  # of literals
 
 _UNKNOWN = secrets.randbits(62) | 1 << 61
-"""Stands for a user's id in what is written before there is one; the statement puts the real one in its place. Nobody
-can guess this number, so nobody's name holds it."""
+"""Stands for a user's id in what is written before there is one; the statement puts the real one in its place. The
+number can't be guessed, so no name contains it."""
 
 _TAKEN = Problem(409, "A user with this email address is already registered. Use another address.").body
 _KEY_REUSED = "This Idempotency-Key was used for another request. Use a new key for a new request."
@@ -69,7 +69,7 @@ _KEY_REUSED = "This Idempotency-Key was used for another request. Use a new key 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What one request asks for. `key`: its Idempotency-Key, if it has one."""
+    """The content of one request. `key`: its Idempotency-Key, or None."""
 
     user: NewUser
     correlation_id: str
@@ -91,9 +91,9 @@ async def register(connection: Connection, registrations: Sequence[Registration]
     The connection is in autocommit, so that on return they are committed; or in a transaction of the caller's.
 
     Raises:
-        psycopg.Error: nothing was done, unless the connection broke: then nobody knows.
+        psycopg.Error: nothing was done, unless the connection broke: then the outcome is unknown.
     """
-    rows = await (await connection.execute(_REGISTER, _given(registrations), prepare=True)).fetchall()
+    rows = await (await connection.execute(_REGISTER, _parameters(registrations), prepare=True)).fetchall()
     return [_answer(each, row) for each, row in zip(registrations, rows, strict=True)]
 
 
@@ -104,10 +104,10 @@ SELECT nextval('users_id_seq') WHERE NOT has_sequence_privilege('users_id_seq', 
 
 
 async def rehearse(connection: Connection) -> None:
-    """Register nobody, and find out whether somebody could be: tables, columns, unique keys and rights are there.
+    """Register no user; check that the tables, columns, unique keys and rights for it are there.
 
     Raises:
-        psycopg.Error: what a registration would meet.
+        psycopg.Error: the error that a registration would raise.
     """
     await register(connection, [])
     await connection.execute(_MAY_NUMBER)
@@ -118,7 +118,7 @@ def subject(user_id: int) -> str:
     return f"users/{user_id}"
 
 
-def _given(registrations: Sequence[Registration]) -> dict[str, Any]:
+def _parameters(registrations: Sequence[Registration]) -> dict[str, Any]:
     users = [each.user for each in registrations]
     events = [_event(each) for each in registrations]
     keyed = [(each.key, each.user) for each in registrations]

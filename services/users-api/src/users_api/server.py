@@ -17,7 +17,7 @@ def make_server(app: ASGIApp, guard: Guard, host: str = "127.0.0.1", port: int =
             http=protocol(guard),
             log_config=None,
             access_log=False,
-            proxy_headers=False,  # nothing here asks who the client is
+            proxy_headers=False,  # the client's address isn't used
             ws="none",
             timeout_graceful_shutdown=10,
             callback_notify=guard.sweep,

@@ -1,6 +1,6 @@
 """What a route refuses before FastAPI reads the request.
 
-- Query parameters that it doesn't know: a filter with a slip in its name must not list everyone.
+- Query parameters that it doesn't know: a filter with a misspelt name must not list all users.
 - A body that is compressed, or larger than 64 KiB. It is never held in memory.
 """
 
@@ -40,10 +40,10 @@ class StrictRoute(APIRoute):
         return handle_strictly
 
     def _refuse_unknown(self, names: list[str]) -> None:
-        known = list(_parameters(self.dependant))
-        takes = f"takes {', '.join(known)}" if known else "takes none"
-        faults = [(name, f"unknown: this path {takes}") for name in names if name not in known]
-        faults += [(name, "given more than once") for name in known if names.count(name) > 1]
+        own = list(_parameters(self.dependant))
+        takes = f"takes {', '.join(own)}" if own else "takes none"
+        faults = [(name, f"unknown: this path {takes}") for name in names if name not in own]
+        faults += [(name, "given more than once") for name in own if names.count(name) > 1]
         if faults:
             raise RequestValidationError(
                 [{"type": "query", "loc": ("query", name[:_SHOWN]), "msg": message} for name, message in faults]

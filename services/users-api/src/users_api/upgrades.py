@@ -1,4 +1,4 @@
-"""Requests with an upgrade of the protocol. No upgrade is taken here, and HTTP says that the header is then ignored."""
+"""Requests with an upgrade of the protocol. None is supported, and HTTP then requires that the header is ignored."""
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -32,7 +32,7 @@ class IgnoreUpgrades(HttpToolsProtocol):
         raise NotImplementedError
 
     def _should_upgrade(self) -> bool:
-        """Tell uvicorn, when there is an upgrade, to leave the request alone until it comes without."""
+        """Make uvicorn skip a request with an upgrade; `parse` then reads it without the header."""
         return True
 
     def _head_without_upgrade(self) -> bytes:

@@ -13,7 +13,7 @@ depends_on = None
 _NOT_ASCII = r"SELECT id, email FROM users WHERE email ~ '[^\x01-\x7f]'"
 
 _REPLACE = """
--- An address that another has now taken keeps its old key: nobody loses an account.
+-- An address whose new key is taken by another user keeps its old key: no account is lost.
 UPDATE users SET email_key = :key
 WHERE id = :id AND email_key <> :key AND NOT EXISTS (SELECT FROM users WHERE email_key = :key)
 """
