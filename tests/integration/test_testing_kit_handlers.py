@@ -21,7 +21,7 @@ from messaging import (
 )
 from messaging.effects import Ledger, Uncertain
 from messaging.testing import Delivered, MemoryLedger, deliver, deliver_group, deliver_once
-from messaging.wire.receipts import Receipt
+from messaging.wire.receipt import Receipt
 
 from .conftest import RelayParts
 from .workers import Publish, working
