@@ -20,9 +20,9 @@ def take_away(guard: str) -> None:
 
 def _effects() -> None:
     """Every attempt sends, whatever was done before."""
-    from messaging.effects import Ledger
+    from messaging.effects import ledger
 
-    _set(Ledger, "claim", _all_granted)
+    _cut(ledger, "CLAIM", "WHERE effects.claim = excluded.claim OR", "WHERE true OR")
 
 
 def _claims() -> None:
