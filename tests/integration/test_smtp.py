@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from notifier.errors import MailDeferred, MailRefused, MailUncertain, ServerAway
-from notifier.senders.smtp import Sender
+from notifier.mail import Mail
+from notifier.senders.smtp import Sender, mime
 from notifier.senders.smtp.mime import write
 from notifier.senders.smtp.session import Session
 
@@ -103,14 +104,27 @@ def test_without_a_clear_reply_to_the_content_nobody_knows(connect: Connect, rep
         assert server.contents == [CONTENT]
 
 
-@pytest.mark.parametrize("size", [1, 20_000_000])
+@pytest.mark.parametrize("html", ["x", ("x" * 998 + "\n") * 20_000])
 @pytest.mark.parametrize("reply", ["354 go" + DROP_LATE, "354 go" + HANG])
 def test_the_boundary_is_the_first_byte_of_the_content(
-    connect: Connect, reply: str, size: int, monkeypatch: pytest.MonkeyPatch
+    connect: Connect, reply: str, html: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ScriptedSmtpServer, "late", TIMEOUT / 2)
+    monkeypatch.setattr(ScriptedSmtpServer, "late", 1.0)
     with ScriptedSmtpServer(data=[reply]) as server, pytest.raises(MailUncertain):
-        connect(server.port, timeout=TIMEOUT).send(replace(MAIL, html="x" * size))
+        connect(server.port, timeout=2.0).send(replace(MAIL, html=html))
+
+
+def test_the_time_for_a_mail_begins_before_it_is_written(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_slowly(mail: Mail) -> bytes:
+        time.sleep(TIMEOUT)
+        return write(mail)
+
+    monkeypatch.setattr(mime, "write", write_slowly)
+    with ScriptedSmtpServer() as server:
+        with pytest.raises(MailDeferred):
+            connect(server.port, timeout=TIMEOUT).send(MAIL)
+
+        assert server.contents == []
 
 
 def test_a_server_that_hangs_up_before_the_content_has_nothing(

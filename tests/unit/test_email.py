@@ -284,7 +284,7 @@ def test_any_body_arrives_whole_in_lines_that_any_server_takes(html: str, text: 
     assert_fit_for_any_server(write(mail))
     assert len(parts) == 2
     for body, part in ((text, parts[0]), (html, parts[1])):
-        arrived = bytes(part.get_payload(decode=True)).decode()
+        arrived = part.get_payload(decode=True).decode()  # type: ignore[union-attr]
         assert arrived.replace("\r\n", "\n").rstrip("\n") == re.sub("\r\n?", "\n", body).rstrip("\n")
 
 
