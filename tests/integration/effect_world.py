@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from threading import Event as Flag
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -47,7 +46,7 @@ class Consumer:
         self.url = database_url
         self.provider = Provider()
         self.ledger = Ledger(database_url, limit=limit, uncertain="resend")
-        self.broker: Any = SimpleNamespace(stopping=Flag())
+        self.stopping = Flag()
         self.attempts = self.fresh_attempts()
 
     @staticmethod
@@ -55,7 +54,7 @@ class Consumer:
         return [Attempt(user_registered(number), "welcome_email", 1, 0) for number in range(31)]
 
     def results(self, *numbers: int, generation: int = 0) -> Any:
-        once = Once(self.broker, WELCOME_EMAIL, self.provider, self.ledger)
+        once = Once(self.stopping, WELCOME_EMAIL, self.provider, self.ledger)
         return once.results([self.again(number, generation) for number in numbers])
 
     def attempt(

@@ -260,7 +260,7 @@ def test_a_provider_that_is_away_is_asked_once_for_all(consumer: Consumer) -> No
 
 
 def test_a_worker_that_stops_hands_back_what_it_has_not_begun(consumer: Consumer) -> None:
-    consumer.provider.meanwhile[address(2)] = consumer.broker.stopping.set
+    consumer.provider.meanwhile[address(2)] = consumer.stopping.set
 
     assert kinds(consumer.attempt(*range(25))) == [type(None)] * 3 + [HandedBack] * 22
     assert consumer.provider.tried == 3
@@ -270,7 +270,7 @@ def test_a_worker_that_stops_hands_back_what_it_has_not_begun(consumer: Consumer
 def test_the_time_limit_of_a_message_is_checked_between_two_calls(consumer: Consumer) -> None:
     consumer.provider.meanwhile[address(2)] = lambda: time.sleep(3)
     once = Once(
-        consumer.broker, WELCOME_EMAIL.model_copy(update={"time_limit": 3.0}), consumer.provider, consumer.ledger
+        consumer.stopping, WELCOME_EMAIL.model_copy(update={"time_limit": 3.0}), consumer.provider, consumer.ledger
     )
 
     outcomes = [error for _, error in once.results(consumer.attempts[2:20])]
@@ -331,4 +331,4 @@ def test_without_a_ledger_nothing_is_caused(postgres: Postgres) -> None:
 
     assert {type(error).__name__ for error in consumer.attempt(*range(25))} == {"PoolTimeout"}
     assert consumer.provider.tried == 0
-    consumer.broker.stopping.set()
+    consumer.stopping.set()

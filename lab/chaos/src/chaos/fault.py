@@ -71,8 +71,8 @@ class Trial:
         """Return the most seconds from a fault until PostgreSQL knew of every effect of what was registered before."""
         took = []
         for struck in self.strikes:
-            last = self.system.query("users", LAST_EFFECT, {"struck": struck})[0][0]
-            took.append(max(0.0, float(last) - struck) if last else 0.0)
+            ends = [float(last) for (last,) in self.system.published(LAST_EFFECT, {"struck": struck}) if last]
+            took.append(max([0.0, *(end - struck for end in ends)]))
         return max(took) if took else None
 
     def settle(self, seconds: float) -> None:

@@ -2,8 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -46,6 +46,14 @@ def new_database(postgres: Postgres, service: str) -> str:
     return postgres.url(name)
 
 
+def drop_databases(postgres: Postgres, urls: Iterable[str]) -> None:
+    """Drop databases: PostgreSQL reads every file again when it starts after a crash."""
+    with suppress(psycopg.OperationalError), psycopg.connect(postgres.url(), autocommit=True) as connection:
+        for url in urls:
+            name = sql.Identifier(url.rpartition("/")[2])
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
 class Servers:
     """What a system needs: databases in one PostgreSQL, and a Redis and a sink of its own.
 
@@ -76,6 +84,7 @@ class Servers:
             system.kill()
             redis_server.kill()
             sink.stop()
+            drop_databases(self.postgres, {*databases.values(), *system.publishers.values()})
 
 
 @contextmanager

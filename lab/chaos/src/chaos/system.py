@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -41,10 +42,14 @@ class Unsettled(AssertionError):
 
 
 class System:
-    """Herald's processes, and what they rely on. `logs`: where each process' output is, as `<name>.log`."""
+    """Herald's processes, and what they rely on. `logs`: where each process' output is, as `<name>.log`.
+
+    `publishers`: the database of each publisher, by its name; users-api alone, unless a fault adds another.
+    """
 
     def __init__(self, herald: Herald, redis_server: RedisServer, sink: Sink, logs: Path) -> None:
         self.herald = herald
+        self.publishers = {PUBLISHER: herald.databases["users"]}
         self.redis_server = redis_server
         self.redis: redis.Redis = connect(redis_server.url)
         self.sink = sink
@@ -90,10 +95,11 @@ class System:
         self.sabotage(name, *orders)
         self.processes[name].start()
 
-    def add(self, name: str, like: str, *orders: str) -> None:
-        """Start one more process like another, under a name of its own."""
-        self._commands[name] = replace(self._commands[like], name=name)
-        self.sabotage(name, *orders)
+    def add(self, name: str, like: str, *orders: str, **environment: str) -> None:
+        """Start one more process like another, under a name of its own. It carries out the orders at each start."""
+        command = self._commands[like]
+        self._commands[name] = replace(command, name=name, env={**command.env, **environment})
+        self.sabotage(name, *orders, lasting=True)
         self.processes[name].start()
 
     def register(self, name: str, **headers: str) -> dict[str, Any]:
@@ -111,7 +117,7 @@ class System:
 
     def states(self) -> dict[str, int]:
         """Count the deliveries of the two effects by state."""
-        return dict(self.query("users", f"SELECT state, count(*) FROM deliveries WHERE {OURS} GROUP BY state"))  # noqa: S608  # ours
+        return Counter(state for (state,) in self.published(f"SELECT state FROM deliveries WHERE {OURS}"))  # noqa: S608  # ours
 
     def unfinished(self) -> int:
         """Count what is still to be done: deliveries without a final state, and messages that Redis holds."""
@@ -120,9 +126,11 @@ class System:
 
     def query(self, database: str, statement: str, given: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         """Ask the database of a service: `users`, `notifier` or `auditor`."""
-        with psycopg.connect(self.herald.databases[database], autocommit=True) as connection:
-            cursor = connection.execute(statement.encode(), given)
-            return cursor.fetchall() if cursor.description is not None else []
+        return _ask(self.herald.databases[database], statement, given)
+
+    def published(self, statement: str, given: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+        """Ask the database of each publisher; return the rows of all."""
+        return [row for url in self.publishers.values() for row in _ask(url, statement, given)]
 
     def claimed(self) -> set[UUID]:
         """Return the events whose mails are claimed and not recorded."""
@@ -160,7 +168,7 @@ class System:
         workers = [each for name, each in self.processes.items() if name.startswith(WORKERS) and each.running]
         with ThreadPoolExecutor(max(1, len(workers))) as threads:
             list(threads.map(lambda process: process.stop(timeout=30), workers))
-        self.until(lambda: self.redis.xlen(layout.receipts_key(PUBLISHER)) == 0)
+        self.until(lambda: not any(self.redis.xlen(layout.receipts_key(each)) for each in self.publishers))
         return {process.returncode for process in workers}
 
     def _process(self, command: Command) -> Process:
@@ -176,3 +184,9 @@ class System:
         consumed = {holder.rpartition("/")[2] for holder in holders}
         relayed = self.redis.exists(layout.relay_key(socket.gethostname()))
         return served and consumed >= set(WORKERS) and bool(relayed)
+
+
+def _ask(url: str, statement: str, given: Mapping[str, object] | None) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode(), given)
+        return cursor.fetchall() if cursor.description is not None else []

@@ -39,6 +39,7 @@ GUARDS = (
     Guard("effects", "the effect ledger", "effects", ("notifier",), "7", "mails twice"),
     Guard("claims", "a claim that ran out is not used", "claims", ("notifier",), "13", "mails twice after it woke"),
     Guard("recorder", "effects are recorded at once", "recorder", ("notifier",), "5-resend", "sent and not recorded"),
+    Guard("retries", "recording is tried until it is done", "retries", ("notifier",), "22-read-only", "as done"),
     Guard("hold", "at most once, if so chosen", "hold", ("notifier",), "5-hold", "mails twice under hold"),
     Guard("resend", "at least once, if so chosen", "resend", ("notifier",), "5-resend", "uncertain under resend"),
     Guard("unique-key", "the log's unique key", "unique-key", ("auditor",), "6", "rows twice", _NO_KEY),
@@ -46,5 +47,6 @@ GUARDS = (
     Guard("reconciliation", "the relay's look for what got lost", "reconciliation", ("relay",), "7", "stuck"),
     Guard("outbox", "event and user in one transaction", "outbox", ("users-api",), "1", "lost"),
     Guard("strictness", "only what is exactly ours is a message", "strictness", WORKERS, "24", "left in Redis"),
+    Guard("publishers", "receipts by publisher", "publishers", ("relay", *WORKERS), "23", "by another relay"),
     Guard("fencing", "news of an older attempt moves nothing", "fencing", ("relay",), "13", "backwards"),
 )

@@ -75,7 +75,10 @@ AUDIT_LOG = Subscription(
     repeatable=True,
 )
 
-SUBSCRIPTIONS: tuple[Subscription[EventData], ...] = (WELCOME_EMAIL, AUDIT_LOG)
+SUBSCRIPTIONS: tuple[Subscription[EventData], ...] = (
+    WELCOME_EMAIL,
+    AUDIT_LOG,
+)
 
 
 def subscriptions_to(event_type: str) -> tuple[Subscription[EventData], ...]:

@@ -1,7 +1,7 @@
 """The rows of the ledger."""
 
 from chaos.fault import Fault
-from chaos.faults import events, foreign, keys, mail, postgres, redis, relay, scale, workers
+from chaos.faults import effects, events, foreign, keys, mail, postgres, publishers, redis, relay, scale, workers
 
 FAULTS: tuple[Fault, ...] = (
     postgres.KillApi(),
@@ -29,5 +29,8 @@ FAULTS: tuple[Fault, ...] = (
     keys.Keys("deleted", kill=True),
     keys.Keys("mistyped"),
     keys.Keys("mistyped", kill=True),
+    effects.LedgerLocked(),
+    effects.LedgerReadOnly(),
+    publishers.TwoPublishers(),
     foreign.Foreign(),
 )

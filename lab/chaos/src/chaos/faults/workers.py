@@ -20,6 +20,9 @@ SLOW_MAIL seconds do."""
 
 SLOW_MAIL = 0.2
 
+SENT = (30, 60)
+"""Mails that are sent before a worker dies: each thread has sent about half of those that it claimed first."""
+
 PACE = 200.0
 """Registrations a second. As fast as the API can, the load would be over before a worker dies."""
 
@@ -28,7 +31,7 @@ class KillNotifier(Deaths):
     """The notifier dies once, with mails claimed, some of which may have been accepted."""
 
     process = "notifier"
-    per_second = PACE
+    least, per_second = 1000, PACE
 
     def look(self, trial: Trial) -> None:
         claimed = trial.system.claimed()
@@ -55,9 +58,8 @@ class KillNotifierAfterSend(KillNotifier):
     """A mail is accepted, and the effect ledger doesn't know. Nobody can know, and an operator has chosen."""
 
     number = 5
-    least = 1000
-    points = (("notifier.sent", 3),)  # the load is about three times as fast as the mails
-    recovers_within = 20.0
+    points = ()
+    recovers_within = 30.0  # a claim of 15 s, and the backlog of a held relay
 
     def __init__(self, choice: str) -> None:
         self.variant = f"-{choice}"
@@ -65,8 +67,15 @@ class KillNotifierAfterSend(KillNotifier):
         self.environment = {"NOTIFIER_UNCERTAIN": choice}
 
     def prepare(self, trial: Trial) -> None:
-        super().prepare(trial)
-        trial.system.sink.delay = SLOW_MAIL  # so that a thread takes longer for what it claims than for recording
+        trial.system.sabotage(self.process, f"kill:notifier.sent:{trial.dice.randint(*SENT)}")
+        trial.system.sink.delay = SLOW_MAIL
+
+    def strike(self, trial: Trial) -> None:
+        relay = trial.system.processes["relay"].pids
+        _signal(relay, signal.SIGSTOP)
+        trial.wait_for_share(0.3)
+        _signal(relay, signal.SIGCONT)  # so much is due at once that every thread claims AT_ONCE mails
+        super().strike(trial)
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         k, sent, d, held = self._in_flight, self._accepted, ledger.duplicate_mails, ledger.uncertain
@@ -112,24 +121,20 @@ class StopNotifier(Fault):
         trial.system.add("notifier-2", "notifier")
         trial.wait_for_share(trial.dice.uniform(0.3, 0.6))
         pids = trial.system.processes["notifier"].pids
-        self._signal(pids, signal.SIGSTOP)
+        _signal(pids, signal.SIGSTOP)
         trial.strike_now()
         time.sleep(1)
         self._in_flight = self._claimed_before(trial)
         trial.system.until(lambda: self._claimed_before(trial) == 0)  # the other notifier has claimed and sent them
         time.sleep(trial.dice.uniform(0, 3))
         self._twice_before = _twice(trial)
-        self._signal(pids, signal.SIGCONT)
+        _signal(pids, signal.SIGCONT)
 
     def _claimed_before(self, trial: Trial) -> int:
         """Count the mails that the stopped notifier has claimed."""
         before = "claimed_until < to_timestamp(%(struck)s) + make_interval(secs => %(lease)s)"
         given = {"struck": trial.struck, "lease": self.lease}
         return len(trial.system.query("notifier", f"{CLAIMED} AND {before}", given))
-
-    def _signal(self, pids: set[int], number: int) -> None:
-        for pid in pids:
-            os.kill(pid, number)
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         k, d = self._in_flight, ledger.duplicate_mails
@@ -141,6 +146,11 @@ class StopNotifier(Fault):
         ledger.expect(late <= THREADS, f"{late} mails twice after it woke")
         ledger.expect(not ledger.failed + ledger.uncertain, f"{ledger.failed} failed, {ledger.uncertain} uncertain")
         ledger.figure = f"K = {k}, D = {d}; {fenced} stale outcomes fenced"
+
+
+def _signal(pids: set[int], number: int) -> None:
+    for pid in pids:
+        os.kill(pid, number)
 
 
 def _twice(trial: Trial) -> int:

@@ -7,6 +7,7 @@ Orders travel in the environment variable CHAOS_ORDERS, several apart by spaces,
     clock:600                   let the wall clock be wrong by so many seconds
     poison:poison               die whenever the address of a welcome email begins so
     version:2                   know version 2 of user_registered as well: the upgraded consumer
+    publisher:accounts-api      be the relay of a publisher of another name
 
 An order that no longer finds what it should change fails loudly, so that no guard is ever "proven" by a typo.
 """
@@ -65,5 +66,9 @@ def carry_out() -> None:
                 from chaos.sabotage.events import know_version_2
 
                 know_version_2()
+            case "publisher":
+                import users_api
+
+                users_api.PUBLISHER = what
             case _:
                 raise OrderUnknown(order)

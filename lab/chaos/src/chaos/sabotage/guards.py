@@ -23,6 +23,7 @@ def _effects() -> None:
     from messaging.effects import Ledger
 
     _set(Ledger, "claim", _all_granted)
+    _set(Ledger, "record", lambda self, endings: dict.fromkeys((ending.claim.token for ending in endings), 0))
 
 
 def _claims() -> None:
@@ -42,6 +43,13 @@ def _recorder() -> None:
 
     _set(Recorder, "add", lambda self, ending: Future())
     _set(Recorder, "wait", lambda self, added, stopping: self._record_here(list(added)))
+
+
+def _retries() -> None:
+    """Recording is tried once: while the ledger can't be written, what was done is forgotten."""
+    from messaging.effects.recorder import Recorder
+
+    _set(Recorder, "_recorded", lambda self, endings: {each.claim.token: 0 for each in self._record_here(endings)})
 
 
 def _hold() -> None:
@@ -126,6 +134,13 @@ def _fencing() -> None:
     _cut(deliveries, "RETRIED", "WHERE state IN ('queued', 'running')", "")
 
 
+def _publishers() -> None:
+    """All publishers share one stream of receipts."""
+    from messaging.wire import layout
+
+    _set(layout, "receipts_key", lambda publisher: f"{layout.RECEIPTS}:users-api")
+
+
 def _strictness() -> None:
     """Whatever Dramatiq can decode is taken for a message of ours."""
     from messaging.consuming import consumer
@@ -151,6 +166,7 @@ GUARDS = {
     "effects": _effects,
     "claims": _claims,
     "recorder": _recorder,
+    "retries": _retries,
     "hold": _hold,
     "resend": _resend,
     "unique-key": _unique_key,
@@ -158,5 +174,6 @@ GUARDS = {
     "reconciliation": _reconciliation,
     "outbox": _outbox,
     "fencing": _fencing,
+    "publishers": _publishers,
     "strictness": _strictness,
 }

@@ -24,7 +24,7 @@ from contracts import ContractError, Event, Subscription
 from contracts.envelope import DataT
 from messaging.consuming import outcomes
 from messaging.consuming.broker import HeraldBroker
-from messaging.consuming.outcomes import Result
+from messaging.consuming.outcomes import Report, Result
 from messaging.errors import HandedBack, TransientError, Unavailable
 from messaging.process.postgres_errors import is_database_at_fault
 from messaging.wire import message
@@ -32,6 +32,7 @@ from messaging.wire.message import Attempt
 from messaging.wire.receipt import Receipt, describe
 
 Batch = Sequence[Mapping[str, Any]]
+Handle = Callable[[Sequence[Attempt[DataT]]], Iterator[Result]]
 Actor = dramatiq.Actor[[str, Batch], None]
 
 REPORT_EVERY = 0.25
@@ -48,7 +49,7 @@ def subscribe(
     The handler returns if it succeeded, and raises one of `messaging.errors` or any other exception if it didn't. It
     must be idempotent.
     """
-    return declare(broker, subscription, lambda attempts: _one_by_one(handler, attempts, broker.stopping))
+    return declare(broker, subscription, lambda attempts: one_by_one(handler, attempts, broker.stopping))
 
 
 def subscribe_group(
@@ -59,13 +60,13 @@ def subscribe_group(
     If it raises because of one of the events, each event is tried alone. So the handler must be idempotent, and do all
     or nothing.
     """
-    return declare(broker, subscription, lambda attempts: _as_group(handler, attempts, broker.stopping))
+    return declare(broker, subscription, lambda attempts: as_group(handler, attempts, broker.stopping))
 
 
 def declare(
     broker: HeraldBroker,
     subscription: Subscription[DataT],
-    handle: Callable[[Sequence[Attempt[DataT]]], Iterator[Result]],
+    handle: Handle[DataT],
     *,
     time_limit: float | None = None,
 ) -> Actor:
@@ -79,17 +80,8 @@ def declare(
     """
 
     def consume(publisher: str, batch: Batch) -> None:
-        attempts, refused = _open(subscription, batch)
         with outcomes.reporting(broker.client, publisher) as report:
-            report([*refused, *outcomes.begun(attempts)])
-            results: list[Result] = []
-            reported_at = time.monotonic()
-            for result in handle(attempts):
-                results.append(result)
-                if time.monotonic() - reported_at > REPORT_EVERY:
-                    report(outcomes.ended(results))
-                    results, reported_at = [], time.monotonic()
-            report(outcomes.ended(results))
+            work(subscription, handle, batch, report)
 
     actor = dramatiq.actor(
         broker=broker,
@@ -98,6 +90,20 @@ def declare(
         time_limit=1000 * (subscription.time_limit if time_limit is None else time_limit),
     )
     return actor(consume)
+
+
+def work(subscription: Subscription[DataT], handle: Handle[DataT], batch: Batch, report: Report) -> None:
+    """Handle a batch, and report how each event in it ended."""
+    attempts, refused = _open(subscription, batch)
+    report([*refused, *outcomes.begun(attempts)])
+    results: list[Result] = []
+    reported_at = time.monotonic()
+    for result in handle(attempts):
+        results.append(result)
+        if time.monotonic() - reported_at > REPORT_EVERY:
+            report(outcomes.ended(results))
+            results, reported_at = [], time.monotonic()
+    report(outcomes.ended(results))
 
 
 def bound(attempt: Attempt[Any]) -> AbstractContextManager[None]:
@@ -122,7 +128,7 @@ def _open(subscription: Subscription[DataT], batch: Batch) -> tuple[list[Attempt
     return attempts, refused
 
 
-def _one_by_one(
+def one_by_one(
     handler: Callable[[Event[DataT]], None], attempts: Iterable[Attempt[DataT]], stopping: threading.Event
 ) -> Iterator[Result]:
     """Handle attempts one after another, until the worker stops or the handler raises Unavailable."""
@@ -137,7 +143,7 @@ def _one_by_one(
             yield attempt, error
 
 
-def _as_group(
+def as_group(
     handler: Callable[[Sequence[Event[DataT]]], None], attempts: Sequence[Attempt[DataT]], stopping: threading.Event
 ) -> Iterator[Result]:
     """Handle all attempts at once. If that fails because of one event, handle them one by one."""
@@ -145,7 +151,7 @@ def _as_group(
     if error is None or len(attempts) == 1 or _is_outage(error):
         yield from ((attempt, error) for attempt in attempts)
     else:
-        yield from _one_by_one(lambda event: handler([event]), attempts, stopping)
+        yield from one_by_one(lambda event: handler([event]), attempts, stopping)
 
 
 def _is_outage(error: BaseException) -> bool:

@@ -154,7 +154,7 @@ class Ledger:
         with self._pool.connection() as connection:
             rows = connection.execute(LOOK, parameters).fetchall()
         states = {event_id: (state, seconds) for event_id, state, seconds in rows}
-        return {event_id: _reason(*states.get(event_id, ("released", 0.0))) for event_id in event_ids}
+        return {event_id: reason(*states.get(event_id, ("released", 0.0))) for event_id in event_ids}
 
     def record(self, endings: Sequence[Ending]) -> dict[UUID, int]:
         """Record endings; return, by token, the doubts of effects that are done or uncertain.
@@ -188,7 +188,8 @@ def _named(claims: Sequence[Claim]) -> dict[str, Any]:
     return {"event_ids": [claim.event_id for claim in claims], "tokens": [claim.token for claim in claims]}
 
 
-def _reason(state: str, seconds: float) -> MessagingError | None:
+def reason(state: str, seconds: float) -> MessagingError | None:
+    """Return why an effect can't be claimed: None, if it is done. `seconds`: until its claim runs out."""
     if state == "done":
         return None
     if state == "released" or (state == "claimed" and seconds > 0):

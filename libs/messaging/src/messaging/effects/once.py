@@ -10,6 +10,7 @@ limit is checked between two calls.
 """
 
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
@@ -54,20 +55,22 @@ def subscribe_once(
     unknown; the effect is in doubt when its claim runs out.
     """
     broker.add_middleware(_Closing(ledger))
-    return declare(broker, subscription, Once(broker, subscription, handler, ledger).results, time_limit=math.inf)
+    return declare(
+        broker, subscription, Once(broker.stopping, subscription, handler, ledger).results, time_limit=math.inf
+    )
 
 
 class Once(Generic[DataT]):
-    """Causes the effects of one subscription."""
+    """Causes the effects of one subscription, until `stopping` is set."""
 
     def __init__(
         self,
-        broker: HeraldBroker,
+        stopping: threading.Event,
         subscription: Subscription[DataT],
         handler: Callable[[Event[DataT], str], str | None],
         ledger: Ledger,
     ) -> None:
-        self._stopping = broker.stopping
+        self._stopping = stopping
         self._subscription = subscription
         self._handler = handler
         self._ledger = ledger
