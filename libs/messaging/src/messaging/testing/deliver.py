@@ -1,7 +1,7 @@
-"""Deliver events to a handler, and see what the relay would see.
+"""Deliver events to a handler, and return what the relay would learn.
 
-The events pass through the same message, contract check, handler shell and receipts as in a worker. Nothing interrupts
-a handler that overruns its time limit, and nothing tries again: deliver the event once more.
+The events pass through the same message format, contract check, subscriber and receipts as in a worker. Nothing
+interrupts a handler that overruns its time limit, and nothing retries: to try again, deliver the event once more.
 """
 
 import threading
@@ -94,7 +94,7 @@ def _delivered(
 
 
 def _sent(subscription: Subscription[DataT], events: Sequence[Event[DataT]], generation: int) -> Batch:
-    """Return the events as a worker gets them: through JSON."""
+    """Return the batch of a message as a worker receives it, encoded and decoded."""
     items = [message.Item(1, generation, event.model_dump_json()) for event in events]
     encoded = message.encode(_MESSAGE_ID, subscription, items)
     batch: Batch = message.read(subscription.queue, _MESSAGE_ID.encode(), encoded).args[1]

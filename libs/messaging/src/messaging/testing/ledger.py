@@ -1,4 +1,4 @@
-"""The effect ledger in memory: what `messaging.effects.ledger` does in SQL, statement by statement, in Python."""
+"""The effect ledger in memory: each statement of `messaging.effects.ledger`, in Python instead of SQL."""
 
 import time
 from collections.abc import Collection, Sequence
@@ -12,7 +12,7 @@ from messaging.effects.recorder import Doubts, Recorder
 from messaging.errors import MessagingError
 
 _OPEN = {"released": ["claimed"], "uncertain": ["claimed", "uncertain"]}
-"""The states in which an effect takes this ending. `done` is always taken."""
+"""The states of an effect in which an ending is recorded. `done` is recorded in every state."""
 
 
 @dataclass(slots=True)
@@ -47,11 +47,11 @@ class MemoryLedger(Ledger):
         return {claim.token for claim in claims if self._claim(claim)}
 
     def renew(self, claims: Sequence[Claim]) -> set[UUID]:
-        """Prolong claims; return the tokens of those that are still ours."""
-        ours = [effect for effect in self._held_by(claims) if effect.state == "claimed"]
-        for effect in ours:
+        """Renew claims; return the tokens of those that no other attempt has taken over."""
+        renewed = [effect for effect in self._held_by(claims) if effect.state == "claimed"]
+        for effect in renewed:
             effect.claimed_until = self._now() + self.lease
-        return {effect.claim for effect in ours}
+        return {effect.claim for effect in renewed}
 
     def look(self, subscription: str, event_ids: Sequence[UUID]) -> dict[UUID, MessagingError | None]:
         """Return why effects couldn't be claimed."""
@@ -73,8 +73,8 @@ class MemoryLedger(Ledger):
         return time.monotonic() + self._passed
 
     def _held_by(self, claims: Collection[Claim]) -> list[Effect]:
-        found = ((self.effects.get((claim.event_id, claim.subscription)), claim.token) for claim in claims)
-        return [effect for effect, token in found if effect and effect.claim == token]
+        pairs = ((self.effects.get((claim.event_id, claim.subscription)), claim.token) for claim in claims)
+        return [effect for effect, token in pairs if effect and effect.claim == token]
 
     def _claim(self, claim: Claim) -> bool:
         key = claim.event_id, claim.subscription
@@ -117,7 +117,7 @@ class MemoryLedger(Ledger):
 
 
 class _Immediately(Recorder):
-    """Records each ending in the thread that adds it: a test needn't wait for what happens next."""
+    """Records each ending in the thread that adds it, so that a test needn't wait for a recorder thread."""
 
     def add(self, ending: Ending) -> "Future[Doubts]":
         """Record an ending."""

@@ -12,7 +12,7 @@ from messaging.publishing.outbox import publish
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """An event. `envelope`: as consumers get it; `due`: when its delivery is due, by name of the subscription."""
+    """An event. `envelope`: as consumers receive it. `due`: when its deliveries are due, by subscription's name."""
 
     id: UUID
     type: str
@@ -33,7 +33,7 @@ class Outbox:
         self.statements: list[tuple[str, Any]] = []
 
     def execute(self, statement: str, parameters: Any = None) -> "Executed":
-        """Take a statement."""
+        """Keep a statement's events if `publish` made it, and otherwise the statement itself."""
         if statement == publish([])[0]:
             self.published.extend(_published(parameters))
         else:
@@ -45,7 +45,7 @@ class Executed:
     """The empty result of a statement, which may be awaited."""
 
     def __await__(self) -> Generator[None, None, "Executed"]:
-        """Be there at once."""
+        """Return at once."""
         yield from ()
         return self
 
