@@ -88,7 +88,10 @@ def test_a_head_of_over_64_kib_is_refused_and_told_so(api: Api, head: bytes, in_
 
 def test_a_second_head_of_over_64_kib_is_refused_too(api: Api) -> None:
     client = api.connect(PING)
-    assert client.recv(1_000).startswith(b"HTTP/1.1 200")
+    answer = b""
+    while not answer.endswith(b"}"):  # head and body may come apart
+        answer += client.recv(1_000)
+    assert answer.startswith(b"HTTP/1.1 200")
     client.sendall(b"GET /livez HTTP/1.1\r\n" + b"a:b\r\n" * 13_200 + b"\r\n")
     assert problem(answers(client))[0] == 431
 
