@@ -28,7 +28,6 @@ import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -43,23 +42,19 @@ from devstack.redis_server import RedisServer
 from messaging import publish
 from messaging.publishing.operations import CANCEL, REPLAY, RETRY_BY_OPERATOR, replaying
 from messaging.publishing.states import DUE, FINAL, IN_FLIGHT
-from messaging.wire.receipt import OUTCOMES, Outcome, Receipt
+from messaging.wire.receipt import OUTCOMES, Outcome
 
-from .delivery_moves import Asked, Cancelled, Cause, Claimed, Crossed, Looked, Nothing, Released, Told
+from .delivery_moves import Asked, Cancelled, Claimed, Crossed, Nothing, Released
+from .delivery_steps import Outcomes, Steps
 from .delivery_world import (
     SUBSCRIPTIONS,
-    Held,
     Killed,
-    Relay,
-    Worker,
-    World,
     group_size,
     key_of,
     messages_of,
     policy,
     world,
 )
-from .workers import EPOCH
 
 MOST_EVENTS = 5
 ROUNDS_TO_HEAL = 40
@@ -71,20 +66,10 @@ outcomes = st.sampled_from(["succeeded", "retry", "retry", "failed", "uncertain"
 picks = st.lists(places, min_size=1, max_size=6)
 afters = st.sampled_from([None, 0.0, 90.0])
 blows = st.lists(st.sampled_from(["its worker", "Redis"]), min_size=1, max_size=3)
-Outcomes = tuple[Outcome, Outcome, Outcome]
 
 
-class Deliveries(RuleBasedStateMachine):
-    """`known`: the deliveries as they were last judged. `cause`: what has been done since. `heard`: all receipts."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__()
-        world.begin_again()
-        self.world = world
-        self.events = 0
-        self.heard: list[Receipt] = []
-        self.known = world.rows()
-        self.cause: Cause = Nothing()
+class Deliveries(Steps):
+    """The play: every rule may come next, and after each the invariants hold."""
 
     # What is meant to happen
 
@@ -341,71 +326,6 @@ class Deliveries(RuleBasedStateMachine):
             if not unfinished and not self.world.stored():
                 return
         raise AssertionError(f"never finished: {unfinished}, never fetched: {self.world.stored()}")
-
-    # What the steps are made of
-
-    def relay(self, number: int) -> Relay:
-        return self.world.relays[number]
-
-    def are_there(self, *states: str) -> bool:
-        return any(row.state in states for row in self.known.values())
-
-    def apply(self, relay: int, receipts: list[Receipt]) -> None:
-        self.cause = Told(receipts)
-        self.heard += [each for each in receipts if each not in self.heard]
-        self.relay(relay).applier.apply(receipts)
-
-    def look_once(self, relay: int) -> None:
-        self.cause = self.looked()
-        self.relay(relay).reconciler.reconcile()
-        assert self.world.redis.exists(EPOCH), "every look would take Redis for wiped"
-
-    def looked(self, *, killed: bool = False) -> Looked:
-        """Note how things are before a relay looks."""
-        wiped, stored = not self.world.redis.exists(EPOCH), self.world.stored()
-        return Looked(self.world.now(), wiped, stored, stored & self.world.held_by_silent(), killed)
-
-    def go_on_meanwhile(self, relay: Relay, end: Outcome) -> None:
-        for worker in self.world.workers:
-            for held in worker.hands:
-                if held.stage == "begun" and not worker.hangs:
-                    self.world.end_handlers(held, (end, end, end), None)
-        told, self.world.post = self.world.post, []
-        relay.applier.apply(told)
-        self.world.pass_time(150)
-        relay.reconciler.reconcile()
-        relay.dispatcher.dispatch()
-
-    def work_off(self, worker: Worker, end: Outcome) -> None:
-        """Let a worker do all that is there to be done."""
-        worker.wake_up()
-        worker.fetch_all()
-        while worker.hands:
-            self.go_on(worker, worker.hands[0], (end, end, end), None)
-
-    def begin_all(self, worker: Worker) -> None:
-        if worker.hangs:
-            return
-        worker.fetch_all()
-        for held in worker.hands:
-            if held.stage == "fetched":
-                self.world.begin_handlers(held)
-
-    def stop_in_order(self, worker: Worker) -> None:
-        """Let what a worker has begun come to its end, and hand back the rest."""
-        for held in list(worker.hands):
-            while held.stage != "fetched" and held in worker.hands:
-                self.go_on(worker, held, ("succeeded", "handed_back", "handed_back"), None)
-        worker.shut_down()
-
-    def go_on(self, worker: Worker, held: Held, ends: Outcomes, after: float | None) -> None:
-        """Begin with a message, end it or acknowledge it. `ends`: of each of its deliveries."""
-        if held.stage == "fetched":
-            self.world.begin_handlers(held)
-        elif held.stage == "begun":
-            self.world.end_handlers(held, ends, after)
-        else:
-            worker.acknowledge(held)
 
 
 def test_whatever_is_killed_wiped_or_late_no_effect_is_lost(
