@@ -112,7 +112,7 @@ class StopNotifier(Fault):
     number = 13
     title = "SIGSTOP of the notifier past its lease, then SIGCONT"
     environment = {"MAIL_TIMEOUT": "4"}
-    lease = 4.0 + SLACK  # of a claim
+    lease = 4.0 + 1.0 + SLACK  # of a claim: MAIL_TIMEOUT, a second for writing the mail, and the ledger's own slack
 
     def prepare(self, trial: Trial) -> None:
         trial.system.sink.delay = 0.05  # so that there are always some in flight

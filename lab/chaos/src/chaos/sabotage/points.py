@@ -20,16 +20,16 @@ def plant(point: str, passings: int) -> None:
 
 def _api_written(bomb: Bomb) -> None:
     """A group is complete, and not sent."""
-    from users_api import registration
+    from users_api import registrar
 
-    before(registration, "register", bomb)
+    before(registrar, "register", bomb)
 
 
 def _api_committed(bomb: Bomb) -> None:
     """A group is committed, and no client is answered."""
-    from users_api import registration
+    from users_api import registrar
 
-    after(registration, "register", bomb)
+    after(registrar, "register", bomb)
 
 
 def _relay_claimed(bomb: Bomb) -> None:
