@@ -60,16 +60,16 @@ check: $(STAMP) ## Check lint, format, types and imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-lock: ## Upgrade and pin every dependency, with hashes
+lock: ## Pin every dependency, with hashes (UPGRADE=1: the newest of each)
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv
 	@.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --no-emit-package herald-contracts --no-emit-package herald-messaging \
-	  --group pyproject.toml:dev pyproject.toml $(PACKAGES:=/pyproject.toml) --upgrade --output-file requirements.lock
+	  --group pyproject.toml:dev pyproject.toml $(PACKAGES:=/pyproject.toml) $(UPGRADE:%=--upgrade) --output-file requirements.lock
 	@grep -E '^($(SHARED))==' requirements.lock | sed -E 's/ *\\$$//' > .venv-lock/shared.txt
 	@.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --constraints .venv-lock/shared.txt --override lab/benchmarks/overrides.txt --upgrade \
+	  --constraints .venv-lock/shared.txt --override lab/benchmarks/overrides.txt $(UPGRADE:%=--upgrade) \
 	  lab/benchmarks/requirements.in --output-file lab/benchmarks/requirements.lock
 	@rm -rf .venv-lock
 
 clean: ## Remove .venv and all local data
-	rm -rf .venv .venv-bench var
+	rm -rf .venv .venv-bench var preview

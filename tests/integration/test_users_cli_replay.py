@@ -16,7 +16,7 @@ def test_replay_takes_the_times_that_herald_prints(users_database: str, publish_
 
     replayed = users_api("replay", "--subscription=audit_log", "--since", since, DATABASE_URL=users_database)
 
-    assert printed(replayed) == "1 delivery queued for audit_log\n"
+    assert printed(replayed) == "1 delivery is pending for audit_log\n"
 
 
 def test_replay_of_the_future_says_that_nothing_can_match(users_database: str) -> None:
@@ -37,7 +37,7 @@ def test_replay_makes_what_is_missing_revives_what_failed_and_leaves_the_rest(
     execute(users_database, "UPDATE events SET recorded_at = '2026-01-01T12:00Z' WHERE id = %s", old.id)
     command = ("replay", "--subscription", "audit_log", "--since", "2026-01-01T12:00:01")
 
-    assert printed(users_api(*command, DATABASE_URL=users_database)) == "2 deliveries queued for audit_log\n"
+    assert printed(users_api(*command, DATABASE_URL=users_database)) == "2 deliveries are pending for audit_log\n"
     assert states(users_database, "audit_log") == [
         ("pending", 0, 0, 0),
         ("pending", 1, 0, 0),
@@ -46,7 +46,7 @@ def test_replay_makes_what_is_missing_revives_what_failed_and_leaves_the_rest(
         ("pending", 0, 0, 0),
     ]
     assert ("failed", 0, 3, 1) in states(users_database, "welcome_email"), "another subscription is untouched"
-    assert printed(users_api(*command, DATABASE_URL=users_database)) == "0 deliveries queued for audit_log\n"
+    assert printed(users_api(*command, DATABASE_URL=users_database)) == "0 deliveries are pending for audit_log\n"
 
 
 def test_replay_of_what_succeeded_is_for_those_who_say_so(users_database: str, publish_users: Publish) -> None:
@@ -55,7 +55,7 @@ def test_replay_of_what_succeeded_is_for_those_who_say_so(users_database: str, p
     kill(users_database, uncertain, "audit_log", "uncertain")
     command = ("replay", "--subscription", "audit_log", "--since", "2026-01-01", "--succeeded")
 
-    assert printed(users_api(*command, DATABASE_URL=users_database)) == "1 delivery queued for audit_log\n"
+    assert printed(users_api(*command, DATABASE_URL=users_database)) == "1 delivery is pending for audit_log\n"
     assert states(users_database, "audit_log") == [("pending", 1, 0, 0), ("uncertain", 0, 3, 1)]
 
 
@@ -68,7 +68,7 @@ def test_replay_of_what_succeeded_goes_by_when_it_ended(users_database: str, pub
         execute(users_database, "UPDATE deliveries SET finished_at = %s WHERE event_id = %s", ended, event.id)
     command = ("replay", "--subscription", "audit_log", "--since", "2026-01-02T12:00:00", "--succeeded")
 
-    assert printed(users_api(*command, DATABASE_URL=users_database)) == "1 delivery queued for audit_log\n"
+    assert printed(users_api(*command, DATABASE_URL=users_database)) == "1 delivery is pending for audit_log\n"
     assert [row[0] for row in states(users_database, "audit_log")] == ["succeeded", "pending"]
 
 
@@ -107,4 +107,4 @@ def test_replay_is_for_events_of_the_subscriptions_own_type(users_database: str,
 
     replayed = users_api("replay", "--subscription=audit_log", "--since=2026-01-01", DATABASE_URL=users_database)
 
-    assert printed(replayed) == "1 delivery queued for audit_log\n"
+    assert printed(replayed) == "1 delivery is pending for audit_log\n"

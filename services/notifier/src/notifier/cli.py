@@ -33,9 +33,11 @@ def preview(
     if template not in templates():
         raise typer.BadParameter(f"there is no template {template!r}, only: {', '.join(templates())}")
     full_name, email = parseaddr(to)
-    more = dict(variable.partition("=")[::2] for variable in variables or ())
+    if not full_name or "@" not in email:
+        raise typer.BadParameter('write the recipient as "Maya Chen <maya@example.com>"', param_hint="--to")
+    values = {"full_name": full_name, "email": email} | dict(each.partition("=")[::2] for each in variables or ())
     try:
-        subject, text, html = render(template, **{"full_name": full_name, "email": email, **more})
+        subject, text, html = render(template, **values)
     except UndefinedError as error:
         raise typer.BadParameter(f"{error.message}; give it with --set NAME=VALUE") from None
     out.mkdir(parents=True, exist_ok=True)

@@ -25,9 +25,8 @@ ledger = Ledger(config.database_url, limit=limit, uncertain=config.notifier_unce
 
 def welcome_email(event: Event[UserRegistered], key: str) -> str | None:
     """Send the welcome email of one registration."""
-    user = event.data
     return handlers.send_welcome_email(
-        user.email, user.full_name, key=key, sent=event.time, sender=sender, mail_from=mail_from
+        event.data.email, event.data.full_name, key=key, sent=event.time, sender=sender, mail_from=mail_from
     )
 
 

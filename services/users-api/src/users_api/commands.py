@@ -95,7 +95,7 @@ def replay(
         sys.exit(f"What succeeded for {subscription} can't be replayed: it might happen twice. (See `repeatable`.)")
     parameters = operations.replaying(subscriptions[subscription], since, succeeded=succeeded)
     count = _execute(operations.REPLAY, parameters)[0]["replayed"]
-    typer.echo(f"{count} {'delivery' if count == 1 else 'deliveries'} queued for {subscription}")
+    typer.echo(f"{count} {'delivery is' if count == 1 else 'deliveries are'} pending for {subscription}")
 
 
 def _refuse_unknown(subscription: str) -> None:

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import uuid4
 
 import redis
@@ -40,7 +40,7 @@ class HeraldBroker(RedisBroker):
 
     `held`: ids of the messages that this process has fetched and not acknowledged. `stopping`: set when the process
     shuts down. `dropped`: how many messages the process has removed because no relay of Herald had made them.
-    `broken`: whether one of its threads has died.
+    `broken`: whether one of its threads has died. `at_shutdown`: is called when no thread works any more.
     """
 
     def __init__(self, redis_url: str) -> None:
@@ -57,6 +57,7 @@ class HeraldBroker(RedisBroker):
         self.held: set[str] = set()
         self.dropped = 0
         self.broken = False
+        self.at_shutdown: list[Callable[[], None]] = []
 
     @property
     def consumer_class(self) -> type[Consumer]:
@@ -153,6 +154,8 @@ class _Life(Middleware):
         self._work.close()
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        for close in _ours(broker).at_shutdown:
+            close()
         _ours(broker).leave()
         if _ours(broker).broken:
             sys.exit(1)

@@ -17,8 +17,6 @@ from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from typing import Generic
 from uuid import UUID
 
-from dramatiq import Broker, Middleware, Worker
-
 from contracts import Event, Subscription
 from contracts.envelope import DataT
 from messaging.consuming.broker import HeraldBroker
@@ -54,7 +52,8 @@ def subscribe_once(
     the effect has certainly not happened, and UncertainError if that is unknown. After any other exception, too, it is
     unknown; the effect is in doubt when its claim runs out.
     """
-    broker.add_middleware(_Closing(ledger))
+    if ledger.close not in broker.at_shutdown:  # two subscriptions may share a ledger
+        broker.at_shutdown.append(ledger.close)
     return declare(
         broker, subscription, Once(broker.stopping, subscription, handler, ledger).results, time_limit=math.inf
     )
@@ -159,13 +158,3 @@ class Once(Generic[DataT]):
     def _require_time(self, claimed_at: float) -> None:
         if not self._has_time(claimed_at):
             raise LedgerSlow(f"the effect ledger took {time.monotonic() - claimed_at:.1f} s to renew claims")
-
-
-class _Closing(Middleware):
-    """Closes the ledger when the worker has stopped."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
-        self._ledger.close()

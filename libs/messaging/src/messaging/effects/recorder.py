@@ -64,8 +64,9 @@ class Recorder:
                 self._changed.notify()
             self._pending[ending] = future
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+                thread.start()
+                self._thread = thread  # only now: what hasn't started looks dead
         return future
 
     def wait(self, added: "Mapping[Ending, Future[Doubts]]", stopping: threading.Event) -> dict[Ending, Doubts]:

@@ -27,6 +27,7 @@ def configure(level: str, style: Literal["json", "console"]) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole URLs, which may hold a token
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
