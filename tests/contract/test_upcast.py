@@ -128,6 +128,20 @@ def test_an_upcast_that_fails_refuses_the_event_and_quotes_nothing_of_it(newest:
     assert refused.value.__cause__ is None
 
 
+@pytest.mark.parametrize("returned", [None, {"name": "Maya"}, UserRegistered])
+def test_an_upcast_that_returns_anything_else_refuses_the_event(returned: object) -> None:
+    class Confused(UserRegistered):
+        version: ClassVar[int] = 2
+        predecessor: ClassVar[type[EventData] | None] = UserRegistered
+
+        @classmethod
+        def upcast(cls, old: Any) -> Any:
+            return returned
+
+    with pytest.raises(InvalidEvent):
+        decode(golden(1), Confused)
+
+
 @pytest.mark.parametrize("version", [1, 3])
 def test_a_predecessor_is_the_version_before(version: int) -> None:
     with pytest.raises(TypeError, match="urn:herald:user_registered:1 isn't the version before"):
