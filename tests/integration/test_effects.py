@@ -178,7 +178,7 @@ def test_an_attempt_that_slept_past_its_claim_disturbs_neither_the_next_one_nor_
     assert kinds(consumer.attempt(1)) == [outcome]
     assert consumer.states() == ["claimed"]
 
-    assert consumer.ledger.record([Ending(quick, "done")]) == {quick.token: 0}
+    assert consumer.ledger.record([Ending(quick, "done")]) == {quick.token: 1}, "the claim that ran out is a doubt"
     consumer.ledger.record([Ending(quick, "released"), Ending(quick, "uncertain")])
     assert consumer.states() == ["done"]
 

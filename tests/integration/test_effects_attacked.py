@@ -70,7 +70,9 @@ def test_a_message_from_before_an_operators_retry_gives_the_effect_no_further_at
 
 
 @pytest.mark.parametrize("how", ["it runs out", "it ends without an answer"])
-def test_a_claim_that_ends_just_before_the_look_is_not_held_under_resend(consumer: Consumer, how: str) -> None:
+def test_a_claim_that_ends_just_before_the_look_is_not_held_under_resend(
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     other = consumer.claim_of(1)
     consumer.ledger.claim([other])
     ends: dict[str, Callable[[], object]] = {
@@ -83,7 +85,7 @@ def test_a_claim_that_ends_just_before_the_look_is_not_held_under_resend(consume
         ends[how]()
         return look(*arguments)
 
-    consumer.ledger.look = look_late  # type: ignore[method-assign]
+    monkeypatch.setattr(consumer.ledger, "look", look_late)
 
     assert kinds(consumer.attempt(1)) == [RetryLater]
 

@@ -59,9 +59,11 @@ class Both:
         self.same(lambda ledger: ledger.renew(self.picked(indexes)))
 
     def look(self, numbers: Sequence[int]) -> None:
-        events = [self.events[number] for number in numbers]
-        real, memory = (ledger.look("welcome_email", events) for ledger in (self.real, self.memory))
-        assert [told(real[event]) for event in events] == [told(memory[event]) for event in events]
+        claims = [Claim(self.events[number], "welcome_email", 0) for number in numbers]
+        real, memory = (ledger.look(claims) for ledger in (self.real, self.memory))
+        assert {event: told(reason) for event, reason in real.items()} == {
+            event: told(reason) for event, reason in memory.items()
+        }
 
     def record(self, endings: Sequence[tuple[int, Any]]) -> None:
         recorded = [

@@ -60,6 +60,8 @@ def _upcast(event: Event[Any], later: Sequence[type[EventData]]) -> Event[Any]:
             raise
         except Exception as error:
             raise InvalidEvent(f"the upcast to {version.schema_uri()} raised {type(error).__name__}") from None
+        if not isinstance(data, version):
+            raise InvalidEvent(f"the upcast to {version.schema_uri()} returned a {type(data).__name__}")
     return _envelope_of(later[-1]).model_validate({**dict(event), "data": data, "dataschema": data.schema_uri()})
 
 

@@ -13,6 +13,7 @@ from messaging.effects.claims import Claim, Ending
 from messaging.effects.ledger import Ledger
 from messaging.errors import PermanentError, TransientError, UncertainError
 from messaging.wire.message import Attempt
+from messaging.wire.receipt import clean
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("effects")
 
@@ -54,4 +55,4 @@ def _ending(
         return error, Ending(claim, "uncertain")
     except BaseException as error:  # returned, classified and reported
         return error, None
-    return None, Ending(claim, "done", reference)
+    return None, Ending(claim, "done", clean(reference) if isinstance(reference, str) else None)

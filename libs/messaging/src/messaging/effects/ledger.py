@@ -35,9 +35,14 @@ from messaging.process.database import open_pool
 
 Uncertain = Literal["resend", "hold"]
 
-SETTINGS: tuple[LiteralString, ...] = ("plan_cache_mode = force_generic_plan", "enable_seqscan = off")
+SETTINGS: tuple[LiteralString, ...] = (
+    "plan_cache_mode = force_generic_plan",
+    "enable_seqscan = off",
+    "lock_timeout = 5000",
+)
 """Settings of the ledger's connections. Planning takes longer than executing, so each connection plans each statement
-once. The plan must use the index, even if the table was small enough to be read whole when it was last analysed."""
+once. The plan must use the index, even if the table was small enough to be read whole when it was last analysed. A
+stopping worker waits for a locked table no longer than five seconds at a time."""
 
 MAX_DOUBTS = 3
 """After this many attempts without an answer, `resend` doesn't cause the effect again until an operator retries it."""
@@ -51,7 +56,8 @@ SLOW_SECONDS = 1.0
 CLAIM: LiteralString = """
 -- Claim effects that have no row or were released, and those that are uncertain or whose claim ran out, if the policy
 -- allows another attempt or an operator has retried the delivery (a newer generation). An effect that is done is never
--- claimed. Sorted, so that attempts that overlap wait for each other and don't deadlock.
+-- claimed. A claim of another attempt that ran out is a doubt. Sorted, so that overlapping attempts wait for each other
+-- and don't deadlock.
 INSERT INTO effects (event_id, subscription, state, claim, claimed_until, generation)
 SELECT event_id, subscription, 'claimed', claim, now() + make_interval(secs => %(lease)s), generation
 FROM (SELECT unnest(%(event_ids)s::uuid[]) AS event_id, unnest(%(subscriptions)s::text[]) AS subscription,
@@ -59,11 +65,12 @@ FROM (SELECT unnest(%(event_ids)s::uuid[]) AS event_id, unnest(%(subscriptions)s
 ORDER BY event_id
 ON CONFLICT (event_id, subscription) DO UPDATE
 SET state = 'claimed', claim = excluded.claim, claimed_until = excluded.claimed_until,
-    doubts = CASE WHEN effects.generation < excluded.generation THEN 0 ELSE effects.doubts END,
-    generation = excluded.generation
+    doubts = CASE WHEN effects.generation < excluded.generation THEN 0
+        ELSE effects.doubts + (effects.state = 'claimed' AND effects.claim <> excluded.claim)::int END,
+    generation = greatest(effects.generation, excluded.generation)
 WHERE effects.claim = excluded.claim OR effects.state = 'released'
-    OR effects.state <> 'done' AND effects.claimed_until <= now()
-        AND (effects.generation < excluded.generation OR %(resend)s AND effects.doubts < %(max_doubts)s)
+    OR effects.state <> 'done' AND effects.claimed_until <= now() AND (effects.generation < excluded.generation
+        OR %(resend)s AND effects.doubts + (effects.state = 'claimed')::int < %(max_doubts)s)
 RETURNING claim
 """
 
@@ -75,14 +82,21 @@ RETURNING claim
 """
 
 LOOK: LiteralString = """
--- Return the states of effects that couldn't be claimed. If a claim has run out, its effect becomes uncertain here.
-WITH held AS (
+-- Return the states of effects that couldn't be claimed; `released`, if they can be claimed by now. If a claim has run
+-- out and no attempt may claim its effect, the effect becomes uncertain here.
+WITH seen AS (
+    SELECT event_id, state, claimed_until, state IN ('claimed', 'uncertain') AND claimed_until <= now() AS is_over,
+        generation < (%(generations)s::int[])[array_position(%(event_ids)s::uuid[], event_id)]
+            OR %(resend)s AND doubts + (state = 'claimed')::int < %(max_doubts)s AS may_be_claimed
+    FROM effects WHERE event_id = ANY (%(event_ids)s) AND subscription = ANY (%(subscriptions)s)
+), held AS (
     UPDATE effects SET state = 'uncertain', doubts = doubts + 1
-    WHERE event_id = ANY (%(event_ids)s) AND subscription = %(subscription)s
-        AND state = 'claimed' AND claimed_until <= now()
+    WHERE event_id = ANY (ARRAY(SELECT event_id FROM seen WHERE is_over AND NOT may_be_claimed))
+        AND subscription = ANY (%(subscriptions)s) AND state = 'claimed' AND claimed_until <= now()
 )
-SELECT event_id, state, extract(epoch FROM claimed_until - now())::float8 FROM effects
-WHERE event_id = ANY (%(event_ids)s) AND subscription = %(subscription)s
+SELECT event_id, CASE WHEN is_over AND may_be_claimed THEN 'released' ELSE state END,
+    extract(epoch FROM claimed_until - now())::float8
+FROM seen
 """
 
 RECORD: LiteralString = """
@@ -129,12 +143,7 @@ class Ledger:
         Raises:
             psycopg.Error: unless `is_undone`, they may have been granted. Release them.
         """
-        policy = {"resend": self.uncertain == "resend", "max_doubts": MAX_DOUBTS, "lease": self.lease}
-        wanted = {
-            "subscriptions": [claim.subscription for claim in claims],
-            "generations": [claim.generation for claim in claims],
-        }
-        return self._tokens("claim", CLAIM, _named(claims) | wanted | policy)
+        return self._tokens("claim", CLAIM, self._wanted(claims) | {"lease": self.lease})
 
     def renew(self, claims: Sequence[Claim]) -> set[UUID]:
         """Renew claims; return the tokens of those that no other attempt has taken over.
@@ -144,17 +153,18 @@ class Ledger:
         """
         return self._tokens("renew", RENEW, _named(claims) | {"lease": self.lease})
 
-    def look(self, subscription: str, event_ids: Sequence[UUID]) -> dict[UUID, MessagingError | None]:
-        """Return, by event, why effects couldn't be claimed: None if done, RetryLater if claimed, otherwise EffectHeld.
+    def look(self, claims: Sequence[Claim]) -> dict[UUID, MessagingError | None]:
+        """Return why effects of one subscription couldn't be claimed, by event id.
+
+        None, if the effect is done; RetryLater, if another attempt has claimed it; EffectHeld.
 
         Raises:
             psycopg.Error: the ledger is unreachable.
         """
-        parameters = {"subscription": subscription, "event_ids": list(event_ids)}
         with self._pool.connection() as connection:
-            rows = connection.execute(LOOK, parameters).fetchall()
+            rows = connection.execute(LOOK, self._wanted(claims)).fetchall()
         states = {event_id: (state, seconds) for event_id, state, seconds in rows}
-        return {event_id: reason(*states.get(event_id, ("released", 0.0))) for event_id in event_ids}
+        return {claim.event_id: reason(*states.get(claim.event_id, ("released", 0.0))) for claim in claims}
 
     def record(self, endings: Sequence[Ending]) -> dict[UUID, int]:
         """Record endings; return, by token, the doubts of effects that are done or uncertain.
@@ -178,6 +188,12 @@ class Ledger:
         self.recorder.close()
         self._pool.close(timeout=1)
         self._recording.close(timeout=1)
+
+    def _wanted(self, claims: Sequence[Claim]) -> dict[str, Any]:
+        subscriptions = [claim.subscription for claim in claims]
+        generations = [claim.generation for claim in claims]
+        policy = {"resend": self.uncertain == "resend", "max_doubts": MAX_DOUBTS}
+        return _named(claims) | policy | {"subscriptions": subscriptions, "generations": generations}
 
     def _tokens(self, step: str, statement: LiteralString, parameters: dict[str, Any]) -> set[UUID]:
         with _timed(step), self._pool.connection() as connection:

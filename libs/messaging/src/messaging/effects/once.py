@@ -122,7 +122,7 @@ class Once(Generic[DataT]):
         """Drop attempts whose effect couldn't be claimed: it is done, claimed by another attempt, or held."""
         refused = [claim for claim in unbegun if claim.token not in granted]
         if refused:
-            reasons = self._ledger.look(self._subscription.name, [claim.event_id for claim in refused])
+            reasons = self._ledger.look(refused)
             yield from [(unbegun.pop(claim), reasons[claim.event_id]) for claim in refused]
 
     def _lost(self, unbegun: dict[Claim, Attempt[DataT]], renewed: Collection[UUID]) -> Iterator[Result]:

@@ -53,9 +53,9 @@ class MemoryLedger(Ledger):
             effect.claimed_until = self._now() + self.lease
         return {effect.claim for effect in renewed}
 
-    def look(self, subscription: str, event_ids: Sequence[UUID]) -> dict[UUID, MessagingError | None]:
+    def look(self, claims: Sequence[Claim]) -> dict[UUID, MessagingError | None]:
         """Return why effects couldn't be claimed."""
-        return {event_id: self._look(self.effects.get((event_id, subscription))) for event_id in event_ids}
+        return {claim.event_id: self._look(claim) for claim in claims}
 
     def record(self, endings: Sequence[Ending]) -> dict[UUID, int]:
         """Record endings; return the doubts of those that are done or uncertain, by token."""
@@ -83,7 +83,9 @@ class MemoryLedger(Ledger):
             return False
         after = Effect("claimed", claim.token, self._now() + self.lease, claim.generation)
         if before:
-            after.doubts = 0 if before.generation < claim.generation else before.doubts
+            ran_out = before.state == "claimed" and before.claim != claim.token
+            after.doubts = 0 if before.generation < claim.generation else before.doubts + ran_out
+            after.generation = max(before.generation, claim.generation)
             after.reference = before.reference
         self.effects[key] = after
         return True
@@ -93,10 +95,12 @@ class MemoryLedger(Ledger):
             return True
         if effect.state == "done" or effect.claimed_until > self._now():
             return False
-        return effect.generation < claim.generation or (self.uncertain == "resend" and effect.doubts < MAX_DOUBTS)
+        doubts = effect.doubts + (effect.state == "claimed")
+        return effect.generation < claim.generation or (self.uncertain == "resend" and doubts < MAX_DOUBTS)
 
-    def _look(self, effect: Effect | None) -> MessagingError | None:
-        if effect is None:
+    def _look(self, claim: Claim) -> MessagingError | None:
+        effect = self.effects.get((claim.event_id, claim.subscription))
+        if effect is None or self._may_be_claimed(effect, claim):
             return reason("released", 0.0)
         seconds = effect.claimed_until - self._now()
         why = reason(effect.state, seconds)
