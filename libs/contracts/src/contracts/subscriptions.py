@@ -51,7 +51,7 @@ class Subscription(BaseModel, Generic[DataT]):
     group_size: int = Field(default=100, ge=1)
     time_limit: float = Field(default=600.0, gt=0)
     repeatable: bool = False
-    delay: timedelta = Field(default=timedelta(0), ge=timedelta(0))
+    delay: timedelta = Field(default=timedelta(0), ge=timedelta(0), le=timedelta(days=3650))
 
     @property
     def event_type(self) -> str:

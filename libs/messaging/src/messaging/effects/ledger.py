@@ -38,11 +38,11 @@ Uncertain = Literal["resend", "hold"]
 SETTINGS: tuple[LiteralString, ...] = (
     "plan_cache_mode = force_generic_plan",
     "enable_seqscan = off",
-    "lock_timeout = 5000",
+    "lock_timeout = 2000",
 )
 """Settings of the ledger's connections. Planning takes longer than executing, so each connection plans each statement
 once. The plan must use the index, even if the table was small enough to be read whole when it was last analysed. A
-stopping worker waits for a locked table no longer than five seconds at a time."""
+stopping worker waits for a locked table no longer than two seconds at a time."""
 
 MAX_DOUBTS = 3
 """After this many attempts without an answer, `resend` doesn't cause the effect again until an operator retries it."""

@@ -80,6 +80,9 @@ class Once(Generic[DataT]):
         waiting = deque({attempt.event.id: attempt for attempt in attempts}.values())
         end: Exception | None = None
         while waiting and end is None:
+            if self._stopping.is_set():  # a claim might wait for the ledger for longer than a worker may take to stop
+                end = HandedBack()
+                break
             group = [waiting.popleft() for _ in range(min(AT_ONCE, len(waiting)))]
             end = yield from self._cause(group, deadline)
         yield from ((attempt, end) for attempt in waiting)

@@ -24,7 +24,7 @@ CHECK_SECONDS = 0.5
 
 RETRY_SECONDS = 0.1
 MAX_RETRY_SECONDS = 2.0
-CLOSE_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
 """A stopping worker waits this long for a ledger that is unreachable."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("effects")
