@@ -42,7 +42,7 @@ class Poison(Fault):
             trial.progress(f"died {self._deaths} times")
 
     def _given_up(self, trial: Trial) -> bool:
-        query = DELIVERIES + "WHERE email = %(email)s AND deliveries.state = 'failed'"
+        query = DELIVERIES + "AND email = %(email)s AND deliveries.state = 'failed'"
         return bool(trial.system.query("users", query, {"email": POISON}))
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
