@@ -1,3 +1,1 @@
-"""SMTP with TLS from the first byte: `MAIL_URL=smtps://…`."""
-
-from notifier.senders.smtp import Sender as Sender  # noqa: PLC0414  # `open_sender` finds it here
+from notifier.senders.smtp import Sender as Sender  # noqa: D100, PLC0414  # `smtps://`: TLS from the first byte

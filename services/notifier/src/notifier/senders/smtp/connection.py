@@ -58,7 +58,8 @@ class Connection(smtplib.SMTP):
         """Return the socket, set to wait no longer than the deadline."""
         if self.sock is None:
             raise smtplib.SMTPServerDisconnected("the connection is closed")
-        self.sock.settimeout(self.left())
+        if abs((self.sock.gettimeout() or 1e9) - (left := self.left())) > 0.1:  # noqa: PLR2004  # a system call less
+            self.sock.settimeout(left)
         return self.sock
 
     def has_hung_up(self) -> bool:
