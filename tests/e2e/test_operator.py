@@ -1,4 +1,4 @@
-"""What an operator does: about a mail that nobody can know of, about a database that is lost. (docs/operating.md)"""
+"""What an operator does: about a mail in doubt, about a database that is lost. (docs/operating.md)"""
 
 from collections.abc import Callable
 

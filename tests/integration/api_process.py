@@ -54,7 +54,7 @@ class Api:
 
 @contextmanager
 def users_api(database: str, files: int | None = None, **settings: object) -> Iterator[Api]:
-    """Run the process until the block ends, with at most so many open files."""
+    """Run the process until the block ends, with at most `files` open files."""
     port = free_port()
     program = str(Path(sys.executable).with_name("users-api"))
     given = {name: str(value) for name, value in settings.items()}

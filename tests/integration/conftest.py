@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -22,10 +23,13 @@ from messaging.relay.reconcile import Reconciler
 from messaging.relay.sweep import Sweeper
 from messaging.wire import layout, message
 from messaging.wire.receipt import Outcome, Receipt
+from notifier.senders.smtp import Sender
 from users_api import PUBLISHER
 
 from .crowd import Crowd, gathered
 from .live_api import LiveApi, live_api
+from .mails import Connect
+from .scripted_smtp import ScriptedSmtpServer
 from .workers import Consume, run_relay, working
 
 Subscriptions = tuple[Subscription[EventData], ...]
@@ -198,3 +202,21 @@ def consume(redis_server: RedisServer, running_relay: None) -> Iterator[Consume]
     yield start
     for context in brokers:
         context.__exit__(None, None, None)
+
+
+@pytest.fixture(params=["one by one", "pipelined"])
+def pipelining_or_not(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the mail server takes the envelope at once: the outcome must always be the same."""
+    monkeypatch.setattr(ScriptedSmtpServer, "pipelining", request.param == "pipelined")
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Make SMTP senders that are closed after the test."""
+    with ExitStack() as stack:
+
+        def make(port: int, *, login: str = "", options: str = "", timeout: float = 5.0, idle: float = 30.0) -> Sender:
+            url = f"smtp://{login}127.0.0.1:{port}{options}"
+            return stack.enter_context(closing(Sender(url, timeout=timeout, idle=idle)))
+
+        yield make

@@ -1,10 +1,14 @@
 """Mails to send, and the first one's content as SMTP carries it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from notifier.mail import Address, Mail
+from notifier.senders.smtp import Sender
 from notifier.senders.smtp.mime import write
+
+Connect = Callable[..., Sender]
 
 MAIL = Mail(
     Address("", "hello@herald.example"),

@@ -2,44 +2,24 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
 from dataclasses import replace
 
 import pytest
 
 from notifier.errors import MailDeferred, MailRefused, MailUncertain, ServerAway
 from notifier.mail import Mail
-from notifier.senders.smtp import Sender, mime
+from notifier.senders.smtp import mime
 from notifier.senders.smtp.mime import write
 from notifier.senders.smtp.session import Session
 
-from .mails import ABROAD, CONTENT, MAIL
+from .mails import ABROAD, CONTENT, MAIL, Connect
 from .scripted_smtp import DRIBBLE, DROP, DROP_LATE, HANG, ScriptedSmtpServer
 from .workers import until
 
 TIMEOUT = 0.4
 SLACK = 3.0
 
-Connect = Callable[..., Sender]
-
-
-@pytest.fixture(params=["one by one", "pipelined"], autouse=True)
-def _pipelining(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether the server takes the envelope at once: the outcome must always be the same."""
-    monkeypatch.setattr(ScriptedSmtpServer, "pipelining", request.param == "pipelined")
-
-
-@pytest.fixture
-def connect() -> Iterator[Connect]:
-    """Make senders that are closed after the test."""
-    with ExitStack() as stack:
-
-        def make(port: int, *, login: str = "", options: str = "", timeout: float = 5.0, idle: float = 30.0) -> Sender:
-            url = f"smtp://{login}127.0.0.1:{port}{options}"
-            return stack.enter_context(closing(Sender(url, timeout=timeout, idle=idle)))
-
-        yield make
+pytestmark = pytest.mark.usefixtures("pipelining_or_not")
 
 
 def test_it_returns_after_the_servers_250_to_the_content(connect: Connect) -> None:

@@ -2,40 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 
 import pytest
 
 from notifier.errors import MailDeferred, MailRefused, MailUncertain
-from notifier.senders.smtp import Sender
 from notifier.senders.smtp.session import Session
 
-from .mails import CONTENT, MAIL
+from .mails import CONTENT, MAIL, Connect
 from .scripted_smtp import DROP, DROP_LATE, HANG, ScriptedSmtpServer
 
 TIMEOUT = 0.4
 SLACK = 3.0
 
-Connect = Callable[..., Sender]
-
-
-@pytest.fixture(params=["one by one", "pipelined"], autouse=True)
-def _pipelining(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether the server takes the envelope at once: the outcome must always be the same."""
-    monkeypatch.setattr(ScriptedSmtpServer, "pipelining", request.param == "pipelined")
-
-
-@pytest.fixture
-def connect() -> Iterator[Connect]:
-    """Make senders that are closed after the test."""
-    with ExitStack() as stack:
-
-        def make(port: int, *, login: str = "", options: str = "", timeout: float = 5.0, idle: float = 30.0) -> Sender:
-            url = f"smtp://{login}127.0.0.1:{port}{options}"
-            return stack.enter_context(closing(Sender(url, timeout=timeout, idle=idle)))
-
-        yield make
+pytestmark = pytest.mark.usefixtures("pipelining_or_not")
 
 
 def test_one_connection_carries_many_mails(connect: Connect) -> None:

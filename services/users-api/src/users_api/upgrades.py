@@ -29,7 +29,7 @@ class IgnoreUpgrades(HttpToolsProtocol):
 
     def refuse_connect(self) -> None:
         """Refuse CONNECT, which is an upgrade without the header."""
-        raise NotImplementedError
+        raise NotImplementedError  # the protocol that parses requests does it
 
     def _should_upgrade(self) -> bool:
         """Make uvicorn skip a request with an upgrade; `parse` then reads it without the header."""

@@ -44,7 +44,7 @@ class LedgerAway(Fault):
 
     def withheld(self, trial: Trial) -> AbstractContextManager[None]:
         """Keep the ledger from being written."""
-        raise NotImplementedError
+        raise NotImplementedError  # each fault of this kind has its own
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         super().judge(trial, ledger)

@@ -55,7 +55,7 @@ class KillNotifierBeforeSend(KillNotifier):
 
 
 class KillNotifierAfterSend(KillNotifier):
-    """A mail is accepted and not recorded. Nobody can know that, and an operator has chosen what follows."""
+    """A mail is accepted and not recorded. No process can know that, and an operator has chosen what follows."""
 
     number = 5
     points = ()
