@@ -10,7 +10,7 @@ import smtplib
 import ssl
 
 from messaging.privacy import Hidden
-from notifier.errors import MailDeferred, MailRefused, SendingRefused
+from notifier.errors import MailDeferred, MailRefused, RecipientRefused, SendingRefused
 
 ACCEPTED, GO_AHEAD, REFUSED = range(200, 300), range(354, 355), range(400, 600)
 
@@ -57,13 +57,25 @@ def is_about_this_mail(stage: str, code: int, text: str) -> bool:
     return code not in _CODES and not _WORDS.search(text)
 
 
+def is_about_the_address(stage: str, code: int, text: str) -> bool:
+    """Return whether a refusal that is about this mail is for the recipient's address, and for good.
+
+    A full mailbox, a size and a policy may be other ones tomorrow.
+    """
+    found = _STATUS.search(text)
+    if stage != "RCPT":
+        return False
+    return found[1] == "1" or found.groups() == ("2", "1") if found else code != 552  # noqa: PLR2004  # no room
+
+
 def refusal(stage: str, code: int, text: bytes, hidden: Hidden) -> MailRefused | MailDeferred:
     """Return the error for a reply other than the wanted one, as long as it is a reply."""
     message = f"{stage}: {code} {hidden.out_of(text)}"
     if code < 500:  # noqa: PLR2004  # for the moment, or no refusal at all
         return MailDeferred(message)
-    if is_about_this_mail(stage, code, hidden.names_out_of(text)):
-        return MailRefused(message)
+    words = hidden.names_out_of(text)
+    if is_about_this_mail(stage, code, words):
+        return RecipientRefused(message) if is_about_the_address(stage, code, words) else MailRefused(message)
     return SendingRefused(f"{message} (not about this mail: see MAIL_URL, MAIL_FROM and the provider's limits)")
 
 
