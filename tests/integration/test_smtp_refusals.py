@@ -159,6 +159,8 @@ def test_a_recipient_cannot_choose_words_that_blame_the_server(local: str) -> No
         ("rcpt", "550 5.2.1 mailbox disabled", RecipientRefused),
         ("rcpt", "556 5.1.10 domain takes no mail", RecipientRefused),
         ("rcpt", "552 mailbox full", MailRefused),
+        ("rcpt", "554 refused", MailRefused),
+        ("rcpt", "550 blocked as spam", MailRefused),
         ("rcpt", "550 5.2.2 mailbox full", MailRefused),
         ("rcpt", "552 5.3.4 message too big", MailRefused),
         ("rcpt", "550 5.7.1 refused by a policy", MailRefused),

@@ -30,6 +30,8 @@ _OURS = {  # the details that aren't about a mail, for each subject of an enhanc
 }
 # A command or parameter that the server doesn't know or want now, a server that takes no mail, a login.
 _CODES = {*range(500, 505), 521, *range(530, 540), 555}
+_MAILBOX = {550, 551, 553}  # no such mailbox, not here, a name that isn't allowed
+_MAY_CHANGE = re.compile(r"spam|block|black|polic|reput|quota|\bfull\b", re.IGNORECASE)
 _WORDS = re.compile(
     r"""sender\ (address|identit|verif|domain|denied|(is\ )?not\b) | from\ address | send\ ?as(\b|denied) | \bnot\ owned
     | address\ is\ not\ verified | client\ host\b | helo\ command | relaying | relay\ (access|denied|not) | \bto\ relay
@@ -60,12 +62,13 @@ def is_about_this_mail(stage: str, code: int, text: str) -> bool:
 def is_about_the_address(stage: str, code: int, text: str) -> bool:
     """Return whether a refusal that is about this mail is for the recipient's address, and for good.
 
-    A full mailbox, a size and a policy may be other ones tomorrow.
+    A full mailbox, a size, a policy and a suspicion of spam may change.
     """
-    found = _STATUS.search(text)
     if stage != "RCPT":
         return False
-    return found[1] == "1" or found.groups() == ("2", "1") if found else code != 552  # noqa: PLR2004  # no room
+    if found := _STATUS.search(text):
+        return found[1] == "1" or found.groups() == ("2", "1")
+    return code in _MAILBOX and not _MAY_CHANGE.search(text)
 
 
 def refusal(stage: str, code: int, text: bytes, hidden: Hidden) -> MailRefused | MailDeferred:
