@@ -15,7 +15,7 @@ class Refusals(threading.local):
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Count the SendingRefused that the block raises; anything else begins a new row. ServerAway ends a full row."""
+        """Count the SendingRefused that the block raises; the one that fills a row is raised as ServerAway."""
         in_a_row, self._in_a_row = self._in_a_row + 1, 0
         try:
             yield
