@@ -9,6 +9,7 @@ from contracts.errors import ContractError, InvalidEvent, UnknownEventVersion
 from contracts.events import UserRegistered
 from contracts.subscriptions import (
     AUDIT_LOG,
+    FOLLOW_UP_EMAIL,
     SUBSCRIPTIONS,
     WELCOME_EMAIL,
     RetryPolicy,
@@ -18,6 +19,7 @@ from contracts.subscriptions import (
 
 __all__ = [
     "AUDIT_LOG",
+    "FOLLOW_UP_EMAIL",
     "SUBSCRIPTIONS",
     "WELCOME_EMAIL",
     "ContractError",
