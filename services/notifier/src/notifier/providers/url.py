@@ -44,7 +44,8 @@ def parse(url: str, example: str, options: Collection[str] = ()) -> Endpoint:
     if not _HOST.fullmatch(host) or port == 0:
         raise MailUrlInvalid("it has no host in ASCII, or no usable port; percent-encode / ? # in the key", example)
     if not user or bool(password) != bool(wanted.password) or not _is_plain(user + password):
-        raise MailUrlInvalid("its key, or one of two, is missing or too much, or isn't ASCII", example)
+        fault = "its key, or one of two, is missing, too much or not in ASCII; percent-encode / ? # @ : in it"
+        raise MailUrlInvalid(fault, example)
     if bool(path) != bool(wanted.path) or not _PATH.fullmatch(path) or parts.fragment:
         raise MailUrlInvalid("what follows the host isn't as expected; percent-encode / ? # in the key", example)
     scheme, standard_port = ("http", 80) if chosen.pop("tls", "yes") == "no" else ("https", 443)

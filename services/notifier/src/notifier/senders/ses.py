@@ -104,4 +104,4 @@ def _text(text: str) -> dict[str, str]:
 
 def _mailbox(address: Address) -> str:
     """Return an address with its name in ASCII (RFC 2047), on one line."""
-    return mime.mailbox(address).replace("\r\n", "")
+    return mime.mailbox(Address(one_line(address.name), address.email)).replace("\r\n", "")
