@@ -79,6 +79,10 @@ class Provider(ABC):
         """Return the answer to the mail of this number."""
 
     @abstractmethod
+    def rejected(self) -> Reply:
+        """Return the answer to a mail whose recipient's address is refused."""
+
+    @abstractmethod
     def throttled(self, after: int) -> Reply:
         """Return the answer to one mail too many, with the seconds to wait."""
 

@@ -41,6 +41,10 @@ class Mailgun(Provider):
         """Return 200 with an id, which is a Message-ID."""
         return Reply.json(200, {"id": f"<{number}@mg.example.org>", "message": "Queued. Thank you."})
 
+    def rejected(self) -> Reply:
+        """Return 400."""
+        return Reply.json(400, {"message": "'to' parameter is not a valid address. please check documentation"})
+
     def throttled(self, after: int) -> Reply:
         """Return 429."""
         return Reply.json(429, {"message": "Too many requests"}, Retry_After=str(after))

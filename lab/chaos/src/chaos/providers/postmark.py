@@ -8,7 +8,7 @@ from chaos.providers.exchange import Provider, Reply, Request, Taken, require, r
 class Postmark(Provider):
     """Postmark's `POST /email`."""
 
-    login = "server-token"
+    login = "POSTMARK-API-TEST"
 
     def read(self, request: Request) -> Taken:
         """Check the token, the two JSON headers, and the fields."""
@@ -43,6 +43,11 @@ class Postmark(Provider):
         """Return 200 with a MessageID."""
         message_id = f"{number:08x}-0a46-4e4d-9d5f-000000000000"
         return Reply.json(200, {"ErrorCode": 0, "Message": "OK", "MessageID": message_id, "To": "", "SubmittedAt": ""})
+
+    def rejected(self) -> Reply:
+        """Return 422 with the ErrorCode of an inactive recipient."""
+        message = "You tried to send to recipient(s) that have been marked as inactive."
+        return Reply.json(422, {"ErrorCode": 406, "Message": message})
 
     def throttled(self, after: int) -> Reply:
         """Return 429."""

@@ -60,6 +60,11 @@ class SendGrid(Provider):
         """Return 202 without a body; the id is in a header."""
         return Reply(202, b"", {"X-Message-Id": f"sg-{number}"})
 
+    def rejected(self) -> Reply:
+        """Return 400 with the field that is wrong."""
+        error = {"field": "personalizations.0.to.0.email", "message": "Does not contain a valid address.", "help": None}
+        return Reply.json(400, {"errors": [error]})
+
     def throttled(self, after: int) -> Reply:
         """Return 429."""
         errors = [{"field": None, "message": "too many requests"}]

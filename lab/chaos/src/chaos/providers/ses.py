@@ -62,6 +62,10 @@ class Ses(Provider):
         """Return 200 with a MessageId."""
         return Reply.json(200, {"MessageId": f"0102{number:012x}-000000"})
 
+    def rejected(self) -> Reply:
+        """Return 400. SES doesn't say which address it means."""
+        return Reply.json(400, {"message": "Illegal address"}, x_amzn_ErrorType="BadRequestException")
+
     def throttled(self, after: int) -> Reply:
         """Return 429. SES itself names no time."""
         body = {"message": "Maximum sending rate exceeded."}

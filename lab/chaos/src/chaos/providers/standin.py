@@ -12,16 +12,21 @@ from typing import Literal, Self, get_args
 
 from chaos.providers.exchange import Provider, Reply, Request, Taken
 
-Mood = Literal["accept", "throttle", "fail", "fail_kept", "stall", "stall_kept", "hang_up", "hang_up_kept"]
-"""What it does to one request. `fail`: 500; `stall`: no answer; `…_kept`: it keeps the mail before."""
+Mood = Literal[
+    "accept", "garble", "reject", "throttle", "fail", "fail_kept", "stall", "stall_kept", "hang_up", "hang_up_kept"
+]
+"""What it does to one request. `garble`: it accepts the mail, in an answer that can't be read; `reject`: it refuses the
+recipient; `fail`: 500; `stall`: no answer; `…_kept`: it keeps the mail before."""
 
 MOODS: tuple[Mood, ...] = get_args(Mood)
+FINAL: frozenset[Mood] = frozenset({"accept", "garble", "reject"})
+"""After these the mail may not come again."""
 KEPT_UNSAID: frozenset[Mood] = frozenset({"fail_kept", "stall_kept", "hang_up_kept"})
 UNANSWERED: frozenset[Mood] = KEPT_UNSAID | {"fail", "stall", "hang_up"}
 
 
 class StandIn:
-    """A provider on a port of its own. `mood`: for each mail, from its number; `reply`: another answer than acceptance.
+    """A provider on a port of its own. `mood`: for each mail, from its number; `reply`: one answer to all, instead.
 
     `retry_after`: seconds that its 429 asks for. `wrong`: what requests had in them that the documentation doesn't.
     """
@@ -66,9 +71,9 @@ class StandIn:
             return Counter(mail.key for mail in self.taken)
 
     def misdeeds(self) -> dict[str, list[Mood]]:
-        """Return the mails that it accepted more than once although it had said so: that is their sender's fault."""
+        """Return the mails that came again although it had said what became of them: that is their sender's fault."""
         with self._lock:
-            return {key: moods for key, moods in self.fate.items() if "accept" in moods[:-1]}
+            return {key: moods for key, moods in self.fate.items() if FINAL & set(moods[:-1])}
 
     def report(self) -> str:
         """Return in JSON what it did."""
@@ -86,22 +91,31 @@ class StandIn:
             with self._lock:
                 self.wrong.append(f"{type(error).__name__}: {error}")
             return self.provider.refused(str(error))
+        if self.reply:
+            return self.reply
         with self._lock:
             self._number += 1
             number, mood = self._number, self.mood(self._number)
             self.fate[mail.key].append(mood)
-            if mood in KEPT_UNSAID or (mood == "accept" and self.reply is None):
+            if mood in KEPT_UNSAID | {"accept", "garble"}:
                 self.taken.append(mail)
-        if mood.startswith("stall"):
-            self._stopped.wait()
-        if mood.startswith(("stall", "hang_up")):
-            return None
-        if mood.startswith("fail"):
-            return Reply.json(500, {"message": "Internal Server Error"})
-        return self.provider.throttled(self.retry_after) if mood == "throttle" else self._accepted(number)
+        return self._act(mood, number)
 
-    def _accepted(self, number: int) -> Reply:
-        return self.reply or self.provider.accepted(number)
+    def _act(self, mood: Mood, number: int) -> Reply | None:
+        match mood:
+            case "accept":
+                return self.provider.accepted(number)
+            case "garble":
+                return Reply(200, b'{"id": ')
+            case "reject":
+                return self.provider.rejected()
+            case "throttle":
+                return self.provider.throttled(self.retry_after)
+            case "fail" | "fail_kept":
+                return Reply.json(500, {"message": "Internal Server Error"})
+            case "stall" | "stall_kept":
+                self._stopped.wait()
+        return None
 
 
 class _Server(ThreadingHTTPServer):

@@ -85,7 +85,7 @@ class ApiSender(ABC):
 
     def _failure(self, reply: Reply, mail: Mail) -> MailRefused | MailDeferred | MailUncertain | None:
         recipient, login = mail.recipient, self.endpoint
-        secrets = (login.user, login.password, *login.options.values())
+        secrets = (login.user, login.password, login.options.get("session_token", ""))
         hidden = Hidden((recipient.name, *recipient.email.split("@")), secrets)
         words = self.words(reply)
         kind = self.verdict(reply, hidden.names_out_of(words))
