@@ -2,13 +2,15 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator
 
 from messaging.process.settings import Settings, secret
 from notifier.mail import Address
+from notifier.rate import Rate
 from notifier.senders import open_sender
 
 MailUrl = Annotated[str, secret(lambda url: (open_sender(url, timeout=1.0), url)[1]), Field(repr=False)]
+MailRate = Annotated[Rate, PlainValidator(Rate.parse)]
 MailFrom = Annotated[str, AfterValidator(lambda text: (Address.sender(text), text)[1])]
 
 
@@ -20,4 +22,5 @@ class NotifierSettings(Settings):
     mail_url: MailUrl
     mail_timeout: float = Field(default=10.0, gt=0, le=300)
     mail_from: MailFrom = "Herald <welcome@example.com>"
+    mail_rate: MailRate | None = None
     notifier_uncertain: Literal["resend", "hold"] = "resend"

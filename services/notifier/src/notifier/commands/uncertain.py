@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
 
-import psycopg
 import redis
 import typer
 from psycopg import Connection
@@ -18,11 +17,10 @@ from rich.text import Text
 
 from messaging.effects import decisions
 from messaging.effects.decisions import UncertainEffect
-from messaging.errors import DatabaseUnsuitable
-from messaging.process.database import connect, refuse
 from messaging.process.settings import DatabaseSettings, Settings, load_or_exit
 from messaging.wire.client import connect as connect_redis
 from messaging.wire.receipt import clean
+from notifier.commands.opened import opened
 
 app = typer.Typer(
     help="Decide about effects that may or may not have happened. Look for the event's id (it is part of the mail's "
@@ -39,7 +37,7 @@ def list_uncertain(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, with every field.")] = False,
 ) -> None:
     """List the uncertain effects with the evidence: at which stage an attempt ended, and with which reply."""
-    with _ledger(load_or_exit(DatabaseSettings)) as connection:
+    with opened(load_or_exit(DatabaseSettings).database_url) as connection:
         effects = decisions.uncertain_effects(connection)
     if as_json:
         for effect in effects:
@@ -62,7 +60,7 @@ def confirm(
 ) -> None:
     """Record that the effect has happened: its delivery becomes `succeeded`."""
     settings = load_or_exit(Settings)
-    with _ledger(settings) as connection:
+    with opened(settings.database_url) as connection, _reported():
         effect = _one(connection, event_id, subscription)
         decisions.confirm(connection, connect_redis(settings.redis_url), effect, reference and clean(reference))
     typer.echo(f"{event_id} {effect.subscription}: confirmed")
@@ -72,7 +70,7 @@ def confirm(
 def resend(event_id: EventId, subscription: SubscriptionName = None) -> None:
     """Cause the effect again, whether or not it has happened."""
     settings = load_or_exit(Settings)
-    with _ledger(settings) as connection:
+    with opened(settings.database_url) as connection, _reported():
         effect = _one(connection, event_id, subscription)
         decisions.resend(connect_redis(settings.redis_url), effect)
     typer.echo(f"{event_id} {effect.subscription}: it is sent again as soon as a relay has read this decision")
@@ -91,16 +89,9 @@ def _one(connection: Connection[Any], event_id: UUID, subscription: str | None) 
 
 
 @contextmanager
-def _ledger(settings: DatabaseSettings) -> Iterator[Connection[Any]]:
-    """Open the notifier's database; end with one line if that, or reporting a decision, fails."""
+def _reported() -> Iterator[None]:
+    """End the command with one line if a decision couldn't be reported to the relay."""
     try:
-        with connect(settings.database_url, name="command") as connection:
-            yield connection
-    except DatabaseUnsuitable as fault:
-        refuse(fault)
-    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-        sys.exit("This database has no effect ledger. If DATABASE_URL is the notifier's, run: notifier migrate")
-    except psycopg.Error as error:
-        sys.exit(f"{str(error).strip().splitlines()[0]}. Check DATABASE_URL and that PostgreSQL answers.")
+        yield
     except redis.RedisError as error:
         sys.exit(f"The relay wasn't notified: {error}. Check REDIS_URL, then run the command again.")
