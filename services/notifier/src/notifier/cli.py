@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from messaging.process.migrate import migrate_command
+from notifier.webhooks.commands import app as webhooks
 
 app = typer.Typer(help="Sends the welcome email. The consumer runs as: dramatiq notifier.worker", no_args_is_help=True)
+app.add_typer(webhooks, name="webhook")
 MIGRATIONS = ("messaging.effects.migrations", "notifier.migrations")
 
 

@@ -12,6 +12,7 @@ from pydantic_settings import NoDecode
 from messaging.errors import ConfigurationError
 from messaging.process.settings import DatabaseSettings, Settings, secret
 from notifier.webhooks.addresses import is_public
+from notifier.webhooks.endpoint import Endpoint
 from notifier.webhooks.signature import read_secrets
 
 
@@ -32,11 +33,15 @@ def read_url(text: str) -> httpx.URL:
 
 
 class WebhookSettings(DatabaseSettings):
-    """What the commands need. `webhook_secret`: the secrets; each message is signed with all of them."""
+    """What the commands need.
+
+    `webhook_secret`: the secrets; each message is signed with all of them. `webhook_timeout`: seconds for one call.
+    """
 
     webhook_allow_private: Literal["yes", "no"] = "no"
     webhook_url: Annotated[httpx.URL, secret(read_url), Field(repr=False)]
     webhook_secret: Annotated[tuple[bytes, ...], NoDecode, secret(read_secrets), Field(repr=False)]
+    webhook_timeout: float = Field(default=20.0, gt=0, le=30)
 
     @field_validator("webhook_url", mode="after")
     @classmethod
@@ -55,6 +60,16 @@ class WebhookSettings(DatabaseSettings):
 
 class WorkerSettings(WebhookSettings, Settings):
     """What the worker needs."""
+
+
+def open_endpoint(config: WebhookSettings) -> Endpoint:
+    """Return the endpoint. It isn't called yet."""
+    return Endpoint(
+        config.webhook_url,
+        config.webhook_secret,
+        timeout=config.webhook_timeout,
+        allow_private=config.webhook_allow_private == "yes",
+    )
 
 
 def _is_private(host: str) -> bool:
