@@ -9,7 +9,9 @@ from contracts.errors import ContractError, InvalidEvent, UnknownEventVersion
 from contracts.events import UserRegistered
 from contracts.subscriptions import (
     AUDIT_LOG,
+    FOLLOW_UP_EMAIL,
     SUBSCRIPTIONS,
+    WEBHOOK,
     WELCOME_EMAIL,
     RetryPolicy,
     Subscription,
@@ -18,7 +20,9 @@ from contracts.subscriptions import (
 
 __all__ = [
     "AUDIT_LOG",
+    "FOLLOW_UP_EMAIL",
     "SUBSCRIPTIONS",
+    "WEBHOOK",
     "WELCOME_EMAIL",
     "ContractError",
     "Event",

@@ -57,6 +57,15 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that travels with a mail. `name`: what the reader sees; `content_type`: such as text/csv."""
+
+    name: str
+    content_type: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
     """One mail to one recipient. `date` has a time zone; `headers` are those beside the fields."""
 
@@ -68,6 +77,7 @@ class Mail:
     message_id: str
     date: datetime
     headers: tuple[tuple[str, str], ...] = (("Auto-Submitted", "auto-generated"),)
+    attachments: tuple[Attachment, ...] = field(default=(), repr=False)
 
 
 def compose(

@@ -2,8 +2,7 @@
 
 import dramatiq
 
-from contracts import Event, UserRegistered
-from contracts.subscriptions import WEBHOOK
+from contracts import WEBHOOK, Event, UserRegistered
 from messaging import HeraldBroker, subscribe_once
 from messaging.effects import Ledger
 from messaging.process import logs, settings

@@ -5,19 +5,24 @@ hand, because the standard library needs thirty times the CPU; the tests read ev
 """
 
 import re
-from base64 import b64encode
+from base64 import b64encode, encodebytes
 from binascii import b2a_qp
 from email.utils import format_datetime
+from urllib.parse import quote
 
-from notifier.mail import Address, Mail
+from notifier.mail import Address, Attachment, Mail
 
 _LONGEST = 60  # a longer text might not fit in a line of 78 characters beside its header's name
 _WORD_BYTES = 39  # 64 characters as an encoded word: fits in a line of 76 beside "Subject: "
 _PLAIN = re.compile(r"(?:[\t -~]{0,998}\r\n)*")  # RFC 5322's limit for a line
+_FORMS = 'Content-Type: multipart/alternative; boundary="=_herald"\r\n'
+_MIXED = 'Content-Type: multipart/mixed; boundary="mixed=_herald"\r\n'
+_FILE_NAME = re.compile(r"[A-Za-z0-9._-]{1,60}")
+_CONTENT_TYPE = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,60}")
 
 
 def write(mail: Mail) -> bytes:
-    """Write a mail's headers and both its forms, the preferred one last (RFC 2046)."""
+    """Write a mail's headers, both its forms, the preferred one last (RFC 2046), and its attachments."""
     headers = {
         "From": _mailbox(mail.sender),
         "To": _mailbox(mail.recipient),
@@ -26,10 +31,26 @@ def write(mail: Mail) -> bytes:
         "Message-ID": mail.message_id,
         "MIME-Version": "1.0",
         **{name: _text(value) for name, value in mail.headers},
-        "Content-Type": 'multipart/alternative; boundary="=_herald"',
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"{head}\r\n{_part('plain', mail.text)}{_part('html', mail.html)}--=_herald--\r\n".encode()
+    forms = f"{_FORMS}\r\n{_part('plain', mail.text)}{_part('html', mail.html)}--=_herald--\r\n"
+    return f"{head}{_mixed(forms, mail.attachments) if mail.attachments else forms}".encode()
+
+
+def _mixed(forms: str, attachments: tuple[Attachment, ...]) -> str:
+    """Write the forms and then the attachments. The boundary contains that of the forms, so no body has it either."""
+    parts = "".join(f"--mixed=_herald\r\n{part}\r\n" for part in (forms, *map(_attachment, attachments)))
+    return f"{_MIXED}\r\n{parts}--mixed=_herald--\r\n"
+
+
+def _attachment(file: Attachment) -> str:
+    """Write a file in Base64. An unusual name is percent-encoded (RFC 2231), so that it can't end its header."""
+    content_type = file.content_type if _CONTENT_TYPE.fullmatch(file.content_type) else "application/octet-stream"
+    plain = _FILE_NAME.fullmatch(file.name)
+    name = f'filename="{file.name}"' if plain else f"filename*=utf-8''{quote(file.name, safe='')}"
+    head = f"Content-Type: {content_type}\r\nContent-Disposition: attachment;\r\n {name}\r\n"
+    content = encodebytes(file.content).decode("ascii").replace("\n", "\r\n")
+    return f"{head}Content-Transfer-Encoding: base64\r\n\r\n{content}"
 
 
 def _part(kind: str, text: str) -> str:
