@@ -6,7 +6,6 @@ pool of kept connections, which all threads of the process share.
 """
 
 import asyncio
-import ssl
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, closing
@@ -159,6 +158,13 @@ def _failure(error: Exception, begun: bool, timeout: float) -> NotSent | NoAnswe
     what = f"nothing within {timeout:g} s" if isinstance(error, TimeoutError) else type(error).__name__
     if begun:
         return NoAnswer(f"the request was sent, and no answer came ({what})")
-    cause = error.__cause__ or error.__context__
-    reason = f": {cause}" if isinstance(cause, OSError | ssl.SSLError) else ""
-    return NotSent(f"no connection ({what}{reason})")
+    return NotSent(f"no connection ({what}{_reason(error)})")
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the operating system or OpenSSL said, if that is the error's cause: neither quotes the URL."""
+    cause, said = error.__cause__ or error.__context__, ""
+    while cause:
+        said = f": {cause}" if isinstance(cause, OSError) else said  # ssl.SSLError is one too
+        cause = cause.__cause__ or cause.__context__
+    return said
