@@ -128,7 +128,7 @@ def test_without_an_answer_it_is_tried_again_and_not_uncertain(open_endpoint: Op
 def test_after_some_failures_in_a_row_the_endpoint_is_away(open_endpoint: Open, failure: bytes) -> None:
     with ScriptedHttpServer([failure, failure, answer(200), *FAILURES * [failure], answer(404), failure]) as server:
         endpoint = open_endpoint(server.url)
-        raised = []
+        raised: list[type | None] = []
         for _ in range(FAILURES + 5):
             try:
                 deliver(endpoint)

@@ -1,4 +1,4 @@
-"""Events that consumers can't handle: one that kills, one of a newer version; and an effect that doesn't exist yet."""
+"""Events that consumers can't handle: one that kills, one of a newer version."""
 
 from uuid import UUID
 
@@ -58,14 +58,6 @@ class Poison(Fault):
         ledger.figure = (
             f"uncertain after {crashes} crashes in {self._deaths} deaths; all others arrived; K = {k}, D = {d}"
         )
-
-
-class Webhook(Fault):
-    """There is no webhook yet."""
-
-    number = 17
-    title = "webhook endpoint down, then back"
-    absent = "there is no webhook yet"
 
 
 class UnknownVersion(Fault):
