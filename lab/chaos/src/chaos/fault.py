@@ -104,7 +104,7 @@ class Fault:
     share = 1.0
     least = 20
     environment: dict[str, str] = {}  # noqa: RUF012  # overridden, never changed
-    webhook = False
+    webhook = True
     clients = 16
     per_second: float | None = None
     patience = 300.0

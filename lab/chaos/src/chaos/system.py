@@ -32,7 +32,7 @@ OURS = "subscription IN ('welcome_email', 'audit_log', 'webhook')"
 WORKERS = ("notifier", "auditor")
 """The services that consume; each has a queue of its own name. So has `webhook`, which runs for some faults."""
 
-CLAIMED = "SELECT event_id FROM effects WHERE state = 'claimed'"
+CLAIMED = "SELECT event_id FROM effects WHERE subscription = 'welcome_email' AND state = 'claimed'"
 """Mails that are claimed and not recorded: in doubt, if their worker is dead."""
 
 UNFINISHED = frozenset({"pending", "queued", "running", "retrying"})

@@ -18,7 +18,6 @@ class Down(Fault):
     number = 17
     title = "webhook endpoint down, then back"
     environment = {"WEBHOOK_TIMEOUT": "2"}
-    webhook = True
     share, least, per_second = 0.4, 400, 40.0
     patience, recovers_within = 300.0, 120.0  # the backoff is about as long as the outage was
     ratio, slack = 1.2, 0.05
