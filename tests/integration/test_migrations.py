@@ -22,7 +22,7 @@ from users_api.app import MIGRATIONS as USERS_MIGRATIONS
 PACKAGES = {"users-api": USERS_MIGRATIONS, "notifier": NOTIFIER_MIGRATIONS, "auditor": AUDITOR_MIGRATIONS}
 TABLES = {
     "users-api": {"users", "idempotency_keys", "events", "deliveries", "users_api_revision"},
-    "notifier": {"effects", "notifier_revision"},
+    "notifier": {"effects", "webhook_endpoints", "notifier_revision"},
     "auditor": {"audit_log", "auditor_revision"},
 }
 REVISIONS = {"users_0003", "messaging_0003"}
