@@ -22,10 +22,10 @@ from users_api.app import MIGRATIONS as USERS_MIGRATIONS
 PACKAGES = {"users-api": USERS_MIGRATIONS, "notifier": NOTIFIER_MIGRATIONS, "auditor": AUDITOR_MIGRATIONS}
 TABLES = {
     "users-api": {"users", "idempotency_keys", "events", "deliveries", "users_api_revision"},
-    "notifier": {"effects", "notifier_revision"},
+    "notifier": {"effects", "suppressions", "webhook_endpoints", "notifier_revision"},
     "auditor": {"audit_log", "auditor_revision"},
 }
-REVISIONS = {"users_0003", "messaging_0003"}
+REVISIONS = {"users_0003", "messaging_0004"}
 
 Run = subprocess.CompletedProcess[str]
 _numbers = count()
@@ -151,6 +151,7 @@ def before_cancelling(url: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute(
             """
+            ALTER TABLE deliveries DROP COLUMN reference;
             ALTER TABLE deliveries DROP CONSTRAINT deliveries_state_check, ADD CONSTRAINT deliveries_state_check CHECK
                 (state IN ('pending', 'queued', 'running', 'retrying', 'succeeded', 'failed', 'uncertain'));
             UPDATE users_api_revision SET version_num = 'messaging_0002' WHERE version_num LIKE 'messaging%';
@@ -166,11 +167,12 @@ def before_cancelling(url: str) -> None:
 
 def test_an_old_table_of_deliveries_may_hold_cancelled_ones_and_no_unknown_ones(empty: str) -> None:
     before_cancelling(empty)
-    before = column(empty, "SELECT deliveries::text FROM deliveries")
+    rows = "SELECT (to_jsonb(deliveries) - 'reference')::text FROM deliveries"
+    before = column(empty, rows)
 
     assert succeeded(run_migrate(empty))
 
-    assert column(empty, "SELECT deliveries::text FROM deliveries") == before
+    assert column(empty, rows) == before
     with psycopg.connect(empty) as connection:
         connection.execute("UPDATE deliveries SET state = 'cancelled', due_at = NULL WHERE state = 'pending'")
         with pytest.raises(psycopg.errors.CheckViolation, match="deliveries_state_check"):

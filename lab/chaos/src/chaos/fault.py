@@ -91,7 +91,7 @@ class Fault:
     """One row of the ledger. Subclasses say what happens, and what else must be true than in every row.
 
     `share`: of the requested registrations, if the fault is slow. `least`: with fewer the load ends too soon.
-    `environment`: of every process.
+    `environment`: of every process. `webhook`: whether each registration is reported to a webhook too.
     `absent`: why it can't be tried yet. `needs_redis`: a real one, not the fake. `clients`, `per_second`: the load.
     `patience`: seconds to settle in. `recovers_within`: seconds, at most.
     """
@@ -104,6 +104,7 @@ class Fault:
     share = 1.0
     least = 20
     environment: dict[str, str] = {}  # noqa: RUF012  # overridden, never changed
+    webhook = True
     clients = 16
     per_second: float | None = None
     patience = 300.0

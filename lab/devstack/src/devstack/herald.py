@@ -15,6 +15,7 @@ READY = {
     "relay": "relay.started",
     "notifier": "Worker process is ready",
     "auditor": "Worker process is ready",
+    "webhook": "Worker process is ready",
 }
 """For each process, `Command.ready`."""
 
@@ -62,6 +63,12 @@ class Herald:
         """Where this machine finds the API."""
         return f"http://{'127.0.0.1' if self.host in EVERYWHERE else self.host}:{self.port}"
 
+    @property
+    def calls_webhook(self) -> bool:
+        """Whether WEBHOOK_URL is set: only then the webhook's worker runs."""
+        environment = {**os.environ, **self.extra}
+        return any(environment.get(name) for name in ("WEBHOOK_URL", "WEBHOOK_URL_FILE"))
+
     def migrations(self) -> list[Command]:
         """Return the commands that prepare the databases; in any order, at the same time if you like."""
         return [
@@ -74,11 +81,13 @@ class Herald:
         """Return the processes that make a running Herald."""
         mailbox = {"MAILBOX_URL": self.mailbox_url} if self.mailbox_url else {}
         size = ("--processes", str(workers), "--threads", str(threads))
+        webhook = self._command("webhook", "notifier", "dramatiq", "notifier.webhooks.worker", *size)
         return [
             self._command("users-api", "users", "users-api", "serve", **mailbox),
             self._command("relay", "users", "users-api", "relay"),
             self._command("notifier", "notifier", "dramatiq", "notifier.worker", *size),
             self._command("auditor", "auditor", "dramatiq", "auditor.worker", *size),
+            *([webhook] if self.calls_webhook else []),
         ]
 
     def _command(self, name: str, service: str, program: str, *arguments: str, **more: str) -> Command:

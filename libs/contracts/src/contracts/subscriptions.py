@@ -90,10 +90,20 @@ AUDIT_LOG = Subscription(
     repeatable=True,
 )
 
+WEBHOOK = Subscription(
+    name="webhook",
+    event=UserRegistered,
+    queue="webhook",
+    group_size=10,  # a call may take 20 seconds
+    retry=RetryPolicy(max_attempts=300, first_delay=5, max_delay=1200),  # about three days
+    switch="WEBHOOK_URL",
+)
+
 SUBSCRIPTIONS: tuple[Subscription[EventData], ...] = (
     WELCOME_EMAIL,
     FOLLOW_UP_EMAIL,
     AUDIT_LOG,
+    WEBHOOK,
 )
 
 

@@ -46,6 +46,7 @@ class Foreign(Fault):
     """The foreign messages and receipts are written one by one, in random order, while the load goes on."""
 
     number = 24
+    webhook = False  # what is written and looked at is that of WORKERS
     title = "messages and receipts that aren't ours, of every kind, in queues and stream"
     per_second, least = 100.0, 600
     patience = 60.0
