@@ -7,8 +7,11 @@ from typing import Annotated
 import typer
 
 from messaging.process.migrate import migrate_command
+from notifier.commands import suppressions, uncertain
 
 app = typer.Typer(help="Sends the welcome email. The consumer runs as: dramatiq notifier.worker", no_args_is_help=True)
+app.add_typer(suppressions.app, name="suppressions")
+app.add_typer(uncertain.app, name="uncertain")
 MIGRATIONS = ("messaging.effects.migrations", "notifier.migrations")
 
 To = Annotated[str, typer.Option(help='The recipient: "Maya Chen <maya@example.com>"')]

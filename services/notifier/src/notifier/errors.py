@@ -28,6 +28,13 @@ class RecipientRefused(MailRefused):
     """The recipient's address is refused for good. Correct the address, then retry the delivery."""
 
 
+class MailSuppressed(MailRefused):
+    """suppressed: the address was refused before. To send to it again: notifier suppressions remove, then retry."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
 class MailDeferred(TransientError):
     """The mail was certainly not accepted, and is tried again. If that lasts, check MAIL_URL."""
 

@@ -2,13 +2,15 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator
 
 from messaging.process.settings import Environment, Settings, secret
 from notifier.mail import Address
+from notifier.rate import Rate
 from notifier.senders import open_sender
 
 MailUrl = Annotated[str, secret(lambda url: (open_sender(url, timeout=1.0), url)[1]), Field(repr=False)]
+MailRate = Annotated[Rate, PlainValidator(Rate.parse)]
 MailFrom = Annotated[str, AfterValidator(lambda text: (Address.sender(text), text)[1])]
 
 
@@ -25,4 +27,5 @@ class MailSettings(Environment):
 class NotifierSettings(MailSettings, Settings):
     """The settings of the notifier's worker."""
 
+    mail_rate: MailRate | None = None
     notifier_uncertain: Literal["resend", "hold"] = "resend"

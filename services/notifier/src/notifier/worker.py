@@ -8,11 +8,13 @@ from contracts import FOLLOW_UP_EMAIL, WELCOME_EMAIL, Event, UserRegistered
 from messaging import HeraldBroker, subscribe_once
 from messaging.effects import Ledger
 from messaging.process import logs, settings
-from messaging.process.database import require_suitable
+from messaging.process.database import open_pool, require_suitable
 from notifier import handlers
 from notifier.mail import Address
+from notifier.rate import Limited
 from notifier.senders import open_sender
 from notifier.settings import NotifierSettings
+from notifier.suppressions import Suppressing
 
 config = settings.load_or_exit(NotifierSettings)
 logs.configure(config.log_level, config.log_format)
@@ -20,8 +22,12 @@ require_suitable(config.database_url)
 broker = HeraldBroker(config.redis_url)
 dramatiq.set_broker(broker)
 sender = open_sender(config.mail_url, timeout=config.mail_timeout)
-mail_from = Address.sender(config.mail_from)
 limit = config.mail_timeout + 1.0  # composing the mail takes a moment too
+if config.mail_rate:
+    sender = Limited(sender, config.mail_rate, config.mail_url, broker.client, broker.stopping)
+    limit += config.mail_rate.longest_wait
+sender = Suppressing(sender, open_pool(config.database_url, size=1, name="suppressions"))
+mail_from = Address.sender(config.mail_from)
 ledger = Ledger(config.database_url, limit=limit, uncertain=config.notifier_uncertain)
 
 
