@@ -52,9 +52,9 @@ def preview(
 @app.command()
 def send_test(to: To) -> None:
     """Send one welcome email by MAIL_URL and print the provider's answer. Needs only MAIL_URL and MAIL_FROM."""
-    from notifier import trying
+    from notifier.commands.send_test import send
 
-    trying.send_test(*_recipient(to))
+    send(*_recipient(to))
 
 
 def _recipient(to: str) -> tuple[str, str]:

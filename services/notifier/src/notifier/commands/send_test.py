@@ -12,7 +12,7 @@ from notifier.senders import open_sender
 from notifier.settings import MailSettings
 
 
-def send_test(full_name: str, email: str) -> None:
+def send(full_name: str, email: str) -> None:
     """Send the welcome email to an address, and print the answer. Ends the process with status 1 if it isn't accepted.
 
     Nothing records this mail, so a registration's mail to the same address is sent as ever.
