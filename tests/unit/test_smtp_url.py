@@ -55,9 +55,9 @@ def test_a_url_says_where_and_how(url: str, settings: SmtpSettings) -> None:
 @pytest.mark.parametrize(
     ("url", "fault"),
     [
-        ("", r"begin with one of mailgun://, .*smtp://, smtps://\."),
-        ("mail:25", r"begin with one of mailgun://, .*smtp://, smtps://\."),
-        ("http://mail", r"begin with one of mailgun://, .*smtp://, smtps://\."),
+        ("", r"begin with one of .*, ses://, smtp://, smtps://\."),
+        ("mail:25", r"begin with one of .*, ses://, smtp://, smtps://\."),
+        ("http://mail", r"begin with one of .*, ses://, smtp://, smtps://\."),
         ("smtp://", "no host"),
         ("smtp://:25", "no host"),
         ("smtp://mail:0", "no usable port"),

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator
 
-from messaging.process.settings import Settings, secret
+from messaging.process.settings import Environment, Settings, secret
 from notifier.mail import Address
 from notifier.rate import Rate
 from notifier.senders import open_sender
@@ -14,13 +14,18 @@ MailRate = Annotated[Rate, PlainValidator(Rate.parse)]
 MailFrom = Annotated[str, AfterValidator(lambda text: (Address.sender(text), text)[1])]
 
 
-class NotifierSettings(Settings):
-    """From the environment; README's table says what each means. `mail_timeout`: seconds for sending one mail."""
+class MailSettings(Environment):
+    """How mails are sent: README's table says what each means. `mail_timeout`: seconds for sending one mail."""
 
     older_names: ClassVar = {"mail_url": "smtp_url", "mail_timeout": "smtp_timeout"}
 
     mail_url: MailUrl
     mail_timeout: float = Field(default=10.0, gt=0, le=300)
     mail_from: MailFrom = "Herald <welcome@example.com>"
+
+
+class NotifierSettings(MailSettings, Settings):
+    """The settings of the notifier's worker."""
+
     mail_rate: MailRate | None = None
     notifier_uncertain: Literal["resend", "hold"] = "resend"
