@@ -68,7 +68,7 @@ def _judged(fault: Fault, trial: Trial) -> Ledger:
     load = trial.load
     ledger.expect(len(load.answered) == load.total, f"{len(load.answered)} of {load.total} answered")
     ledger.expect(trial.in_load or not trial.strikes, "the fault came when the load was over")
-    ledger.recovered = trial.recovered()
+    ledger.recovered = trial.recovered(fault.recovering)
     fault.judge(trial, ledger)
     if fault.recovers_within is not None:
         slow = ledger.recovered is None or ledger.recovered > fault.recovers_within

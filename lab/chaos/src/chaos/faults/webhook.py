@@ -20,6 +20,7 @@ class Down(Fault):
     environment = {"WEBHOOK_TIMEOUT": "2"}
     share, least, per_second = 0.4, 400, 40.0
     patience, recovers_within = 300.0, 120.0  # the backoff is about as long as the outage was
+    recovering = ("webhook",)
     ratio, slack = 1.2, 0.05
     judged_from = 1500
 
