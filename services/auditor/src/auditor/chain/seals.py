@@ -48,6 +48,11 @@ INSERT INTO audit_seals (seal, previous, sealed_at, rows, row_ids, leaves, hash,
 VALUES (%(seal)s, %(previous)s, %(sealed_at)s, %(rows)s, %(row_ids)s, %(leaves)s, %(hash)s, %(salts)s)
 """
 
+_LOCK: LiteralString = """
+-- Become the only sealer until this transaction ends.
+SELECT pg_advisory_xact_lock(%s)
+"""
+
 _READ: LiteralString = """
 -- Read the chain in its order.
 SELECT seal, previous, timestamptz_send(sealed_at), rows, row_ids, leaves, hash, salts FROM audit_seals ORDER BY seal
@@ -103,6 +108,13 @@ def try_seal(connection: Connection[Any]) -> bool | None:
         return seal_next(connection)
 
 
+def seal_all(connection: Connection[Any]) -> None:
+    """Seal all rows that wait, in the caller's transaction. Waits while another sealer is at work."""
+    connection.execute(_LOCK, [LOCK])
+    while seal_next(connection):
+        pass
+
+
 def seal_next(connection: Connection[Any]) -> bool:
     """Write the next seal in the caller's transaction, which holds LOCK. Return False if no row waits.
 
@@ -149,9 +161,10 @@ def read_groups(connection: Connection[Any]) -> Iterator[list[Seal]]:
 
 
 def well_formed(seal: Seal) -> bool:
-    """Return whether a seal has one leaf and one salt for each row."""
+    """Return whether a seal has one leaf and one salt for each row, and every row has an id."""
     count = len(seal.row_ids)
-    return (len(seal.leaves), len(seal.salts)) == (HASH_BYTES * count, SALT_BYTES * count)
+    sizes = (len(seal.leaves), len(seal.salts)) == (HASH_BYTES * count, SALT_BYTES * count)
+    return sizes and all(isinstance(row_id, int) for row_id in seal.row_ids)
 
 
 def _one(connection: Connection[Any], statement: LiteralString, values: Any = None) -> tuple[Any, ...]:
