@@ -14,7 +14,8 @@ from psycopg import Connection
 from auditor.chain import hashing
 from auditor.chain.hashing import HASH_BYTES, NO_SALT, SALT_BYTES
 from auditor.chain.rows import Row, read_rows
-from auditor.chain.seals import read_head, seal_all, try_seal
+from auditor.chain.sealing import seal_all, try_seal
+from auditor.chain.seals import read_head
 from messaging.errors import MessagingError
 
 ACTION = "personal_data_erased"

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import structlog
 
 from auditor.chain.checkpoints import Checkpoints
-from auditor.chain.seals import read_head, try_seal
+from auditor.chain.sealing import try_seal
+from auditor.chain.seals import read_head
 from messaging.process.database import Connections
 
 GATHER_SECONDS = 1.0
