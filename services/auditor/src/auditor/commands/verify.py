@@ -73,5 +73,6 @@ def _verdict(result: Verified) -> str:
         where += [f"first row {finding.row_id}"] if finding.row_id and finding.kind in {"broken", "rewritten"} else []
         return f"TAMPERED ({finding.kind}): {finding.detail}" + (f" ({', '.join(where)})" if where else "")
     counts = f"{result.rows:,} rows in {result.seals:,} seals, {result.waiting:,} waiting, {result.erased:,} erased"
-    compared = f"; {result.checkpoints:,} checkpoints, up to seal {result.checkpoint_seal:,}"
-    return f"verified: {counts}" + ("" if result.checkpoints is None else compared)
+    if result.checkpoints is None:
+        return f"verified: {counts}"
+    return f"verified: {counts}; {result.checkpoints:,} checkpoints, up to seal {result.checkpoint_seal:,}"
