@@ -34,7 +34,10 @@ EFFECTS = ("welcome_email", "audit_log")
 
 @dataclass
 class Ledger:
-    """What came out. `wrong`: every broken promise, in words; an empty list is a green row."""
+    """What came out. `wrong`: every broken promise, in words; an empty list is a green row.
+
+    `chain`: what `auditor verify` says.
+    """
 
     answered: int = 0
     users: int = 0
@@ -51,6 +54,7 @@ class Ledger:
     crashes: int = 0
     recovered: float | None = None
     figure: str = ""
+    chain: str = ""
     wrong: list[str] = field(default_factory=list)
     states: dict[tuple[str, str], tuple[str, int, int, str | None]] = field(default_factory=dict)
     """For (email, subscription): state, attempts, crashes, last error."""
@@ -92,6 +96,7 @@ def reckon(system: System, load: Load, beside: Mapping[str, int], *, kept: bool 
     ledger.expect(complete, f"{len(states)} deliveries of {len(users)} users")
     ledger.expect(not ledger.backwards, f"{ledger.backwards} deliveries moved backwards")
     ledger.expect(not load.wrong, f"wrong answers: {dict(load.wrong)}")
+    _verify(ledger, system)
     return ledger
 
 
@@ -110,6 +115,14 @@ def _compare_effects(ledger: Ledger, users: dict[str, int], mails: Counter[str],
     ledger.expect(not unaudited, f"{len(unaudited)} audit rows lost: {_some(unaudited)}")
     ledger.expect(not ledger.duplicate_audits, f"{ledger.duplicate_audits} audit rows twice")
     ledger.expect(not ledger.stuck, f"{ledger.stuck} deliveries stuck")
+
+
+def _verify(ledger: Ledger, system: System) -> None:
+    """Verify the audit log's chain: every row of it is sealed, because the auditors have stopped in order."""
+    verified = system.attempt("auditor", "verify")
+    ledger.chain = verified.stdout.strip()
+    ledger.expect(not verified.returncode, f"auditor verify: {verified.stdout}{verified.stderr}")
+    ledger.expect(" 0 waiting," in ledger.chain, f"rows of the audit log aren't sealed: {ledger.chain}")
 
 
 def _some(emails: object) -> str:
