@@ -4,16 +4,15 @@ Rows come in the order of the chain, then those that no seal covers yet.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
 
-from psycopg import Connection, IsolationLevel
+from psycopg import Connection
 from psycopg.rows import dict_row
 
 from auditor.chain.hashing import SALT_BYTES, parts
-from auditor.chain.seals import Seal, read_groups
+from auditor.chain.seals import Seal, read_groups, snapshot
 
 Export = dict[str, Any]
 
@@ -51,7 +50,7 @@ class Period:
 
 def rows(connection: Connection[Any], period: Period, progress: Callable[[int], None]) -> Iterator[Export]:
     """Yield the log's rows of one moment. `progress` is called with the number of rows that have been looked at."""
-    with _snapshot(connection):
+    with snapshot(connection):
         parameters = {"since": period.since, "until": period.until}
         for group in read_groups(connection):
             ids = [row_id for seal in group for row_id in seal.row_ids]
@@ -66,18 +65,10 @@ def rows(connection: Connection[Any], period: Period, progress: Callable[[int], 
 
 def seals(connection: Connection[Any], progress: Callable[[int], None]) -> Iterator[Export]:
     """Yield the chain itself: what others need to verify exported rows."""
-    with _snapshot(connection), connection.cursor("export", row_factory=dict_row) as cursor:
+    with snapshot(connection), connection.cursor("export", row_factory=dict_row) as cursor:
         for seal in cursor.execute(_SEALS):
             yield seal
             progress(seal["rows"])
-
-
-@contextmanager
-def _snapshot(connection: Connection[Any]) -> Iterator[None]:
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
-    connection.read_only = True
-    with connection.transaction():
-        yield
 
 
 def _of_seal(seal: Seal, found: Mapping[int, Export]) -> Iterator[Export]:

@@ -1,16 +1,22 @@
 """The seals, as they are stored."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
-from psycopg import Connection
+from psycopg import Connection, IsolationLevel
 
 from auditor.chain import hashing
 from auditor.chain.hashing import HASH_BYTES, NOTHING, SALT_BYTES
 
 GROUP_ROWS = 4000
 """Seals are read in groups of at least this many rows."""
+
+_BY_HASHES: LiteralString = """
+-- Let PostgreSQL find uncovered rows by a hash join: without statistics it may choose nested loops, which take hours.
+SET LOCAL enable_nestloop = off
+"""
 
 _HEAD: LiteralString = """
 -- Return the newest seal, or what stands before the first one.
@@ -57,8 +63,18 @@ def read_head(connection: Connection[Any]) -> Head:
     return Head(*one_row(connection, _HEAD, {"nothing": NOTHING}))
 
 
+@contextmanager
+def snapshot(connection: Connection[Any]) -> Iterator[None]:
+    """Read everything in this block as it is at one moment."""
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    with connection.transaction():
+        connection.execute(_BY_HASHES)
+        yield
+
+
 def read_groups(connection: Connection[Any]) -> Iterator[list[Seal]]:
-    """Yield the whole chain in its order, in groups of about GROUP_ROWS rows. Needs a transaction."""
+    """Yield the whole chain in its order, in groups of about GROUP_ROWS rows. Needs a `snapshot`."""
     with connection.cursor("seals", binary=True) as cursor:
         cursor.itersize = 10
         cursor.execute(_READ)

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, LiteralString, NoReturn
 
-from psycopg import Connection, IsolationLevel
+from psycopg import Connection
 
 from auditor.chain import hashing
 from auditor.chain.checkpoints import Checkpoint
 from auditor.chain.findings import Finding, Kind, Verified
 from auditor.chain.hashing import HASH_BYTES, NOTHING, SALT_BYTES
 from auditor.chain.rows import Row, read_rows
-from auditor.chain.seals import Head, Seal, read_groups, well_formed
+from auditor.chain.seals import Head, Seal, read_groups, snapshot, well_formed
 
 PATIENCE = timedelta(minutes=1)
 """A row that waits for longer to be sealed is worth a warning."""
@@ -62,10 +62,8 @@ def verify(
 
     `progress` is called with the number of rows that have been compared.
     """
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
-    connection.read_only = True
     verification = _Verification(connection, checkpoints)
-    with connection.transaction():
+    with snapshot(connection):
         try:
             verification.run(progress)
         except _Found as found:
