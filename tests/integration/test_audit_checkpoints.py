@@ -6,9 +6,11 @@ import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from auditor.chain import keys
 from auditor.chain.checkpoints import Checkpoint, Checkpoints, read_checkpoints
@@ -29,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 def checkpoint(audit: Audit, path: Path) -> None:
     with audit.connection() as connection:
-        Checkpoints(path, keys.private_key(PRIVATE)).append(read_head(connection))
+        Checkpoints(path, keys.private_key(PRIVATE)).append(lambda: read_head(connection))
 
 
 def checkpoints(path: Path) -> list[Checkpoint | int]:
@@ -135,17 +137,31 @@ def test_a_torn_line_is_a_warning_and_the_next_checkpoint_has_a_line_of_its_own(
 
 
 def test_several_processes_append_each_checkpoint_once_and_in_order(path: Path) -> None:
-    def append(number: int) -> None:
-        Checkpoints(path, keys.private_key(PRIVATE)).append(Head(number, bytes(32), number))
+    reached = count()
+
+    def append(_: int) -> None:
+        Checkpoints(path, keys.private_key(PRIVATE)).append(lambda: Head(next(reached) // 4, bytes(32), 0))
 
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(append, [number // 4 for number in range(200)]))
+        list(threads.map(append, range(200)))
 
     found = checkpoints(path)
-    reached = [each.head.seal for each in found if isinstance(each, Checkpoint) and each.is_signed]
-    assert len(reached) == len(found)
-    assert reached == sorted(set(reached))
-    assert reached[-1] == 49
+    assert [each.head.seal for each in found if isinstance(each, Checkpoint) and each.is_signed] == [*range(1, 50)]
+
+
+def test_an_auditor_reports_a_chain_that_ends_before_its_newest_checkpoint(audit: Audit, path: Path) -> None:
+    audit.write_sealed(*GROUPS)
+    checkpoint(audit, path)
+    audit.tamper("DELETE FROM audit_log WHERE id = 10", "DELETE FROM audit_seals WHERE seal = 4")
+
+    with open_pool(audit.url, size=2, name="test") as pool, capture_logs() as logged:
+        sealer = Sealer(pool, Checkpoints(path, keys.private_key(PRIVATE)))
+        sealer.start()
+        sealer.close()
+
+    assert [line["event"] for line in logged] == ["checkpoint.failed"]
+    assert "Run: auditor verify" in logged[0]["error"]
+    assert len(path.read_text().splitlines()) == 1
 
 
 def test_a_sealer_writes_a_checkpoint_when_it_is_due_and_when_it_ends(

@@ -8,16 +8,24 @@ import base64
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.chain.seals import Head
+from messaging.errors import MessagingError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+
+class ChainCut(MessagingError):
+    """The chain ends before its newest checkpoint. Run: auditor verify. After a restore, move the checkpoints away."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +44,17 @@ class Checkpoints:
         self._path = path
         self._key = key
 
-    def append(self, head: Head) -> None:
-        """Append a checkpoint, unless the file's last one reaches as far."""
+    def append(self, read_head: Callable[[], Head]) -> None:
+        """Append a checkpoint, unless the file's last one reaches as far. Only one process at a time reads the head.
+
+        Raises:
+            ChainCut: the last one reaches further than the chain.
+        """
         with self._path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            last = _last_line(file)
+            last, head = _last_line(file), read_head()
+            if head.seal < _seal_of(last):
+                raise ChainCut
             if head.seal > _seal_of(last):
                 broken = b"\n" if last and not last.endswith(b"\n") else b""
                 file.write(broken + _line(head, self._key))

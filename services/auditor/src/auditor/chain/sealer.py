@@ -13,7 +13,7 @@ import structlog
 
 from auditor.chain.checkpoints import Checkpoints
 from auditor.chain.sealing import try_seal
-from auditor.chain.seals import read_head
+from auditor.chain.seals import Head, read_head
 from messaging.process.database import Connections
 
 GATHER_SECONDS = 1.0
@@ -87,6 +87,8 @@ class Sealer:
 
     def _checkpoint(self) -> None:
         if self._checkpoints:
-            with self._pool.connection() as connection:
-                head = read_head(connection)
-            self._checkpoints.append(head)
+            self._checkpoints.append(self._read_head)
+
+    def _read_head(self) -> Head:
+        with self._pool.connection() as connection:
+            return read_head(connection)
