@@ -47,7 +47,8 @@ CMD ["dramatiq", "notifier.worker", "--processes", "1", "--threads", "8", "--ski
 
 FROM messaging AS auditor
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
-    pip install --quiet --no-index --find-links /wheels herald-auditor
+    pip install --quiet --no-index --find-links /wheels herald-auditor \
+    && install -d -o herald /checkpoints
 USER herald
 HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --start-interval=1s \
     CMD ["python", "-m", "messaging.health", "worker"]
