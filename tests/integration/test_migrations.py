@@ -23,7 +23,7 @@ PACKAGES = {"users-api": USERS_MIGRATIONS, "notifier": NOTIFIER_MIGRATIONS, "aud
 TABLES = {
     "users-api": {"users", "idempotency_keys", "events", "deliveries", "users_api_revision"},
     "notifier": {"effects", "suppressions", "webhook_endpoints", "notifier_revision"},
-    "auditor": {"audit_log", "auditor_revision"},
+    "auditor": {"audit_log", "audit_seals", "audit_unsealed", "auditor_revision"},
 }
 REVISIONS = {"users_0003", "messaging_0004"}
 
