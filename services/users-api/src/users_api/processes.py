@@ -32,7 +32,7 @@ def serve() -> None:
 
 def relay() -> None:
     """Move deliveries between PostgreSQL and Redis. Several may run."""
-    from contracts import SUBSCRIPTIONS
+    from contracts import SCHEDULES, SUBSCRIPTIONS
     from messaging.relay import Retention, run
     from users_api import PUBLISHER
     from users_api.retention import FORGET_KEYS
@@ -46,4 +46,5 @@ def relay() -> None:
         signal.signal(number, lambda *_: stop.set())
     retention = Retention(timedelta(days=settings.retention_days), {"idempotency_keys": FORGET_KEYS})
     collector.freeze()
-    run(settings.database_url, settings.redis_url, SUBSCRIPTIONS, stop, retention, publisher=PUBLISHER)
+    urls = settings.database_url, settings.redis_url
+    run(*urls, SUBSCRIPTIONS, stop, retention, publisher=PUBLISHER, schedules=SCHEDULES)
