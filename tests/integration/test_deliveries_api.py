@@ -147,4 +147,4 @@ def test_metrics_show_how_many_deliveries_are_in_each_state_and_for_how_long_one
         assert found == number
     overdue = {line.split()[0]: float(line.split()[1]) for line in lines if "overdue_seconds{" in line}
     assert 3600 <= overdue.pop('herald_delivery_overdue_seconds{subscription="welcome_email"}') < 3700
-    assert overdue == {'herald_delivery_overdue_seconds{subscription="audit_log"}': 0}
+    assert set(overdue.values()) == {0}

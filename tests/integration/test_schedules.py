@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,11 +18,11 @@ import pytest
 from structlog.testing import capture_logs
 from tests.integration.users_cli import execute
 
-from contracts import DAILY_REPORT, SUBSCRIPTIONS, Event, ReportDue, Schedule, decode
+from contracts import DAILY_REPORT, Event, ReportDue, Schedule, decode
 from devstack.redis_server import RedisServer
 from messaging.errors import ConfigurationError
 from messaging.process.database import Pool
-from messaging.publishing import schedules
+from messaging.publishing import schedules, switches
 from messaging.relay.scheduler import LOOK_SECONDS, Scheduler
 from users_api import PUBLISHER
 
@@ -30,8 +30,16 @@ HOURLY = Schedule(name="hourly", cron="0 * * * *", time_zone="Europe/Berlin", ev
 DAILY = HOURLY.model_copy(update={"name": "daily", "cron": "0 6 * * *", "catch_up": "last"})
 
 
+@pytest.fixture(autouse=True)
+def _reports_are_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv(str(DAILY_REPORT.switch), "boss@example.com")
+    switches.enabled.cache_clear()
+    yield
+    switches.enabled.cache_clear()
+
+
 def scheduler(pool: Pool, *declared: Schedule) -> Scheduler:
-    return Scheduler(pool, declared, SUBSCRIPTIONS, PUBLISHER)
+    return Scheduler(pool, declared, PUBLISHER)
 
 
 def slots(url: str, schedule: str = "hourly") -> list[datetime]:
@@ -132,7 +140,7 @@ def test_a_relay_that_is_late_publishes_nothing(users_pool: Pool, users_database
     slot, now = the_hour(), datetime.now(UTC)
     for _ in range(2):
         with users_pool.connection() as connection:
-            connection.execute(schedules.MAKE, schedules.making([(HOURLY, slot)], now, PUBLISHER, SUBSCRIPTIONS))
+            connection.execute(schedules.MAKE, schedules.making([(HOURLY, slot)], now, PUBLISHER))
 
     assert len(events(users_database)) == 1
     assert len(execute(users_database, "SELECT event_id FROM deliveries")) == 1

@@ -96,7 +96,7 @@ def test_replay_wakes_the_relay_and_does_not_hurry_what_is_scheduled(
 def test_replay_for_a_subscription_that_does_not_exist_names_those_that_do(users_database: str) -> None:
     line = refused(users_api("replay", "--subscription=mail", "--since=2026-01-01", DATABASE_URL=users_database))
     assert "mail" in line
-    assert "welcome_email, audit_log" in line
+    assert "welcome_email, follow_up_email, audit_log" in line
     assert users_api("replay", "--subscription=audit_log", "--since=soon").returncode == 2
 
 
@@ -108,3 +108,15 @@ def test_replay_is_for_events_of_the_subscriptions_own_type(users_database: str,
     replayed = users_api("replay", "--subscription=audit_log", "--since=2026-01-01", DATABASE_URL=users_database)
 
     assert printed(replayed) == "1 delivery is pending for audit_log\n"
+
+
+def test_replay_for_an_effect_that_is_off_names_its_setting(users_database: str, publish_users: Publish) -> None:
+    publish_users(1)
+    command = ("replay", "--subscription", "follow_up_email", "--since", "2026-01-01")
+
+    assert "follow_up_email is off: set FOLLOW_UP_AFTER" in refused(users_api(*command, DATABASE_URL=users_database))
+    wrong = users_api(*command, DATABASE_URL=users_database, FOLLOW_UP_AFTER="soon")
+    assert "such as 3d" in refused(wrong)
+
+    replayed = users_api(*command, DATABASE_URL=users_database, FOLLOW_UP_AFTER="3d")
+    assert printed(replayed) == "1 delivery is pending for follow_up_email\n"

@@ -19,7 +19,7 @@ from jinja2 import UndefinedError
 from messaging import ConfigurationError
 from messaging.process.settings import load
 from notifier.errors import MailRefused
-from notifier.handlers import send_welcome_email
+from notifier.handlers import send_email
 from notifier.mail import Address, Mail, compose
 from notifier.senders.smtp.mime import write
 from notifier.settings import NotifierSettings
@@ -44,7 +44,7 @@ def composed(
 ) -> Mail:
     kept, mail_from = Kept(), Address.sender(sender)
     key = f"welcome_email.{EVENT}"
-    assert send_welcome_email(address, full_name, key=key, sent=SENT, sender=kept, mail_from=mail_from) == "kept"
+    assert send_email("welcome", address, full_name, key=key, sent=SENT, sender=kept, mail_from=mail_from) == "kept"
     return kept.mail
 
 

@@ -18,7 +18,7 @@ from devstack.processes import Process
 from .provider import Provider, provider
 from .walk import PAGE, PATH, ROOT, copy_to, sources, walk
 
-EXECUTED = ("A second mail, three days later", "Another mail provider", "A webhook", "A second publisher")
+EXECUTED = ("Another mail, ten days later", "Another mail provider", "A webhook", "A second publisher")
 
 CHECKED = ROOT / ".mypy_cache"
 
@@ -113,17 +113,17 @@ def test_the_changed_herald_does_what_the_walks_say(system: System, acme: Provid
     system.until(lambda: ("maya@example.com", "Welcome, maya") in subjects(acme))
     system.until(lambda: len(acme.taken.get("/webhook", [])) == 2)
     system.until(lambda: system.deliveries(user["id"])["webhook"]["state"] == "succeeded")
-    assert system.deliveries(user["id"])["follow_up_email"]["state"] == "pending"
+    assert system.deliveries(user["id"])["survey_email"]["state"] == "pending"
     [(days,)] = system.query(
         "users",
-        "SELECT extract(epoch FROM due_at - now()) / 86400 FROM deliveries WHERE subscription = 'follow_up_email'",
+        "SELECT extract(epoch FROM due_at - now()) / 86400 FROM deliveries WHERE subscription = 'survey_email'",
     )
-    assert 2.9 < days <= 3
+    assert 9.9 < days <= 10
 
-    system.query("users", "UPDATE deliveries SET due_at = now() WHERE subscription = 'follow_up_email'")
+    system.query("users", "UPDATE deliveries SET due_at = now() WHERE subscription = 'survey_email'")
     system.query("users", "NOTIFY herald_due")
-    system.until(lambda: ("maya@example.com", "How is it going, maya?") in subjects(acme))
-    system.until(lambda: system.deliveries(user["id"])["follow_up_email"]["state"] == "succeeded")
+    system.until(lambda: ("maya@example.com", "maya, how do you like it?") in subjects(acme))
+    system.until(lambda: system.deliveries(user["id"])["survey_email"]["state"] == "succeeded")
 
     system.until(lambda: ("ada@example.com", "Welcome, Ada") in subjects(acme))
     system.until(lambda: sorted(system.audited()) == ["ada@example.com", "maya@example.com"])

@@ -11,6 +11,7 @@ from contracts.schedules import SCHEDULES, Schedule
 from contracts.subscriptions import (
     AUDIT_LOG,
     DAILY_REPORT,
+    FOLLOW_UP_EMAIL,
     REPORT_EMAIL,
     SUBSCRIPTIONS,
     WELCOME_EMAIL,
@@ -22,6 +23,7 @@ from contracts.subscriptions import (
 __all__ = [
     "AUDIT_LOG",
     "DAILY_REPORT",
+    "FOLLOW_UP_EMAIL",
     "REPORT_EMAIL",
     "SCHEDULES",
     "SUBSCRIPTIONS",

@@ -40,6 +40,9 @@ class Subscription(BaseModel, Generic[DataT]):
     `repeatable`: whether repeating the effect never adds anything, because the effect is one row with a unique key and
     nothing else. Only then may deliveries that succeeded be replayed.
     `delay`: how long after the event the effect is due. An operator can cancel the delivery until then.
+    `delay_setting`: the setting whose value, such as `3d`, is the delay; None, if `delay` is.
+    `switch`: the setting that turns the effect on. While it is empty, publishers write no delivery for the effect.
+    None, if the effect is always on.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,6 +55,8 @@ class Subscription(BaseModel, Generic[DataT]):
     time_limit: float = Field(default=600.0, gt=0)
     repeatable: bool = False
     delay: timedelta = Field(default=timedelta(0), ge=timedelta(0), le=timedelta(days=3650))
+    delay_setting: str | None = None
+    switch: str | None = None
 
     @property
     def event_type(self) -> str:
@@ -65,6 +70,16 @@ WELCOME_EMAIL = Subscription(
     queue="notifier",
     group_size=30,
     retry=RetryPolicy(max_attempts=300, first_delay=1, max_delay=300),  # about a day
+)
+
+FOLLOW_UP_EMAIL = Subscription(
+    name="follow_up_email",
+    event=UserRegistered,
+    queue="notifier",
+    group_size=30,
+    retry=RetryPolicy(max_attempts=300, first_delay=1, max_delay=300),  # about a day
+    switch="FOLLOW_UP_AFTER",
+    delay_setting="FOLLOW_UP_AFTER",
 )
 
 AUDIT_LOG = Subscription(
@@ -83,6 +98,7 @@ DAILY_REPORT = Subscription(
     group_size=1,
     time_limit=600.0,
     repeatable=True,
+    switch="REPORT_TO",
 )
 
 REPORT_EMAIL = Subscription(
@@ -94,6 +110,7 @@ REPORT_EMAIL = Subscription(
 
 SUBSCRIPTIONS: tuple[Subscription[EventData], ...] = (
     WELCOME_EMAIL,
+    FOLLOW_UP_EMAIL,
     AUDIT_LOG,
     DAILY_REPORT,
     REPORT_EMAIL,

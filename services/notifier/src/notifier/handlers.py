@@ -6,14 +6,14 @@ from notifier.mail import Address, compose
 from notifier.senders import Sender
 
 
-def send_welcome_email(  # noqa: PLR0913  # plain data, one argument for each
-    email: str, full_name: str, *, key: str, sent: datetime, sender: Sender, mail_from: Address
+def send_email(  # noqa: PLR0913  # plain data, one argument for each
+    template: str, email: str, full_name: str, *, key: str, sent: datetime, sender: Sender, mail_from: Address
 ) -> str | None:
-    """Send the welcome email of one registration; return the server's reference, if it gives one.
+    """Send a user the mail of a template; return the server's reference, if it gives one.
 
-    `key` and `sent`, the event's time, are the same whenever this event is handled, so a repeated mail is recognised.
+    `key` is the same whenever this event is handled, so a repeated mail is recognised. `sent`: the mail's date.
     Raises one of `notifier.errors`, which says whether the mail may have been sent.
     """
     recipient = Address.recipient(full_name, email)
-    mail = compose("welcome", sender=mail_from, recipient=recipient, key=key, date=sent, full_name=full_name)
+    mail = compose(template, sender=mail_from, recipient=recipient, key=key, date=sent, full_name=full_name)
     return sender.send(mail)

@@ -1,8 +1,10 @@
 """Dramatiq's entry point: `dramatiq notifier.worker`."""
 
+from datetime import UTC, datetime
+
 import dramatiq
 
-from contracts import WELCOME_EMAIL, Event, UserRegistered
+from contracts import FOLLOW_UP_EMAIL, WELCOME_EMAIL, Event, UserRegistered
 from messaging import HeraldBroker, subscribe_once
 from messaging.effects import Ledger
 from messaging.process import logs, settings
@@ -25,9 +27,19 @@ ledger = Ledger(config.database_url, limit=limit, uncertain=config.notifier_unce
 
 def welcome_email(event: Event[UserRegistered], key: str) -> str | None:
     """Send the welcome email of one registration."""
-    return handlers.send_welcome_email(
-        event.data.email, event.data.full_name, key=key, sent=event.time, sender=sender, mail_from=mail_from
+    return _send("welcome", event.data, key, event.time)
+
+
+def follow_up_email(event: Event[UserRegistered], key: str) -> str | None:
+    """Send the mail that follows some days after a registration."""
+    return _send("follow_up", event.data, key, datetime.now(UTC))
+
+
+def _send(template: str, user: UserRegistered, key: str, sent: datetime) -> str | None:
+    return handlers.send_email(
+        template, user.email, user.full_name, key=key, sent=sent, sender=sender, mail_from=mail_from
     )
 
 
 subscribe_once(broker, WELCOME_EMAIL, welcome_email, ledger=ledger)
+subscribe_once(broker, FOLLOW_UP_EMAIL, follow_up_email, ledger=ledger)

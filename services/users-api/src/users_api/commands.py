@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from contracts import SUBSCRIPTIONS
+from contracts import SUBSCRIPTIONS, EventData, Subscription
 from messaging.errors import DatabaseUnsuitable
 from messaging.process.database import connect, refuse
-from messaging.process.settings import DatabaseSettings, load_or_exit
+from messaging.process.settings import DatabaseSettings, exit_if_wrong, load_or_exit
 from messaging.publishing import operations
 from messaging.publishing.states import DeliveryState
+from messaging.publishing.switches import switched_on
 from users_api import processes
 from users_api.since import HELP, read_time
 
@@ -90,12 +91,21 @@ def replay(
     nothing is queued or running before you use it.
     """
     _refuse_unknown(subscription)
-    subscriptions = {declared.name: declared for declared in SUBSCRIPTIONS}
-    if succeeded and not subscriptions[subscription].repeatable:
+    effect = _effect(subscription)
+    if succeeded and not effect.repeatable:
         sys.exit(f"What succeeded for {subscription} can't be replayed: it might happen twice. (See `repeatable`.)")
-    parameters = operations.replaying(subscriptions[subscription], since, succeeded=succeeded)
+    parameters = operations.replaying(effect, since, succeeded=succeeded)
     count = _execute(operations.REPLAY, parameters)[0]["replayed"]
     typer.echo(f"{count} {'delivery is' if count == 1 else 'deliveries are'} pending for {subscription}")
+
+
+def _effect(subscription: str) -> Subscription[EventData]:
+    """Return a subscription that exists, with its delay; exit if its setting says that it is off."""
+    declared = next(each for each in SUBSCRIPTIONS if each.name == subscription)
+    with exit_if_wrong():
+        for effect in switched_on([declared]):
+            return effect
+    sys.exit(f"{subscription} is off: set {declared.switch} for this command, as for users-api and relay.")
 
 
 def _refuse_unknown(subscription: str) -> None:

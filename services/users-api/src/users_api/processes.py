@@ -6,11 +6,12 @@ from datetime import timedelta
 
 from messaging.process import collector, logs
 from messaging.process.database import require_suitable
-from messaging.process.settings import load_or_exit
+from messaging.process.settings import exit_if_wrong, load_or_exit
 
 
 def serve() -> None:
     """Serve the HTTP API on HOST:PORT. Needs DATABASE_URL alone."""
+    from messaging.publishing.switches import enabled
     from users_api.app import create_app
     from users_api.guard import Guard, affordable
     from users_api.server import make_server
@@ -18,6 +19,8 @@ def serve() -> None:
 
     settings = load_or_exit(ApiSettings)
     logs.configure(settings.log_level, settings.log_format)
+    with exit_if_wrong():
+        enabled()
     require_suitable(settings.database_url)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn shuts down in order, then raises the signal again
@@ -33,6 +36,7 @@ def serve() -> None:
 def relay() -> None:
     """Move deliveries between PostgreSQL and Redis. Several may run."""
     from contracts import SCHEDULES, SUBSCRIPTIONS
+    from messaging.publishing.switches import enabled
     from messaging.relay import Retention, run
     from users_api import PUBLISHER
     from users_api.retention import FORGET_KEYS
@@ -40,6 +44,8 @@ def relay() -> None:
 
     settings = load_or_exit(RelaySettings)
     logs.configure(settings.log_level, settings.log_format)
+    with exit_if_wrong():
+        enabled()
     require_suitable(settings.database_url)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

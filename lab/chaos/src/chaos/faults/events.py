@@ -9,8 +9,9 @@ from chaos.ledger import DELIVERIES, Ledger
 from chaos.producer import insert_user
 from chaos.sabotage.events import UserRegisteredV2
 from chaos.system import Unsettled
-from contracts import SUBSCRIPTIONS, WELCOME_EMAIL
+from contracts import WELCOME_EMAIL
 from messaging.effects.ledger import MAX_DOUBTS
+from messaging.publishing.switches import enabled
 
 POISON = "poison@example.com"
 
@@ -87,12 +88,12 @@ class UnknownVersion(Fault):
         self._parked = listed.count("UnknownEventVersion")
         for name in ("notifier", "auditor"):
             trial.system.replace(name, "version:2")
-        for subscription in SUBSCRIPTIONS:
+        for subscription in enabled():
             trial.system.run("users-api", "replay", "--subscription", subscription.name, "--since", "2000-01-01")
         trial.settle(self.patience)
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         super().judge(trial, ledger)
-        effects = self._published * len(SUBSCRIPTIONS)
+        effects = self._published * len(enabled())
         ledger.expect(self._parked == effects, f"{self._parked} of {effects} parked")
         ledger.figure = f"{self._parked} parked and listed, replayed after the upgrade"

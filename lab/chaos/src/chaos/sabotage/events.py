@@ -32,11 +32,11 @@ def poison(beginning: str) -> None:
     """Die instead of sending a welcome email to an address that begins with `beginning`."""
     from notifier import handlers
 
-    send = handlers.send_welcome_email
+    send = handlers.send_email
 
-    def poisoned(email: str, *args: Any, **more: Any) -> str | None:
+    def poisoned(template: str, email: str, *args: Any, **more: Any) -> str | None:
         if email.startswith(beginning):
             die()
-        return send(email, *args, **more)
+        return send(template, email, *args, **more)
 
-    setattr(handlers, "send_welcome_email", poisoned)  # noqa: B010  # mypy knows functions are no variables
+    setattr(handlers, "send_email", poisoned)  # noqa: B010  # mypy knows functions are no variables

@@ -74,7 +74,7 @@ def _notifier_sent(bomb: Bomb) -> None:
     """The mail server has accepted a mail, and it isn't recorded."""
     from notifier import handlers
 
-    after(handlers, "send_welcome_email", bomb)
+    after(handlers, "send_email", bomb)
 
 
 def _auditor_written(bomb: Bomb) -> None:

@@ -5,7 +5,8 @@ The value of a secret setting is never shown, whatever is wrong with it (`secret
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -18,20 +19,33 @@ from messaging.errors import ConfigurationError
 from messaging.process import urls
 
 
+def setting(variable: str) -> str:
+    """Return the value of an environment variable, or of the file that `<variable>_FILE` names; empty without either.
+
+    Raises:
+        ConfigurationError: the file can't be read.
+    """
+    return os.environ.get(variable, "").strip() or _from_file(variable) or ""
+
+
+def _from_file(variable: str) -> str | None:
+    path = os.environ.get(f"{variable}_FILE")
+    if not path:
+        return None
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        fault = f"can't read the file that it names: {error.strerror}"  # the name may be the secret, by mistake
+    except UnicodeDecodeError:
+        fault = "the file that it names isn't text in UTF-8"
+    raise ConfigurationError(f"{variable}_FILE: {fault}")
+
+
 class _FileSource(PydanticBaseSettingsSource):
     """Reads `DATABASE_URL_FILE` for `database_url`, and so on, as Docker and Kubernetes mount secrets."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        path = os.environ.get(f"{field_name.upper()}_FILE")
-        if not path:
-            return None, field_name, False
-        try:
-            return Path(path).read_text().strip(), field_name, False
-        except OSError as error:
-            fault = f"can't read the file that it names: {error.strerror}"  # the name may be the secret, by mistake
-        except UnicodeDecodeError:
-            fault = "the file that it names isn't text in UTF-8"
-        raise ConfigurationError(f"{field_name.upper()}_FILE: {fault}")
+        return _from_file(field_name.upper()), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
@@ -135,8 +149,15 @@ def load(settings: type[SettingsT]) -> SettingsT:
 
 def load_or_exit(settings: type[SettingsT]) -> SettingsT:
     """Read the settings, or end the process with status 2 and one line that says what to set."""
-    try:
+    with exit_if_wrong():
         return load(settings)
+
+
+@contextmanager
+def exit_if_wrong() -> Iterator[None]:
+    """End the process with status 2 and one line, if a setting turns out to be wrong in this block."""
+    try:
+        yield
     except ConfigurationError as error:
         sys.stderr.write(f"configuration: {error}\n")
         sys.exit(2)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString
 
-from contracts import SUBSCRIPTIONS, Event, EventData, Subscription
+from contracts import Event, EventData, Subscription
+from messaging.publishing import switches
 
 CHANNEL: LiteralString = "herald_due"
 """PostgreSQL's notification channel on which relays hear that a delivery may be due."""
@@ -50,7 +51,7 @@ def publish(
     events: Sequence[Event[EventData]],
     *,
     available_at: datetime | None = None,
-    subscriptions: Sequence[Subscription[EventData]] = SUBSCRIPTIONS,
+    subscriptions: Sequence[Subscription[EventData]] | None = None,
 ) -> tuple[LiteralString, dict[str, Any]]:
     """Return the statement that publishes `events`, and its parameters: `connection.execute(*publish([event]))`.
 
@@ -60,7 +61,10 @@ def publish(
         events: what happened.
         available_at: when the events become due, an aware datetime however far ahead; now, if None. The delays of
             subscriptions count from then.
-        subscriptions: the effects that get a delivery, each for its own event type.
+        subscriptions: the effects that get a delivery, each for its own event type; those that are on, if None.
+
+    Raises:
+        ConfigurationError: a setting of an effect is wrong.
     """
     return _PUBLISH, {
         "ids": [event.id for event in events],
@@ -72,8 +76,9 @@ def publish(
     }
 
 
-def subscribed(subscriptions: Sequence[Subscription[EventData]] = SUBSCRIPTIONS) -> dict[str, list[Any]]:
+def subscribed(subscriptions: Sequence[Subscription[EventData]] | None = None) -> dict[str, list[Any]]:
     """Return the parameters of `PUBLISH`, parallel arrays: subscriptions' names, event types, delays in seconds."""
+    subscriptions = switches.enabled() if subscriptions is None else subscriptions
     return {
         "names": [subscription.name for subscription in subscriptions],
         "event_types": [subscription.event_type for subscription in subscriptions],

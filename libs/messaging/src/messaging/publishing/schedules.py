@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, LiteralString
 
-from contracts import Event, EventData, Schedule, Subscription
+from contracts import Event, EventData, Schedule
 from messaging.publishing.outbox import PUBLISH, WAKE, subscribed
 
 LOOK: LiteralString = """
@@ -87,13 +87,8 @@ def event_of(schedule: Schedule, slot: datetime, now: datetime, publisher: str) 
     )
 
 
-def making(
-    slots: Sequence[tuple[Schedule, datetime]],
-    now: datetime,
-    publisher: str,
-    subscriptions: Sequence[Subscription[EventData]],
-) -> dict[str, Any]:
-    """Return the parameters of `MAKE`, for slots of schedules."""
+def making(slots: Sequence[tuple[Schedule, datetime]], now: datetime, publisher: str) -> dict[str, Any]:
+    """Return the parameters of `MAKE`, for slots of schedules. Deliveries are those of effects that are on."""
     events = [event_of(schedule, slot, now, publisher) for schedule, slot in slots]
     return {
         "ids": [event.id for event in events],
@@ -102,5 +97,5 @@ def making(
         "types": [event.type for event in events],
         "subjects": [event.subject for event in events],
         "envelopes": [event.model_dump_json() for event in events],
-        **subscribed(subscriptions),
+        **subscribed(),
     }

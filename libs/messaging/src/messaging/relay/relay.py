@@ -99,7 +99,7 @@ def run(  # noqa: PLR0913  # what a process is made of
     sweeper = Sweeper(pool, client, subscriptions, publisher)
     unknown = UnknownSubscriptions(pool, subscriptions)
     housekeeper = Housekeeper(pool, client, retention, stop, publisher)
-    scheduler = Scheduler(pool, schedules, subscriptions, publisher)
+    scheduler = Scheduler(pool, schedules, publisher)
 
     def receive() -> None:
         receiver.receive(wait=IDLE_SECONDS)

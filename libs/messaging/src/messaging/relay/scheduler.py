@@ -5,7 +5,7 @@ from datetime import datetime
 
 import structlog
 
-from contracts import EventData, Schedule, Subscription
+from contracts import Schedule
 from messaging.process.database import Pool
 from messaging.publishing import schedules
 from messaging.publishing.slots import due, require_readable, slots
@@ -17,15 +17,12 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 
 class Scheduler:
-    """Makes the events of `declared` schedules, for `subscriptions`. ConfigurationError, if one can't be read."""
+    """Makes the events of `declared` schedules. ConfigurationError, if one of them can't be read."""
 
-    def __init__(
-        self, pool: Pool, declared: Sequence[Schedule], subscriptions: Sequence[Subscription[EventData]], publisher: str
-    ) -> None:
+    def __init__(self, pool: Pool, declared: Sequence[Schedule], publisher: str) -> None:
         require_readable(declared)
         self._pool = pool
         self._schedules = {schedule.name: schedule for schedule in declared}
-        self._subscriptions = subscriptions
         self._publisher = publisher
 
     def make(self) -> float:
@@ -40,7 +37,7 @@ class Scheduler:
         return min(LOOK_SECONDS, *((next(slots(schedule, now)) - now).total_seconds() for schedule, _, now in looked))
 
     def _publish(self, offered: Sequence[tuple[Schedule, datetime]], now: datetime) -> None:
-        parameters = schedules.making(offered, now, self._publisher, self._subscriptions)
+        parameters = schedules.making(offered, now, self._publisher)
         with self._pool.connection() as connection:
             made = {row[0] for row in connection.execute(schedules.MAKE, parameters)}
         for event_id, (schedule, slot) in zip(parameters["ids"], offered, strict=True):
