@@ -20,12 +20,13 @@ from notifier.cli import MIGRATIONS as NOTIFIER_MIGRATIONS
 from users_api.app import MIGRATIONS as USERS_MIGRATIONS
 
 PACKAGES = {"users-api": USERS_MIGRATIONS, "notifier": NOTIFIER_MIGRATIONS, "auditor": AUDITOR_MIGRATIONS}
+OUTBOX = {"events", "deliveries", "schedule_slots"}
 TABLES = {
-    "users-api": {"users", "idempotency_keys", "events", "deliveries", "users_api_revision"},
+    "users-api": {"users", "idempotency_keys", "users_api_revision", *OUTBOX},
     "notifier": {"effects", "notifier_revision"},
-    "auditor": {"audit_log", "auditor_revision"},
+    "auditor": {"audit_log", "reports", "auditor_revision", *OUTBOX},
 }
-REVISIONS = {"users_0003", "messaging_0003"}
+REVISIONS = {"users_0003", "messaging_0004"}
 
 Run = subprocess.CompletedProcess[str]
 _numbers = count()
@@ -101,6 +102,21 @@ def test_all_services_share_a_database_and_schema_if_they_must(empty: str) -> No
     assert tables(empty) == set().union(*TABLES.values())
     for program, packages in PACKAGES.items():
         migrate(empty, service=program.replace("-", "_"), packages=packages)  # again: nothing to do, nobody else's
+
+
+def test_a_service_adopts_what_another_one_has_applied_however_far_that_is(empty: str) -> None:
+    migrate(empty, service="users_api", packages=USERS_MIGRATIONS)
+    with psycopg.connect(empty) as connection:  # as it was before the outbox had schedules
+        connection.execute("DROP TABLE schedule_slots")
+        connection.execute("UPDATE users_api_revision SET version_num = 'messaging_0003' WHERE version_num ~ 'messag'")
+        connection.execute("CREATE TABLE foreign_revision (number int)")
+
+    for program in ("auditor", "users-api", "auditor"):
+        assert succeeded(run_migrate(empty, program))
+
+    assert tables(empty) == TABLES["users-api"] | TABLES["auditor"] | {"foreign_revision"}
+    assert column(empty, "SELECT version_num FROM users_api_revision") == REVISIONS
+    assert "messaging_0004" in column(empty, "SELECT version_num FROM auditor_revision")
 
 
 def test_tables_go_where_the_search_path_says_and_nowhere_else(empty: str) -> None:

@@ -19,7 +19,7 @@ app = typer.Typer(
     help="Keeps the audit log. The consumer itself runs as: dramatiq auditor.worker", no_args_is_help=True
 )
 
-MIGRATIONS = ("auditor.migrations",)
+MIGRATIONS = ("auditor.migrations", "auditor.reports.migrations", "messaging.publishing.migrations")
 
 
 @app.command()

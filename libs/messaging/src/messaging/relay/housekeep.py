@@ -128,7 +128,7 @@ class Housekeeper:
                     break
         finally:
             if removed.total():
-                log.info("history.removed", **removed)
+                log.info("history.removed", **+removed)
 
     def _batches(self) -> Iterator[tuple[str, int]]:
         for count in self._events():
