@@ -170,6 +170,7 @@ def before_cancelling(url: str) -> None:
             ALTER TABLE deliveries DROP CONSTRAINT deliveries_state_check, ADD CONSTRAINT deliveries_state_check CHECK
                 (state IN ('pending', 'queued', 'running', 'retrying', 'succeeded', 'failed', 'uncertain'));
             UPDATE users_api_revision SET version_num = 'messaging_0002' WHERE version_num LIKE 'messaging%';
+            DROP TABLE schedule_slots;
             INSERT INTO events VALUES (gen_random_uuid(), 'x', 'x', '{}', now());
             INSERT INTO deliveries (event_id, subscription, state, due_at, lease_until)
             SELECT id, state, state, CASE WHEN state IN ('pending', 'retrying') THEN now() END,

@@ -29,6 +29,14 @@ def migrate() -> None:
 
 
 @app.command()
+def relay() -> None:
+    """Move the deliveries of reports between PostgreSQL and Redis. Several may run."""
+    from auditor.reports.relay import relay as run
+
+    run()
+
+
+@app.command()
 def log(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new entries until Ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, with every field.")] = False,

@@ -63,6 +63,11 @@ FROM unnest(%(schedules)s::text[]) AS schedule LEFT JOIN LATERAL (
 ) AS newest ON true
 """
 
+TIME: LiteralString = """
+-- Return the time.
+SELECT now()
+"""
+
 FORGET: LiteralString = """
 -- Delete old slots, but never the newest row of a schedule: its next slots count from there.
 DELETE FROM schedule_slots WHERE (schedule, slot) IN (

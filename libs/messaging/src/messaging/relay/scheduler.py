@@ -29,12 +29,14 @@ class Scheduler:
         """Make the events of the slots that are due, and return after how many seconds to look again."""
         with self._pool.connection() as connection:
             rows = connection.execute(schedules.LOOK, {"schedules": list(self._schedules)}).fetchall()
+        looked: list[tuple[Schedule, datetime, datetime]]
         looked = [(self._schedules[name], since, now) for now, name, since in rows]
         made = [(schedule, slot) for schedule, since, now in looked for slot in due(schedule, since, now)]
         if made:
             self._publish(made, rows[0][0])
             return 0.0
-        return min(LOOK_SECONDS, *((next(slots(schedule, now)) - now).total_seconds() for schedule, _, now in looked))
+        upcoming = [(next(slots(schedule, now)) - now).total_seconds() for schedule, _, now in looked]
+        return min(LOOK_SECONDS, *upcoming)
 
     def _publish(self, offered: Sequence[tuple[Schedule, datetime]], now: datetime) -> None:
         parameters = schedules.making(offered, now, self._publisher)
