@@ -1,5 +1,6 @@
 """What an operator does: about a mail in doubt, about a database that is lost. (docs/operating.md)"""
 
+import json
 from collections.abc import Callable
 
 from chaos.system import System
@@ -16,6 +17,30 @@ def test_under_hold_it_waits_for_an_operator_instead(start_system: Callable[...,
 
     system.until(lambda: system.states() == {"succeeded": 2})
     assert len(system.sink.mails) == before + 1
+
+
+def test_an_operator_decides_at_the_notifier_where_the_evidence_is(start_system: Callable[..., System]) -> None:
+    system = start_system(MAIL_TIMEOUT="2", NOTIFIER_UNCERTAIN="hold")
+    system.sink.answer = lambda recipient: None  # silence, after it has taken the mail
+    users = [system.register(name)["id"] for name in ("maya", "ada")]
+    system.until(lambda: system.states() == {"succeeded": 2, "uncertain": 2}, 60)
+    system.sink.answer = "250 OK"
+
+    listed = [json.loads(line) for line in system.run("notifier", "uncertain", "list", "--json").splitlines()]
+    maya, ada = (system.deliveries(user)["welcome_email"]["event_id"] for user in users)
+    assert {effect["event_id"] for effect in listed} == {maya, ada}
+    assert all("content" in effect["evidence"] for effect in listed)
+    assert "MailUncertain" in system.run("notifier", "uncertain", "list")
+
+    for _ in range(2):  # a decision may be repeated
+        system.run("notifier", "uncertain", "confirm", maya, "--reference", "250 queued as 7")
+        system.until(lambda: system.deliveries(users[0])["welcome_email"]["state"] == "succeeded")
+    assert system.deliveries(users[0])["welcome_email"]["reference"] == "250 queued as 7"
+    before = len(system.sink.mails)
+    system.run("notifier", "uncertain", "resend", ada)
+    system.until(lambda: system.states() == {"succeeded": 4})
+    assert len(system.sink.mails) == before + 1
+    assert "No uncertain effects" in system.run("notifier", "uncertain", "list")
 
 
 def _kill_in_mid_send(system: System) -> int:

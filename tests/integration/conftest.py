@@ -57,7 +57,7 @@ class RelayParts:
         """Return a delivery as it is now, `due_in`, `lease_in`: seconds from now."""
         query = (
             "SELECT state, attempts, crashes, dispatch, generation, message_id,"
-            " last_error, queued_at, started_at, finished_at,"
+            " last_error, reference, queued_at, started_at, finished_at,"
             " extract(epoch FROM due_at - now())::float8 AS due_in,"
             " extract(epoch FROM lease_until - now())::float8 AS lease_in"
             " FROM deliveries WHERE event_id = %s AND subscription = %s"

@@ -69,7 +69,9 @@ class Told:
     def judge(self, before: Row, after: Row) -> None:
         news = [each for each in self.receipts if (each.event_id, each.subscription) == before.key]
         current = {each.outcome for each in news if each.dispatch == before.dispatch}
-        if before.state in (*UNFINISHED, "cancelled") and any(each.outcome == "succeeded" for each in news):
+        if before.state in (*UNFINISHED, "cancelled", "uncertain") and any(
+            each.outcome == "succeeded" for each in news
+        ):
             self._succeeded(before, after, current)
         elif before.state in IN_FLIGHT and current - {"started"}:
             [outcome] = current - {"started"}

@@ -63,7 +63,7 @@ class Consumer:
         """Return the error of each, in the order of the numbers; each has exactly one result."""
         self.ledger.uncertain = uncertain
         results = list(self.results(*numbers, generation=generation))
-        found = {attempt.event.subject: error for attempt, error in results}
+        found = {attempt.event.subject: error_of(end) for attempt, end in results}
         assert len(results) == len(found) == len(numbers)
         return [found[f"users/{number}"] for number in numbers]
 
@@ -92,6 +92,11 @@ class Consumer:
 
     def let_claims_run_out(self) -> None:
         self.rows("UPDATE effects SET claimed_until = now() - interval '1 ms' WHERE state = 'claimed'")
+
+
+def error_of(end: BaseException | str | None) -> BaseException | None:
+    """Return the error of a result; None, if it is a reference or nothing."""
+    return end if isinstance(end, BaseException) else None
 
 
 def address(number: int) -> str:

@@ -288,7 +288,8 @@ class Deliveries(Steps):
             after = known[key]
             assert after.dispatch >= before.dispatch
             assert before.generation <= after.generation <= before.generation + 1
-            if before.state in FINAL and after != before and (before.state, after.state) != ("cancelled", "succeeded"):
+            late = before.state in ("cancelled", "uncertain") and after.state == "succeeded"
+            if before.state in FINAL and after != before and not late:
                 assert after.generation == before.generation + 1, "what is final moves only in a new generation"
             self.cause.judge(before, after)
         self.known, self.cause = known, Nothing()

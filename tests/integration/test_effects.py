@@ -13,7 +13,7 @@ from messaging.effects.claims import Ending
 from messaging.effects.once import Once
 from messaging.errors import ClaimLost, EffectHeld
 
-from .effect_world import Consumer, address, kinds
+from .effect_world import Consumer, address, error_of, kinds
 
 
 @pytest.fixture
@@ -273,7 +273,7 @@ def test_the_time_limit_of_a_message_is_checked_between_two_calls(consumer: Cons
         consumer.stopping, WELCOME_EMAIL.model_copy(update={"time_limit": 3.0}), consumer.provider, consumer.ledger
     )
 
-    outcomes = [error for _, error in once.results(consumer.attempts[2:20])]
+    outcomes = [error_of(end) for _, end in once.results(consumer.attempts[2:20])]
 
     assert None in outcomes
     assert HandedBack in kinds(outcomes)

@@ -13,7 +13,7 @@ from messaging.effects.claims import Ending
 from messaging.effects.once import Once
 from messaging.errors import EffectHeld
 
-from .effect_world import Consumer, address, kinds
+from .effect_world import Consumer, address, error_of, kinds
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_reference_that_cannot_be_stored_stops_no_record(consumer: Consumer, j
     thread.start()
     thread.join(5)
 
-    assert [error for _, error in results] == [None] * 4
+    assert [error_of(end) for _, end in results] == [None] * 4
     assert consumer.states() == ["done"] * 4
 
 

@@ -33,8 +33,15 @@ def test_an_outcome_is_final(relay: RelayParts, queued: UUID, outcome: str) -> N
     assert row["finished_at"] is not None
 
 
-@pytest.mark.parametrize("outcome", ["succeeded", "failed", "uncertain"])
-@pytest.mark.parametrize("late", ["started", "handed_back", "retry", "succeeded", "failed", "uncertain"])
+@pytest.mark.parametrize(
+    ("outcome", "late"),
+    [
+        (outcome, late)
+        for outcome in ("succeeded", "failed", "uncertain")
+        for late in ("started", "handed_back", "retry", "succeeded", "failed", "uncertain", "resend")
+        if (outcome, late) not in {("uncertain", "succeeded"), ("uncertain", "resend")}
+    ],
+)
 def test_nothing_moves_a_finished_delivery(relay: RelayParts, queued: UUID, outcome: str, late: str) -> None:
     relay.tell(queued, outcome)  # type: ignore[arg-type]  # parametrised
     before = relay.row(queued)
@@ -42,6 +49,32 @@ def test_nothing_moves_a_finished_delivery(relay: RelayParts, queued: UUID, outc
     relay.tell(queued, late)  # type: ignore[arg-type]  # parametrised
 
     assert relay.row(queued) == before
+
+
+def test_an_uncertain_delivery_succeeds_when_a_success_is_reported_after_all(relay: RelayParts, queued: UUID) -> None:
+    relay.tell(queued, "uncertain", error="no answer")
+    relay.applier.apply([Receipt(queued, "audit_log", 1, "succeeded", reference="msg-1")])
+
+    row = relay.row(queued)
+    assert (row["state"], row["last_error"], row["reference"], row["attempts"]) == ("succeeded", None, "msg-1", 1)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_an_uncertain_delivery_is_due_again_in_a_new_generation_when_an_operator_says_resend(
+    relay: RelayParts, queued: UUID, together: bool
+) -> None:
+    uncertain, resend = (Receipt(queued, "audit_log", 1, outcome) for outcome in ("uncertain", "resend"))
+    for receipts in [[resend, uncertain]] if together else [[uncertain], [resend], [resend]]:
+        relay.applier.apply(receipts)
+
+    row = relay.row(queued)
+    assert (row["state"], row["generation"], row["attempts"], row["finished_at"]) == ("pending", 1, 0, None)
+
+
+def test_a_decision_about_an_older_dispatch_moves_nothing(relay: RelayParts, queued: UUID) -> None:
+    relay.tell(queued, "uncertain")
+    relay.applier.apply([Receipt(queued, "audit_log", 0, "resend")])
+    assert relay.row(queued)["state"] == "uncertain"
 
 
 def test_a_receipt_that_comes_twice_counts_once(relay: RelayParts, queued: UUID) -> None:
@@ -222,7 +255,7 @@ def test_two_relays_that_hear_of_one_delivery_at_once_do_not_undo_its_success(re
     busy = Receipt(queued, "audit_log", 1, "retry", "busy")
     other = threading.Thread(target=relay.applier.apply, args=([busy],))
     with relay.pool.connection() as connection, connection.transaction():
-        success = {"outcomes": ["succeeded"], "errors": [None]}
+        success = {"outcomes": ["succeeded"], "errors": [None], "references": [None]}
         connection.execute(deliveries.FINISHED, deliveries.triples([busy]) | success)
         other.start()
         _until_somebody_waits_for_a_lock(relay)

@@ -8,7 +8,14 @@ from dataclasses import replace
 import pytest
 
 from messaging import PermanentError
-from notifier.errors import MailDeferred, MailRefused, MailUncertain, SendingRefused, ServerAway
+from notifier.errors import (
+    MailDeferred,
+    MailRefused,
+    MailUncertain,
+    RecipientRefused,
+    SendingRefused,
+    ServerAway,
+)
 from notifier.mail import Address, Mail
 from notifier.senders.smtp import Sender
 
@@ -141,3 +148,26 @@ def test_a_recipient_cannot_choose_words_that_blame_the_server(local: str) -> No
     mail = replace(MAIL, recipient=Address(local, f"{local}@example.org"))
     with ScriptedSmtpServer(rcpt=[f"550 user {local} unknown"]) as server, mailing(server) as sender:
         assert isinstance(outcome(sender, mail), MailRefused)
+
+
+@pytest.mark.parametrize(
+    ("stage", "reply", "kind"),
+    [
+        ("rcpt", "550 no such user", RecipientRefused),
+        ("rcpt", "550 5.1.1 no such user", RecipientRefused),
+        ("rcpt", "553 5.1.3 bad address syntax", RecipientRefused),
+        ("rcpt", "550 5.2.1 mailbox disabled", RecipientRefused),
+        ("rcpt", "556 5.1.10 domain takes no mail", RecipientRefused),
+        ("rcpt", "552 mailbox full", MailRefused),
+        ("rcpt", "554 refused", MailRefused),
+        ("rcpt", "550 blocked as spam", MailRefused),
+        ("rcpt", "550 5.2.2 mailbox full", MailRefused),
+        ("rcpt", "552 5.3.4 message too big", MailRefused),
+        ("rcpt", "550 5.7.1 refused by a policy", MailRefused),
+        ("content", "550 5.1.1 no such user", MailRefused),
+        ("content", "554 spam", MailRefused),
+    ],
+)
+def test_only_a_refused_address_is_the_recipients(stage: str, reply: str, kind: type) -> None:
+    with ScriptedSmtpServer(**{stage: [reply]}) as server, mailing(server) as sender:
+        assert type(outcome(sender)) is kind

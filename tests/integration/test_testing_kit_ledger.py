@@ -67,7 +67,7 @@ class Both:
 
     def record(self, endings: Sequence[tuple[int, Any]]) -> None:
         recorded = [
-            Ending(claim, how, f"reference {index}" if how == "done" else None)
+            Ending(claim, how, f"reference {index}" if how == "done" else None, f"evidence {index}")
             for index, how in dict(endings).items()
             for claim in self.picked([index])
         ]
@@ -92,16 +92,16 @@ class Both:
         return cursor.fetchall() if cursor.description else []
 
     def real_rows(self) -> set[tuple[Any, ...]]:
-        return set(self.rows("SELECT event_id, state, claim, generation, doubts, reference FROM effects"))
+        return set(self.rows("SELECT event_id, state, claim, generation, doubts, reference, evidence FROM effects"))
 
     def memory_rows(self) -> set[tuple[Any, ...]]:
         return {
-            (event_id, row.state, row.claim, row.generation, row.doubts, row.reference)
+            (event_id, row.state, row.claim, row.generation, row.doubts, row.reference, row.evidence)
             for (event_id, _), row in self.memory.effects.items()
         }
 
 
-def told(reason: MessagingError | None) -> tuple[str, str, int]:
+def told(reason: MessagingError | str | None) -> tuple[str, str, int]:
     after = reason.after if isinstance(reason, RetryLater) else 0.0
     return type(reason).__name__, str(reason), round(after / 20)  # what a machine under load takes doesn't count
 

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from messaging.process.migrate import migrate_command
+from notifier import uncertain
 
 app = typer.Typer(help="Sends the welcome email. The consumer runs as: dramatiq notifier.worker", no_args_is_help=True)
+app.add_typer(uncertain.app, name="uncertain")
 MIGRATIONS = ("messaging.effects.migrations", "notifier.migrations")
 
 

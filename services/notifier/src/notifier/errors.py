@@ -3,7 +3,14 @@
 Every message is safe to log and to store: short, on one line, without a password or what identifies the recipient.
 """
 
-from messaging.errors import ConfigurationError, PermanentError, TransientError, Unavailable, UncertainError
+from messaging.errors import (
+    ConfigurationError,
+    PermanentError,
+    RetryLater,
+    TransientError,
+    Unavailable,
+    UncertainError,
+)
 
 
 class MailUrlInvalid(ConfigurationError):
@@ -17,6 +24,10 @@ class MailRefused(PermanentError):
     """The mail server refuses this mail for good. Correct what its reply names, then retry the delivery."""
 
 
+class RecipientRefused(MailRefused):
+    """The recipient's address is refused for good. Correct the address, then retry the delivery."""
+
+
 class MailDeferred(TransientError):
     """The mail was certainly not accepted, and is tried again. If that lasts, check MAIL_URL."""
 
@@ -27,6 +38,10 @@ class SendingRefused(MailDeferred):
 
 class ServerAway(MailDeferred, Unavailable):
     """The mail server takes no mail at all at present. It is asked again later. If that lasts, check MAIL_URL."""
+
+
+class Throttled(ServerAway, RetryLater):
+    """The provider takes no more mails for now. They are tried again after the time that it asked for."""
 
 
 class MailUncertain(UncertainError):

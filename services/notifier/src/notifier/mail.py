@@ -79,6 +79,11 @@ class Mail:
     headers: tuple[tuple[str, str], ...] = (("Auto-Submitted", "auto-generated"),)
     attachments: tuple[Attachment, ...] = field(default=(), repr=False)
 
+    @property
+    def key(self) -> str:
+        """The effect's key, as the Message-ID begins with it: a provider gives it back in its events."""
+        return self.message_id.strip("<>").rpartition("@")[0]
+
 
 def compose(
     template: str, *, sender: Address, recipient: Address, key: str, date: datetime, **variables: object

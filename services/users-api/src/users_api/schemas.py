@@ -42,7 +42,7 @@ class UserPage(BaseModel):
 
 
 class Delivery(BaseModel):
-    """One effect of one event. The states: docs/deliveries.md."""
+    """One effect of one event. The states: docs/deliveries.md. `reference`: what the provider calls the effect."""
 
     event_id: UUID
     event_type: str
@@ -51,6 +51,7 @@ class Delivery(BaseModel):
     attempts: int
     crashes: int
     last_error: str | None
+    reference: str | None
     created_at: datetime
     due_at: datetime | None
     queued_at: datetime | None

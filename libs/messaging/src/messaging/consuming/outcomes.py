@@ -18,8 +18,8 @@ from messaging.wire import message
 from messaging.wire.message import Attempt
 from messaging.wire.receipt import Outcome, Receipt, describe
 
-Result = tuple[Attempt[Any], BaseException | None]
-"""An attempt, and the error that it raised; None, if it succeeded."""
+Result = tuple[Attempt[Any], BaseException | str | None]
+"""An attempt, and the error that it raised. If it succeeded: the provider's reference, or None."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("subscriber")
 
@@ -42,17 +42,17 @@ def refused(subscription: str, item: Mapping[str, Any], error: ContractError) ->
 
 def ended(results: Sequence[Result]) -> list[Receipt]:
     """Log how attempts ended, and return their receipts."""
-    succeeded = [attempt for attempt, error in results if error is None]
+    succeeded = [(attempt, end) for attempt, end in results if not isinstance(end, BaseException)]
     if succeeded:
         log.info(
             "deliveries.succeeded",
-            subscription=succeeded[0].subscription,
+            subscription=succeeded[0][0].subscription,
             count=len(succeeded),
-            event_ids=[str(attempt.event.id) for attempt in succeeded],
-            correlation_ids=[attempt.event.correlationid for attempt in succeeded],
+            event_ids=[str(attempt.event.id) for attempt, _ in succeeded],
+            correlation_ids=[attempt.event.correlationid for attempt, _ in succeeded],
         )
-    receipts = [_receipt(attempt, "succeeded") for attempt in succeeded]
-    return receipts + [_failure(attempt, error) for attempt, error in results if error is not None]
+    receipts = [_receipt(attempt, "succeeded", reference=reference) for attempt, reference in succeeded]
+    return receipts + [_failure(attempt, end) for attempt, end in results if isinstance(end, BaseException)]
 
 
 Report = Callable[[Sequence[Receipt]], None]
@@ -123,5 +123,11 @@ def _traceback(error: BaseException) -> BaseException | None:
     return None if isinstance(error, MessagingError) else error
 
 
-def _receipt(attempt: Attempt[Any], outcome: Outcome, error: str | None = None, after: float | None = None) -> Receipt:
-    return Receipt(attempt.event.id, attempt.subscription, attempt.dispatch, outcome, error, after)
+def _receipt(
+    attempt: Attempt[Any],
+    outcome: Outcome,
+    error: str | None = None,
+    after: float | None = None,
+    reference: str | None = None,
+) -> Receipt:
+    return Receipt(attempt.event.id, attempt.subscription, attempt.dispatch, outcome, error, after, reference)

@@ -81,7 +81,7 @@ def declare(
 
     def consume(publisher: str, batch: Batch) -> None:
         with outcomes.reporting(broker.client, publisher) as report:
-            work(subscription, handle, batch, report)
+            work(subscription, handle, publisher, batch, report)
 
     actor = dramatiq.actor(
         broker=broker,
@@ -92,9 +92,11 @@ def declare(
     return actor(consume)
 
 
-def work(subscription: Subscription[DataT], handle: Handle[DataT], batch: Batch, report: Report) -> None:
-    """Handle a batch, and report how each event in it ended."""
-    attempts, refused = _open(subscription, batch)
+def work(
+    subscription: Subscription[DataT], handle: Handle[DataT], publisher: str, batch: Batch, report: Report
+) -> None:
+    """Handle a batch of a publisher, and report how each event in it ended."""
+    attempts, refused = _open(subscription, publisher, batch)
     report([*refused, *outcomes.begun(attempts)])
     results: list[Result] = []
     reported_at = time.monotonic()
@@ -114,13 +116,15 @@ def bound(attempt: Attempt[Any]) -> AbstractContextManager[None]:
     )
 
 
-def _open(subscription: Subscription[DataT], batch: Batch) -> tuple[list[Attempt[DataT]], list[Receipt]]:
+def _open(
+    subscription: Subscription[DataT], publisher: str, batch: Batch
+) -> tuple[list[Attempt[DataT]], list[Receipt]]:
     """Read the events of a batch. Return their attempts, and receipts of events that break their contract."""
     attempts, refused = [], []
     for item in batch:
         try:
             try:
-                attempts.append(message.open_item(subscription, item))
+                attempts.append(message.open_item(subscription, item, publisher))
             except ContractError as error:
                 refused.append(outcomes.refused(subscription.name, item, error))
         except message.MALFORMED as error:

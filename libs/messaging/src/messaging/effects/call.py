@@ -13,7 +13,7 @@ from messaging.effects.claims import Claim, Ending
 from messaging.effects.ledger import Ledger
 from messaging.errors import PermanentError, TransientError, UncertainError
 from messaging.wire.message import Attempt
-from messaging.wire.receipt import clean
+from messaging.wire.receipt import clean, describe
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("effects")
 
@@ -52,7 +52,7 @@ def _ending(
     except (TransientError, PermanentError) as error:
         return error, Ending(claim, "released")
     except UncertainError as error:
-        return error, Ending(claim, "uncertain")
+        return error, Ending(claim, "uncertain", evidence=describe(error))
     except BaseException as error:  # returned, classified and reported
         return error, None
     return None, Ending(claim, "done", clean(reference) if isinstance(reference, str) else None)

@@ -50,6 +50,9 @@ MAX_DOUBTS = 3
 SLACK = 5.0
 """Seconds by which a claim lasts longer than one call of the handler may take."""
 
+DIED = "an earlier attempt ended without reporting a result"
+"""The evidence, if a claim ran out."""
+
 SLOW_SECONDS = 1.0
 """A statement that takes longer is logged, to show that the ledger delays the effects, and not their provider."""
 
@@ -85,17 +88,20 @@ LOOK: LiteralString = """
 -- Return the states of effects that couldn't be claimed; `released`, if they can be claimed by now. If a claim has run
 -- out and no attempt may claim its effect, the effect becomes uncertain here.
 WITH seen AS (
-    SELECT event_id, state, claimed_until, state IN ('claimed', 'uncertain') AND claimed_until <= now() AS is_over,
+    SELECT event_id, state, claimed_until, reference,
+        state IN ('claimed', 'uncertain') AND claimed_until <= now() AS is_over,
         generation < (%(generations)s::int[])[array_position(%(event_ids)s::uuid[], event_id)]
             OR %(resend)s AND doubts + (state = 'claimed')::int < %(max_doubts)s AS may_be_claimed
     FROM effects WHERE event_id = ANY (%(event_ids)s) AND subscription = ANY (%(subscriptions)s)
 ), held AS (
-    UPDATE effects SET state = 'uncertain', doubts = doubts + 1
+    UPDATE effects SET state = 'uncertain', doubts = doubts + 1, evidence = %(evidence)s,
+        publisher = (%(publishers)s::text[])[array_position(%(event_ids)s::uuid[], event_id)],
+        dispatch = (%(dispatches)s::int[])[array_position(%(event_ids)s::uuid[], event_id)]
     WHERE event_id = ANY (ARRAY(SELECT event_id FROM seen WHERE is_over AND NOT may_be_claimed))
         AND subscription = ANY (%(subscriptions)s) AND state = 'claimed' AND claimed_until <= now()
 )
 SELECT event_id, CASE WHEN is_over AND may_be_claimed THEN 'released' ELSE state END,
-    extract(epoch FROM claimed_until - now())::float8
+    extract(epoch FROM claimed_until - now())::float8, reference
 FROM seen
 """
 
@@ -108,7 +114,10 @@ WITH done AS (
     WHERE event_id = ANY (%(done_events)s) AND claim = ANY (%(done)s)
     RETURNING claim, doubts
 ), uncertain AS (
-    UPDATE effects SET state = 'uncertain', doubts = doubts + (state = 'claimed')::int, claimed_until = now()
+    UPDATE effects SET state = 'uncertain', doubts = doubts + (state = 'claimed')::int, claimed_until = now(),
+        evidence = (%(evidence)s::text[])[array_position(%(uncertain)s::uuid[], claim)],
+        publisher = (%(publishers)s::text[])[array_position(%(uncertain)s::uuid[], claim)],
+        dispatch = (%(dispatches)s::int[])[array_position(%(uncertain)s::uuid[], claim)]
     WHERE event_id = ANY (%(uncertain_events)s) AND claim = ANY (%(uncertain)s) AND state IN ('claimed', 'uncertain')
     RETURNING claim, doubts
 ), released AS (
@@ -153,18 +162,19 @@ class Ledger:
         """
         return self._tokens("renew", RENEW, _named(claims) | {"lease": self.lease})
 
-    def look(self, claims: Sequence[Claim]) -> dict[UUID, MessagingError | None]:
+    def look(self, claims: Sequence[Claim]) -> dict[UUID, MessagingError | str | None]:
         """Return why effects of one subscription couldn't be claimed, by event id.
 
-        None, if the effect is done; RetryLater, if another attempt has claimed it; EffectHeld.
+        The provider's reference or None, if the effect is done; RetryLater, if another attempt has claimed it;
+        EffectHeld.
 
         Raises:
             psycopg.Error: the ledger is unreachable.
         """
         with self._pool.connection() as connection:
-            rows = connection.execute(LOOK, self._wanted(claims)).fetchall()
-        states = {event_id: (state, seconds) for event_id, state, seconds in rows}
-        return {claim.event_id: reason(*states.get(claim.event_id, ("released", 0.0))) for claim in claims}
+            rows = connection.execute(LOOK, self._wanted(claims) | _whence(claims) | {"evidence": DIED}).fetchall()
+        states = {event_id: (state, seconds, reference) for event_id, state, seconds, reference in rows}
+        return {claim.event_id: reason(*states.get(claim.event_id, ("released", 0.0, None))) for claim in claims}
 
     def record(self, endings: Sequence[Ending]) -> dict[UUID, int]:
         """Record endings; return, by token, the doubts of effects that are done or uncertain.
@@ -179,6 +189,9 @@ class Ledger:
             claims = [ending.claim for ending in endings if ending.how == how]
             parameters[how] = [claim.token for claim in claims]
             parameters[f"{how}_events"] = [claim.event_id for claim in claims]
+        uncertain = [ending for ending in endings if ending.how == "uncertain"]
+        parameters |= _whence([ending.claim for ending in uncertain])
+        parameters["evidence"] = [ending.evidence for ending in uncertain]
         parameters["references"] = [ending.reference for ending in endings if ending.how == "done"]
         with _timed("record"), self._recording.connection() as connection:
             return dict(connection.execute(RECORD, parameters, prepare=True).fetchall())
@@ -204,14 +217,18 @@ def _named(claims: Sequence[Claim]) -> dict[str, Any]:
     return {"event_ids": [claim.event_id for claim in claims], "tokens": [claim.token for claim in claims]}
 
 
-def reason(state: str, seconds: float) -> MessagingError | None:
-    """Return why an effect can't be claimed: None, if it is done. `seconds`: until its claim runs out."""
+def _whence(claims: Sequence[Claim]) -> dict[str, Any]:
+    return {"publishers": [claim.publisher for claim in claims], "dispatches": [claim.dispatch for claim in claims]}
+
+
+def reason(state: str, seconds: float, reference: str | None) -> MessagingError | str | None:
+    """Return why an effect can't be claimed; its reference, if it is done. `seconds`: until its claim runs out."""
     if state == "done":
-        return None
+        return reference
     if state == "released" or (state == "claimed" and seconds > 0):
         reason = "another attempt has claimed this effect; it is still at work, or its worker died meanwhile"
         return RetryLater(reason, after=max(0.0, seconds) + 0.1)
-    return EffectHeld("an earlier attempt ended without reporting a result; the effect may have happened")
+    return EffectHeld(f"{DIED}; the effect may have happened")
 
 
 def is_undone(error: BaseException | None) -> bool:

@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from typing import Generic
 from uuid import UUID
 
@@ -89,7 +89,7 @@ class Once(Generic[DataT]):
 
     def _cause(self, attempts: Sequence[Attempt[DataT]], deadline: float) -> Generator[Result, None, Exception | None]:
         """Claim, call and record. Return the error with which the rest of the message ends; None, if it goes on."""
-        unbegun = {Claim(item.event.id, item.subscription, item.generation): item for item in attempts}
+        unbegun = {_claim(item): item for item in attempts}
         calls: list[Call] = []
         granted: Collection[UUID] | None = None
         end: Exception | None = None
@@ -138,12 +138,13 @@ class Once(Generic[DataT]):
         added = {call.ending: call.recorded for call in calls if call.ending and call.recorded}
         doubts = self._ledger.recorder.wait(added, self._stopping) if added else {}
         for ended in calls:
-            yield ended.attempt, self._error(ended, doubts[ended.ending]) if ended.ending else ended.error
+            yield ended.attempt, self._end(ended, ended.ending, doubts) if ended.ending else ended.error
 
-    def _error(self, ended: Call, doubts: int | None) -> BaseException | None:
-        """Return the error of a call whose ending was recorded. `doubts`: None, if another attempt has its effect."""
+    def _end(self, ended: Call, ending: Ending, recorded: Mapping[Ending, int | None]) -> BaseException | str | None:
+        """Return how a call ended, once its ending is recorded: its error, or the provider's reference."""
+        doubts = recorded[ending]
         if ended.error is None:
-            return ClaimLost() if doubts is None else None
+            return ClaimLost() if doubts is None else ending.reference
         again = self._ledger.uncertain == "resend" and doubts is not None and doubts < MAX_DOUBTS
         if again and isinstance(ended.error, UncertainError):
             return RetryLater(f"{ended.error} (it is tried again in a minute, by the policy `resend`)", AGAIN_SECONDS)
@@ -161,3 +162,13 @@ class Once(Generic[DataT]):
     def _require_time(self, claimed_at: float) -> None:
         if not self._has_time(claimed_at):
             raise LedgerSlow(f"the effect ledger took {time.monotonic() - claimed_at:.1f} s to renew claims")
+
+
+def _claim(attempt: Attempt[DataT]) -> Claim:
+    return Claim(
+        attempt.event.id,
+        attempt.subscription,
+        attempt.generation,
+        publisher=attempt.publisher,
+        dispatch=attempt.dispatch,
+    )

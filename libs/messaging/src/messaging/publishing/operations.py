@@ -10,7 +10,7 @@ EXISTING = [subscription.name for subscription in SUBSCRIPTIONS]
 
 OF_SUBJECT: LiteralString = """
 -- Every delivery of every event about a subject, such as users/7, oldest event first.
-SELECT event_id, type AS event_type, subscription, state, attempts, crashes, last_error,
+SELECT event_id, type AS event_type, subscription, state, attempts, crashes, last_error, reference,
     created_at, due_at, queued_at, started_at, finished_at
 FROM events JOIN deliveries ON event_id = events.id
 WHERE subject = %(subject)s
@@ -19,7 +19,7 @@ ORDER BY recorded_at, event_id, subscription
 
 IN_STATE: LiteralString = """
 -- Deliveries in one state, newest first.
-SELECT event_id, type AS event_type, subject, subscription, state, attempts, crashes, last_error,
+SELECT event_id, type AS event_type, subject, subscription, state, attempts, crashes, last_error, reference,
     created_at, due_at, queued_at, started_at, finished_at
 FROM deliveries JOIN events ON event_id = events.id
 WHERE state = %(state)s

@@ -15,8 +15,8 @@ IN_FLIGHT: tuple[DeliveryState, ...] = ("queued", "running")
 UNFINISHED: tuple[DeliveryState, ...] = DUE + IN_FLIGHT
 
 FINAL: tuple[DeliveryState, ...] = ("succeeded", "failed", "uncertain", "cancelled")
-"""The delivery has ended. Only an operator moves it, with one exception: a late success moves a cancelled delivery,
-because its effect has happened."""
+"""The delivery has ended. Only an operator moves it, with one exception: a late success moves a delivery that is
+cancelled or uncertain, because its effect has happened."""
 
 OVER: tuple[DeliveryState, ...] = ("succeeded", "cancelled")
 """The delivery needs no operator. Housekeeping deletes it, with its event, when the retention has passed."""

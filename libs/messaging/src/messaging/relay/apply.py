@@ -29,7 +29,9 @@ class Applier:
         Raises:
             psycopg.Error: no receipt was applied.
         """
-        by_outcome = _heaviest(receipts)
+        listed = list(receipts)
+        decided = [receipt for receipt in listed if receipt.outcome == "resend"]
+        by_outcome = _heaviest(receipt for receipt in listed if receipt.outcome != "resend")
         started = by_outcome.get("started", [])
         finished = [receipt for outcome in FINAL for receipt in by_outcome.get(outcome, [])]
         retried = by_outcome.get("retry", [])
@@ -45,6 +47,9 @@ class Applier:
             if retried:
                 cursor.execute(deliveries.RETRIED, deliveries.triples(retried) | _reports(retried) | self._policies)
                 log_dead(cursor.fetchall())
+                cursor.execute(deliveries.WAKE)
+            if decided:  # last: the receipt that says `uncertain` may be among these
+                cursor.execute(deliveries.RESEND, deliveries.triples(decided))
                 cursor.execute(deliveries.WAKE)
 
 
@@ -84,4 +89,5 @@ def _reports(receipts: list[Receipt]) -> dict[str, list[Any]]:
         "outcomes": [receipt.outcome for receipt in receipts],
         "errors": [receipt.error for receipt in receipts],
         "afters": [receipt.after for receipt in receipts],
+        "references": [receipt.reference for receipt in receipts],
     }

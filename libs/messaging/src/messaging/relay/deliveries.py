@@ -9,10 +9,10 @@
 
 Invariants, each kept by the WHERE clause of the statement that could break it:
 - A delivery is claimed by one relay at a time (`FOR UPDATE SKIP LOCKED` in CLAIM).
-- A receipt of an older `dispatch` moves nothing, with one exception: a delivery that is unfinished or cancelled becomes
-  `succeeded` when any of its dispatches turns out to have succeeded, because the effect has happened.
-- Any other finished delivery moves only when an operator asks for it (RETRY_BY_OPERATOR, REPLAY), in a new
-  `generation`. Those statements lock the event first, because housekeeping may be about to delete it.
+- A receipt of an older `dispatch` moves nothing, with one exception: a delivery that is unfinished, uncertain or
+  cancelled becomes `succeeded` when any of its dispatches turns out to have succeeded, because the effect has happened.
+- Any other finished delivery moves only when an operator asks for it (RETRY_BY_OPERATOR, REPLAY, RESEND), in a new
+  `generation`. The first two lock the event first, because housekeeping may be about to delete it.
 - A queued or running delivery has a lease; when the lease runs out the relay looks for the delivery's message.
 All times are by the database's clock.
 """
@@ -99,18 +99,32 @@ WHERE deliveries.event_id = ended.event_id AND deliveries.subscription = ended.s
 
 FINISHED: LiteralString = """
 -- A worker reported a final outcome. If an older dispatch reported it, the dispatch that is queued now has made no
--- attempt. A success clears the error of an earlier attempt, and also moves a delivery that was cancelled meanwhile.
+-- attempt. A success clears the error of an earlier attempt, and also moves a delivery that was cancelled meanwhile or
+-- is uncertain.
 UPDATE deliveries
 SET state = receipt.outcome,
     attempts = greatest(1, attempts + (state = 'queued' AND deliveries.dispatch = receipt.dispatch)::int),
+    reference = coalesce(receipt.reference, deliveries.reference),
     last_error = coalesce(receipt.error, CASE WHEN receipt.outcome <> 'succeeded' THEN last_error END),
     finished_at = now(), started_at = CASE WHEN state = 'running' THEN started_at ELSE now() END,
     due_at = NULL, lease_until = NULL, message_id = NULL
 FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[],
-    %(outcomes)s::text[], %(errors)s::text[]) AS receipt (event_id, subscription, dispatch, outcome, error)
+    %(outcomes)s::text[], %(errors)s::text[], %(references)s::text[])
+    AS receipt (event_id, subscription, dispatch, outcome, error, reference)
 WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = receipt.subscription
     AND (deliveries.dispatch = receipt.dispatch AND state IN ('queued', 'running')
-        OR receipt.outcome = 'succeeded' AND state NOT IN ('succeeded', 'failed', 'uncertain'))
+        OR receipt.outcome = 'succeeded' AND state NOT IN ('succeeded', 'failed'))
+"""
+
+RESEND: LiteralString = """
+-- An operator of the consumer wants an uncertain effect to be caused again: as RETRY_BY_OPERATOR, in a new generation.
+-- Housekeeping leaves the event alone, because this delivery isn't over.
+UPDATE deliveries
+SET state = 'pending', due_at = now(), finished_at = NULL, generation = generation + 1, attempts = 0, crashes = 0
+FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
+    AS receipt (event_id, subscription, dispatch)
+WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = receipt.subscription
+    AND deliveries.dispatch = receipt.dispatch AND state = 'uncertain'
 """
 
 RETRIED: LiteralString = """

@@ -88,7 +88,7 @@ def _delivered(
     ledger: MemoryLedger | None = None,
 ) -> list[Delivered]:
     receipts: list[Receipt] = []
-    work(subscription, handle, _sent(subscription, events, generation), receipts.extend)
+    work(subscription, handle, "test", _sent(subscription, events, generation), receipts.extend)
     ended = {receipt.event_id: receipt for receipt in receipts if receipt.outcome != "started"}
     return [_seen(ended[event.id], ledger) for event in events]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from messaging.effects.claims import Claim, Ending
-from messaging.effects.ledger import MAX_DOUBTS, SLACK, Ledger, Uncertain, reason
+from messaging.effects.ledger import DIED, MAX_DOUBTS, SLACK, Ledger, Uncertain, reason
 from messaging.effects.recorder import Doubts, Recorder
 from messaging.errors import MessagingError
 
@@ -25,6 +25,7 @@ class Effect:
     generation: int
     doubts: int = 0
     reference: str | None = None
+    evidence: str | None = None
 
 
 class MemoryLedger(Ledger):
@@ -53,7 +54,7 @@ class MemoryLedger(Ledger):
             effect.claimed_until = self._now() + self.lease
         return {effect.claim for effect in renewed}
 
-    def look(self, claims: Sequence[Claim]) -> dict[UUID, MessagingError | None]:
+    def look(self, claims: Sequence[Claim]) -> dict[UUID, MessagingError | str | None]:
         """Return why effects couldn't be claimed."""
         return {claim.event_id: self._look(claim) for claim in claims}
 
@@ -86,7 +87,7 @@ class MemoryLedger(Ledger):
             ran_out = before.state == "claimed" and before.claim != claim.token
             after.doubts = 0 if before.generation < claim.generation else before.doubts + ran_out
             after.generation = max(before.generation, claim.generation)
-            after.reference = before.reference
+            after.reference, after.evidence = before.reference, before.evidence
         self.effects[key] = after
         return True
 
@@ -98,15 +99,16 @@ class MemoryLedger(Ledger):
         doubts = effect.doubts + (effect.state == "claimed")
         return effect.generation < claim.generation or (self.uncertain == "resend" and doubts < MAX_DOUBTS)
 
-    def _look(self, claim: Claim) -> MessagingError | None:
+    def _look(self, claim: Claim) -> MessagingError | str | None:
         effect = self.effects.get((claim.event_id, claim.subscription))
         if effect is None or self._may_be_claimed(effect, claim):
-            return reason("released", 0.0)
+            return reason("released", 0.0, None)
         seconds = effect.claimed_until - self._now()
-        why = reason(effect.state, seconds)
+        why = reason(effect.state, seconds, effect.reference)
         if effect.state == "claimed" and seconds <= 0:
             effect.state = "uncertain"
             effect.doubts += 1
+            effect.evidence = DIED
         return why
 
     def _record(self, effect: Effect, ending: Ending) -> bool:
@@ -117,6 +119,7 @@ class MemoryLedger(Ledger):
             return False
         effect.doubts += ending.how == "uncertain" and effect.state == "claimed"
         effect.state, effect.claimed_until = ending.how, self._now()
+        effect.evidence = ending.evidence if ending.how == "uncertain" else effect.evidence
         return True
 
 

@@ -25,12 +25,14 @@ class Attempt(Generic[DataT]):
     """One attempt at a delivery, as a consumer receives it.
 
     `dispatch`: how often the delivery was enqueued. `generation`: how often an operator retried or replayed it.
+    `publisher`: the service whose relay receives the receipts.
     """
 
     event: Event[DataT]
     subscription: str
     dispatch: int
     generation: int
+    publisher: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +171,12 @@ def _count(value: object) -> int:
     return value
 
 
-def open_item(subscription: Subscription[DataT], item: Mapping[str, Any]) -> Attempt[DataT]:
-    """Read an item of a batch. The event's data is upcast to the version that the subscription takes.
+def open_item(subscription: Subscription[DataT], item: Mapping[str, Any], publisher: str) -> Attempt[DataT]:
+    """Read an item of a publisher's batch. The event's data is upcast to the version that the subscription takes.
 
     Raises:
         contracts.ContractError: the event's version is unknown, or the event breaks its contract.
         MALFORMED: no relay of Herald made the item.
     """
     event = decode(item["event"], subscription.event)
-    return Attempt(event, subscription.name, _count(item["dispatch"]), _count(item["generation"]))
+    return Attempt(event, subscription.name, _count(item["dispatch"]), _count(item["generation"]), publisher)

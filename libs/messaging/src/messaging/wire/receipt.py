@@ -1,8 +1,8 @@
 """A receipt, and the format in which receipts are written into the stream.
 
-An entry is a JSON list of two kinds of object. Receipts without an error or a delay (started, succeeded) are grouped:
-`{"subscription", "outcome", "event_ids", "dispatches"}`. Any other receipt is an object with its own fields. A relay
-that knows only the second kind drops the first, and then leases have to run out: upgrade relays before workers.
+An entry is a JSON list of two kinds of object. Receipts without an error, a delay or a reference (`started`, and most
+that succeeded) are grouped: `{"subscription", "outcome", "event_ids", "dispatches"}`. Any other receipt is an object
+with its own fields. A relay drops what it doesn't know, and then leases have to run out: upgrade relays before workers.
 """
 
 import json
@@ -13,9 +13,10 @@ from uuid import UUID
 
 from messaging.errors import MAX_AFTER
 
-Outcome = Literal["started", "handed_back", "retry", "failed", "uncertain", "succeeded"]
+Outcome = Literal["started", "handed_back", "retry", "failed", "uncertain", "succeeded", "resend"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-"""In ascending weight. If one dispatch has several receipts, because a message came twice, the heaviest counts."""
+"""In ascending weight. If one dispatch has several receipts, because a message came twice, the heaviest counts.
+`resend` isn't the outcome of an attempt. An operator decided so afterwards: cause the uncertain effect again."""
 
 MAX_ERROR = 500
 MAX_DISPATCH = 2**31 - 1
@@ -26,6 +27,7 @@ class Receipt:
     """What a consumer reports about one delivery. `dispatch` is the fencing token: the enqueueing that it is about.
 
     `after`: seconds until the next attempt, if the handler chose them instead of the retry policy; at most MAX_AFTER.
+    `reference`: what the provider calls the effect.
 
     Raises:
         ValueError: PostgreSQL would refuse a value. One bad receipt would spoil the statement that applies many.
@@ -37,6 +39,7 @@ class Receipt:
     outcome: Outcome
     error: str | None = None
     after: float | None = None
+    reference: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that PostgreSQL would refuse."""
@@ -46,7 +49,8 @@ class Receipt:
             if type(self.after) not in (int, float) or not 0 <= self.after <= MAX_AFTER:
                 raise ValueError(f"not a receipt: after {self.after!r}")
             object.__setattr__(self, "after", float(self.after))  # psycopg takes no list of both
-        if not storable(self.subscription) or not (self.error is None or storable(self.error)):
+        optional = [text for text in (self.error, self.reference) if text is not None]
+        if not all(map(storable, (self.subscription, *optional))):
             raise ValueError("not a receipt: text that PostgreSQL can't store")
 
 
@@ -69,13 +73,18 @@ def describe(error: BaseException) -> str:
 
 def encode(receipts: Sequence[Receipt]) -> str:
     """Return receipts as one entry of the stream."""
-    single = [receipt for receipt in receipts if receipt.error is not None or receipt.after is not None]
-    groupable = [receipt for receipt in receipts if receipt.error is None and receipt.after is None]
+    single = [receipt for receipt in receipts if not _is_plain(receipt)]
+    groupable = [receipt for receipt in receipts if _is_plain(receipt)]
     return json.dumps([*_grouped(groupable), *map(_fields, single)])
 
 
+def _is_plain(receipt: Receipt) -> bool:
+    return receipt.error is None and receipt.after is None and receipt.reference is None
+
+
 def _fields(receipt: Receipt) -> dict[str, object]:
-    return {**asdict(receipt), "event_id": str(receipt.event_id)}
+    fields = {name: value for name, value in asdict(receipt).items() if value is not None}
+    return {**fields, "event_id": str(receipt.event_id)}
 
 
 def _grouped(receipts: Iterable[Receipt]) -> Iterator[dict[str, object]]:

@@ -1,7 +1,8 @@
 """The ways to send a mail. MAIL_URL chooses: its scheme is the name of a module here.
 
 A new way is one module with a class `Sender(url, timeout=seconds)`, which opens no connection until a mail is sent and
-raises `MailUrlInvalid` for a URL that it can't use. An error must not repeat the URL.
+raises `MailUrlInvalid` for a URL that it can't use. An error must not repeat the URL. For a provider's HTTP API,
+`notifier.providers` has what all of them share. Only the chosen module is imported.
 """
 
 import pkgutil

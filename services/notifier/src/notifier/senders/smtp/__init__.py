@@ -5,8 +5,9 @@ import time
 from contextlib import suppress
 
 from messaging.privacy import Hidden
-from notifier.errors import MailDeferred, MailRefused, SendingRefused, ServerAway
+from notifier.errors import MailDeferred, MailRefused, ServerAway
 from notifier.mail import Mail
+from notifier.refusals import Refusals
 from notifier.senders.smtp import mime
 from notifier.senders.smtp.connection import tls_context
 from notifier.senders.smtp.replies import describe
@@ -16,36 +17,30 @@ from notifier.senders.smtp.url import parse
 
 class _Kept(threading.local):
     session: Session | None = None
-    refusals = 0
 
 
 class Sender:
     """Sends mails to one server; threads may share it. `timeout`: seconds for one mail, connecting included.
 
-    `idle`: seconds after which a kept connection isn't trusted: servers and firewalls forget silent ones. `refusals`:
-    this many in a row that aren't about their mails mean that the server is away for all mails.
+    `idle`: seconds after which a kept connection isn't trusted: servers and firewalls forget silent ones.
     """
 
-    def __init__(self, url: str, *, timeout: float = 10.0, idle: float = 30.0, refusals: int = 3) -> None:
+    def __init__(self, url: str, *, timeout: float = 10.0, idle: float = 30.0) -> None:
         self._settings = parse(url)
         self._tls = tls_context(self._settings)
-        self._timeout, self._idle, self._refusals = timeout, idle, refusals
-        self._kept = _Kept()
+        self._timeout, self._idle = timeout, idle
+        self._kept, self._refusals = _Kept(), Refusals()
 
     def send(self, mail: Mail) -> str | None:
         """Send one mail; return only after the server's 250 to the content. See `notifier.senders.Sender`."""
         deadline = time.monotonic() + self._timeout
-        refusals, self._kept.refusals = self._kept.refusals + 1, 0
-        try:
-            content = mime.write(mail)
-            return self._begin(mail, deadline).finish(content)
-        except BaseException as error:  # a worker's time limit interrupts with a BaseException
-            self.close()  # replies may still be on their way, or the server may be weary of us
-            if isinstance(error, SendingRefused):
-                if refusals == self._refusals:
-                    raise ServerAway(f"{error}; so were the {refusals - 1} mails before, and the rest wait") from error
-                self._kept.refusals = refusals
-            raise
+        with self._refusals.counted():
+            try:
+                content = mime.write(mail)
+                return self._begin(mail, deadline).finish(content)
+            except BaseException:  # a worker's time limit interrupts with a BaseException
+                self.close()  # replies may still be on their way, or the server may be weary of us
+                raise
 
     def close(self) -> None:
         """Close this thread's connection, if it has one."""

@@ -24,8 +24,8 @@ _CONTENT_TYPE = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,60}")
 def write(mail: Mail) -> bytes:
     """Write a mail's headers, both its forms, the preferred one last (RFC 2046), and its attachments."""
     headers = {
-        "From": _mailbox(mail.sender),
-        "To": _mailbox(mail.recipient),
+        "From": mailbox(mail.sender),
+        "To": mailbox(mail.recipient),
         "Subject": _text(mail.subject),
         "Date": format_datetime(mail.date),
         "Message-ID": mail.message_id,
@@ -75,7 +75,7 @@ def _text(text: str) -> str:
     return "\r\n ".join(f"=?utf-8?b?{b64encode(word).decode('ascii')}?=" for word in words)
 
 
-def _mailbox(address: Address) -> str:
+def mailbox(address: Address) -> str:
     """Write `"name" <address>` for From or To.
 
     A local part that looks like an RFC 2047 word is quoted and escaped, because many clients decode within quotes too.

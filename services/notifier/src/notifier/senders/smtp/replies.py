@@ -10,7 +10,7 @@ import smtplib
 import ssl
 
 from messaging.privacy import Hidden
-from notifier.errors import MailDeferred, MailRefused, SendingRefused
+from notifier.errors import MailDeferred, MailRefused, RecipientRefused, SendingRefused
 
 ACCEPTED, GO_AHEAD, REFUSED = range(200, 300), range(354, 355), range(400, 600)
 
@@ -30,6 +30,8 @@ _OURS = {  # the details that aren't about a mail, for each subject of an enhanc
 }
 # A command or parameter that the server doesn't know or want now, a server that takes no mail, a login.
 _CODES = {*range(500, 505), 521, *range(530, 540), 555}
+_MAILBOX = {550, 551, 553}  # no such mailbox, not here, a name that isn't allowed
+_MAY_CHANGE = re.compile(r"spam|block|black|polic|reput|quota|\bfull\b", re.IGNORECASE)
 _WORDS = re.compile(
     r"""sender\ (address|identit|verif|domain|denied|(is\ )?not\b) | from\ address | send\ ?as(\b|denied) | \bnot\ owned
     | address\ is\ not\ verified | client\ host\b | helo\ command | relaying | relay\ (access|denied|not) | \bto\ relay
@@ -57,13 +59,26 @@ def is_about_this_mail(stage: str, code: int, text: str) -> bool:
     return code not in _CODES and not _WORDS.search(text)
 
 
+def is_about_the_address(stage: str, code: int, text: str) -> bool:
+    """Return whether a refusal that is about this mail is for the recipient's address, and for good.
+
+    A full mailbox, a size, a policy and a suspicion of spam may change.
+    """
+    if stage != "RCPT":
+        return False
+    if found := _STATUS.search(text):
+        return found[1] == "1" or found.groups() == ("2", "1")
+    return code in _MAILBOX and not _MAY_CHANGE.search(text)
+
+
 def refusal(stage: str, code: int, text: bytes, hidden: Hidden) -> MailRefused | MailDeferred:
     """Return the error for a reply other than the wanted one, as long as it is a reply."""
     message = f"{stage}: {code} {hidden.out_of(text)}"
     if code < 500:  # noqa: PLR2004  # for the moment, or no refusal at all
         return MailDeferred(message)
-    if is_about_this_mail(stage, code, hidden.names_out_of(text)):
-        return MailRefused(message)
+    words = hidden.names_out_of(text)
+    if is_about_this_mail(stage, code, words):
+        return RecipientRefused(message) if is_about_the_address(stage, code, words) else MailRefused(message)
     return SendingRefused(f"{message} (not about this mail: see MAIL_URL, MAIL_FROM and the provider's limits)")
 
 
