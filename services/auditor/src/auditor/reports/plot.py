@@ -27,7 +27,8 @@ def png(days: Mapping[date, int], title: str, last_day: str) -> bytes:
     _label(axes, [day for day, _ in shown], last_day)
     axes.set_title(title, loc="left", fontsize=13, pad=12)
     picture = BytesIO()
-    FigureCanvasAgg(figure).print_png(picture)
+    FigureCanvasAgg(figure)
+    figure.savefig(picture, format="png")
     return picture.getvalue()
 
 
