@@ -71,7 +71,7 @@ def table(days: Mapping[date, int]) -> bytes:
 def picture(days: Mapping[date, int], due: ReportDue) -> bytes:
     """Draw the days."""
     until = due.slot.astimezone(ZoneInfo(due.time_zone))
-    return plot.png(days, f"Registrations by day, {due.time_zone}", f"{until:%d %B %Y} until {until:%H:%M}")
+    return plot.png(days, f"Registrations by day, until {until.day} {until:%B %Y}, {until:%H:%M} ({due.time_zone})")
 
 
 def kept(store: Path, report: UUID, csv_file: bytes, png_file: bytes) -> tuple[StoredFile, StoredFile]:
