@@ -1,28 +1,30 @@
 """The auditor's reports: right, made once, in pages, and interrupted by their time limit."""
 
 import csv
-import threading
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
-from zoneinfo import ZoneInfo
 
 import pytest
 from psycopg.errors import QueryCanceled
 from structlog.testing import capture_logs
 from tests.integration.conftest import QUICK, Subscriptions
 from tests.integration.users_cli import execute
-from tests.integration.workers import until, working
+from tests.integration.workers import until
 
 from auditor.reports import counting, handlers
 from auditor.reports.handlers import make_report
 from auditor.reports.store import keep
 from contracts import DAILY_REPORT, REPORT_EMAIL, Event, ReportDue, ReportReady, decode
 from devstack.redis_server import RedisServer
-from messaging import HeraldBroker, TransientError, publish, subscribe
+from messaging import TransientError, publish
 from messaging.process.database import Pool, open_pool
 
 NOW = datetime(2026, 3, 30, 4, 0, tzinfo=UTC)
@@ -181,38 +183,63 @@ def test_the_log_is_read_in_pages_and_shows_progress(
 
 LIMITED = DAILY_REPORT.model_copy(update={"time_limit": 4.0, "retry": QUICK, "switch": None})
 
+WORKER = """
+import os
+from pathlib import Path
+
+import contracts
+from auditor.reports import counting
+
+contracts.DAILY_REPORT = contracts.DAILY_REPORT.model_copy(update={"time_limit": 4.0})
+pages, begun = counting._pages, Path(os.environ["REPORT_STORE"], "begun")
+
+def endless_at_first(connection):
+    again = not begun.exists()
+    begun.touch()
+    yield from pages(connection)
+    while again:
+        yield from pages(connection)
+
+counting._pages = endless_at_first
+from auditor.reports.worker import *
+"""
+
 
 class TestTheTimeLimit:
     @pytest.fixture
     def subscriptions(self) -> Subscriptions:
         return (LIMITED,)
 
-    @pytest.mark.usefixtures("running_relay", "quick_shutdown")
-    def test_ends_an_attempt_in_a_retry_and_the_thread_goes_on(
-        self, pool: Pool, url: str, users_pool: Pool, redis_server: RedisServer, tmp_path: Path
+    @pytest.fixture
+    def worker(self, url: str, redis_server: RedisServer, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+        (tmp_path / "limited_worker.py").write_text(WORKER)
+        environment = {"DATABASE_URL": url, "REDIS_URL": redis_server.url, "REPORT_STORE": str(tmp_path)}
+        command = [sys.executable, "-m", "dramatiq", "limited_worker", "--processes", "1", "--threads", "1"]
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command, cwd=tmp_path, env=os.environ | environment, stdout=log, stderr=log, start_new_session=True
+            )
+        yield process
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    @pytest.mark.usefixtures("running_relay")
+    def test_ends_an_attempt_in_a_retry_and_the_only_thread_goes_on(
+        self, worker: subprocess.Popen[bytes], url: str, users_pool: Pool, tmp_path: Path
     ) -> None:
-        """The first attempt reads the log again and again."""
-        audit(url, *["2026-03-29T12:00Z"] * 30_000)
-        event, attempts = due(), []
-
-        def report(event: Event[ReportDue]) -> None:
-            attempts.append(threading.get_ident())
-            while len(attempts) == 1:
-                with pool.connection() as connection:
-                    counting.registrations_by_day(connection, NOW, ZoneInfo("UTC"))
-            make(pool, event, tmp_path)
-
-        broker = HeraldBroker(redis_server.url)
-        subscribe(broker, LIMITED, report)
-        with capture_logs() as log, working(broker, threads=1), users_pool.connection() as connection:
+        audit(url, *["2026-03-29T12:00Z"] * 10_000)
+        event = due()
+        with users_pool.connection() as connection:
             connection.execute(*publish([event], subscriptions=[LIMITED]))
             row = "SELECT state, attempts FROM deliveries WHERE event_id = %s"
             until(lambda: connection.execute(row, [event.id]).fetchone() == ("succeeded", 2), 60)
 
-        assert len(attempts) == 2
-        assert len(set(attempts)) == 1, "the only thread of the worker"
-        assert [line["error"] for line in log if line["event"] == "delivery.retry"] == ["TimeLimitExceeded"]
-        assert table(tmp_path, event.id)[1] == ["2026-03-29", "30000"]
+        log = (tmp_path / "log").read_text()
+        assert log.count("delivery.retry") == 1
+        assert "TimeLimitExceeded" in log
+        assert log.count("is ready for action") == 1, "the process is the same"
+        assert worker.poll() is None
+        assert table(tmp_path, event.id)[1] == ["2026-03-29", "10000"]
         assert len(announced(url)) == 1
 
 
