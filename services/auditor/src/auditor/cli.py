@@ -24,7 +24,7 @@ app = typer.Typer(
     help="Keeps the audit log. The consumer itself runs as: dramatiq auditor.worker", no_args_is_help=True
 )
 
-MIGRATIONS = ("auditor.migrations",)
+MIGRATIONS = ("auditor.migrations", "auditor.reports.migrations", "messaging.publishing.migrations")
 
 
 @app.command()
@@ -36,6 +36,14 @@ def migrate() -> None:
 
 for command in (verify, export, erase, keygen):
     app.command()(command)
+
+
+@app.command()
+def relay() -> None:
+    """Move the deliveries of reports between PostgreSQL and Redis. Several may run."""
+    from auditor.reports.relay import relay as run
+
+    run()
 
 
 @app.command()

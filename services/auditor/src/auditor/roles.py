@@ -1,6 +1,7 @@
 """The rights of the role that auditors connect as, if it isn't the owner of the database.
 
-It writes the log and the chain, and can change neither. `auditor migrate` and `auditor erase` need the owner.
+It writes the log and the chain, and can change neither. It also publishes reports, so it may do with the outbox what
+publishers and relays do. `auditor migrate` and `auditor erase` need the owner.
 """
 
 import sys
@@ -16,6 +17,8 @@ RIGHTS: dict[LiteralString, LiteralString] = {
     "audit_log": "SELECT, INSERT",
     "audit_seals": "SELECT, INSERT",
     "audit_unsealed": "SELECT, INSERT, DELETE",
+    "reports": "SELECT, INSERT",
+    **dict.fromkeys(("events", "deliveries", "schedule_slots"), "SELECT, INSERT, UPDATE, DELETE"),
 }
 """For each table what the writer may do."""
 
