@@ -167,7 +167,6 @@ def before_cancelling(url: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute(
             """
-            ALTER TABLE deliveries DROP COLUMN reference;
             ALTER TABLE deliveries DROP CONSTRAINT deliveries_state_check, ADD CONSTRAINT deliveries_state_check CHECK
                 (state IN ('pending', 'queued', 'running', 'retrying', 'succeeded', 'failed', 'uncertain'));
             UPDATE users_api_revision SET version_num = 'messaging_0002' WHERE version_num LIKE 'messaging%';

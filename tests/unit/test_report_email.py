@@ -3,6 +3,7 @@
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_nothing_outside_the_store_is_read(store: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize("other", [{"sha256": "0" * 64}, {"size": 3}, {"size": 0}])
-def test_a_file_that_is_not_what_was_announced_is_not_sent(store: Path, other: dict[str, int | str]) -> None:
+def test_a_file_that_is_not_what_was_announced_is_not_sent(store: Path, other: dict[str, Any]) -> None:
     with pytest.raises(PermanentError, match="isn't the one that was announced"):
         fetch(store, stored(**other))
 
