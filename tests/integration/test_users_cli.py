@@ -12,6 +12,7 @@ import pytest
 from devstack.ports import free_port
 from messaging import ConfigurationError
 from messaging.process.settings import load
+from messaging.publishing import operations
 from users_api.settings import RelaySettings
 
 from .users_cli import Publish, execute, kill, printed, refused, states, users_api
@@ -84,8 +85,13 @@ def test_what_postgresql_refuses_is_said_in_one_line(
 
 
 def test_before_the_migrations_an_operators_command_says_what_to_run(new_database: Callable[[str], str]) -> None:
-    line = refused(users_api("deliveries", "list", DATABASE_URL=new_database("auditor")))
+    line = refused(users_api("deliveries", "list", DATABASE_URL=new_database("notifier")))
     assert "run: users-api migrate" in line
+
+
+def test_with_tables_of_an_older_version_too(users_database: str) -> None:
+    execute(users_database, "ALTER TABLE deliveries DROP COLUMN reference")
+    assert "run: users-api migrate" in refused(users_api("deliveries", "list", DATABASE_URL=users_database))
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "40000", "inf", "nan", "a month"])
@@ -185,7 +191,7 @@ def test_a_delivery_to_a_subscription_that_is_gone_stays_as_it_is(users_database
 
     line = refused(users_api("deliveries", "retry", str(event.id), "renamed", DATABASE_URL=users_database))
 
-    assert line == "There is no subscription renamed. Known subscriptions: welcome_email, audit_log"
+    assert line == f"There is no subscription renamed. Known subscriptions: {', '.join(operations.EXISTING)}"
     assert states(users_database, "renamed") == [("failed", 0, 3, 1)]
 
 

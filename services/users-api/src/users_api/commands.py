@@ -14,7 +14,7 @@ from rich.text import Text
 from contracts import SUBSCRIPTIONS, EventData, Subscription
 from messaging.process.settings import exit_if_wrong
 from messaging.publishing import operations
-from messaging.publishing.states import DeliveryState
+from messaging.publishing.states import DUE, FINAL, DeliveryState
 from messaging.publishing.switches import switched_on
 from users_api import processes, schedules
 from users_api.execute import as_text, execute
@@ -119,18 +119,13 @@ def _move(statement: LiteralString, event_id: UUID, subscription: str) -> tuple[
     return rows[0]["state"], rows[0]["moved"]
 
 
-def _print_table(state: str, rows: list[dict[str, Any]]) -> None:
-    table = Table("event", "subject", "subscription", "attempts", "created", "last error", box=None)
+def _print_table(state: DeliveryState, rows: list[dict[str, Any]]) -> None:
+    when = "due" if state in DUE else "finished" if state in FINAL else "queued"
+    table = Table("event", "subject", "subscription", "attempts", "created", when, "error or reference", box=None)
     for row in rows:
-        created = row["created_at"].isoformat(timespec="seconds")
-        cells = (
-            row["event_id"],
-            row["subject"],
-            row["subscription"],
-            row["attempts"],
-            created,
-            row["last_error"] or "",
-        )
-        table.add_row(*(Text(str(cell)) for cell in cells))
+        created, then = (row[name] and row[name].isoformat(timespec="seconds") for name in ("created_at", f"{when}_at"))
+        words = row["last_error"] or row["reference"]
+        cells = (row["event_id"], row["subject"], row["subscription"], row["attempts"], created, then, words)
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
     # In a narrow terminal the lines break, but the ids stay whole, to be pasted into `deliveries retry`.
-    Console(width=max(Console().width, 200)).print(table if rows else f"No {state} deliveries.")
+    Console(width=max(Console().width, 220)).print(table if rows else f"No {state} deliveries.")

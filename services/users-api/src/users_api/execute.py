@@ -23,6 +23,8 @@ def execute(statement: LiteralString, parameters: dict[str, Any]) -> list[dict[s
     except psycopg.errors.UndefinedTable as error:
         table = str(error.diag.message_primary).partition('"')[2].partition('"')[0]
         sys.exit(f"This database has no {table} table. If DATABASE_URL is that of users-api, run: users-api migrate")
+    except psycopg.errors.UndefinedColumn as error:
+        sys.exit(f"{error.diag.message_primary}: the tables are of an older version; run: users-api migrate")
     except psycopg.errors.DeadlockDetected:
         sys.exit("A relay was working on the same deliveries, so nothing was changed. Run the command again.")
     except psycopg.Error as error:
