@@ -13,7 +13,7 @@ API = ["users_api.cli", "users_api.server", "users_api.app"]
 RELAY = ["users_api.cli", "messaging.relay", "users_api.retention", "users_api.settings"]
 CONSUMER = ["messaging.consuming.broker", "messaging.consuming.subscriber"]
 NOTIFIER = [*CONSUMER, "notifier.handlers", "notifier.settings", "notifier.senders.smtp"]
-AUDITOR = [*CONSUMER, "auditor.handlers"]
+AUDITOR = [*CONSUMER, "auditor.handlers", "auditor.settings", "auditor.chain.sealer"]
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ AUDITOR = [*CONSUMER, "auditor.handlers"]
         (API, OPERATORS | QUEUES),
         (RELAY, OPERATORS | WEB),
         (NOTIFIER, OPERATORS | WEB),
-        (AUDITOR, OPERATORS | WEB),
+        (AUDITOR, OPERATORS | WEB | {"cryptography.hazmat"}),
     ],
 )
 def test_a_process_loads_nothing_that_it_does_not_need(modules: list[str], needless: set[str]) -> None:
