@@ -20,6 +20,9 @@ PROGRAMS = [
     "auditor migrate",
     "auditor log",
     "auditor log --follow",
+    "auditor verify",
+    "auditor export",
+    "auditor erase --user=7",
     "dramatiq auditor.worker --processes=1",
 ]
 

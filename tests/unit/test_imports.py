@@ -14,7 +14,7 @@ RELAY = ["users_api.cli", "messaging.relay", "users_api.retention", "users_api.s
 CONSUMER = ["messaging.consuming.broker", "messaging.consuming.subscriber"]
 NOTIFIER = [*CONSUMER, "notifier.handlers", "notifier.settings", "notifier.senders.smtp"]
 WEBHOOK = [*CONSUMER, "notifier.webhooks.handlers", "notifier.webhooks.settings", "notifier.webhooks.endpoint"]
-AUDITOR = [*CONSUMER, "auditor.handlers"]
+AUDITOR = [*CONSUMER, "auditor.handlers", "auditor.settings", "auditor.chain.sealer"]
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ AUDITOR = [*CONSUMER, "auditor.handlers"]
         (RELAY, OPERATORS | WEB),
         (NOTIFIER, OPERATORS | WEB),
         (WEBHOOK, OPERATORS | WEB | {"jinja2", "smtplib", "notifier.mail", "notifier.senders"}),
-        (AUDITOR, OPERATORS | WEB),
+        (AUDITOR, OPERATORS | WEB | {"cryptography.hazmat"}),
     ],
 )
 def test_a_process_loads_nothing_that_it_does_not_need(modules: list[str], needless: set[str]) -> None:

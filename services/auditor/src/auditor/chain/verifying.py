@@ -82,8 +82,8 @@ class _Verification:
 
     def run(self, progress: Callable[[int], None]) -> None:
         for group in read_groups(self._connection):
-            well = [seal for seal in group if well_formed(seal)]
-            rows = read_rows(self._connection, [row_id for seal in well for row_id in seal.row_ids])
+            ids = [row_id for seal in group for row_id in seal.row_ids if isinstance(row_id, int)]
+            rows = read_rows(self._connection, ids)
             for seal in group:
                 self._check_seal(seal, rows)
             progress(self.result.rows)
