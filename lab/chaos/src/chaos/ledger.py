@@ -33,7 +33,10 @@ WHERE subscription IN ('welcome_email', 'audit_log', 'webhook')
 
 @dataclass
 class Ledger:
-    """What came out. `wrong`: every broken promise, in words; an empty list is a green row."""
+    """What came out. `wrong`: every broken promise, in words; an empty list is a green row.
+
+    `chain`: what `auditor verify` says.
+    """
 
     answered: int = 0
     users: int = 0
@@ -52,6 +55,7 @@ class Ledger:
     crashes: int = 0
     recovered: float | None = None
     figure: str = ""
+    chain: str = ""
     wrong: list[str] = field(default_factory=list)
     states: dict[tuple[str, str], tuple[str, int, int, str | None]] = field(default_factory=dict)
     """For (email, subscription): state, attempts, crashes, last error."""
@@ -96,6 +100,7 @@ def reckon(system: System, load: Load, beside: Mapping[str, int], *, kept: bool 
     ledger.expect(complete, f"{len(states)} deliveries of {len(users)} users")
     ledger.expect(not ledger.backwards, f"{ledger.backwards} deliveries moved backwards")
     ledger.expect(not load.wrong, f"wrong answers: {dict(load.wrong)}")
+    _verify(ledger, system)
     return ledger
 
 
@@ -127,6 +132,14 @@ def _compare_webhooks(ledger: Ledger, users: dict[str, int], hook: Hook) -> None
     ledger.expect(not phantoms, f"{len(phantoms)} webhooks without a user: {_some(phantoms)}")
     ledger.expect(len(hook.users) == len(reported), f"{len(hook.users)} webhook-ids for {len(reported)} users")
     ledger.expect(not hook.wrong, f"{len(hook.wrong)} webhooks weren't signed: {hook.wrong[:1]}")
+
+
+def _verify(ledger: Ledger, system: System) -> None:
+    """Verify the audit log's chain: every row of it is sealed, because the auditors have stopped in order."""
+    verified = system.attempt("auditor", "verify")
+    ledger.chain = verified.stdout.strip()
+    ledger.expect(not verified.returncode, f"auditor verify: {verified.stdout}{verified.stderr}")
+    ledger.expect(" 0 waiting," in ledger.chain, f"rows of the audit log aren't sealed: {ledger.chain}")
 
 
 def _some(emails: object) -> str:

@@ -153,9 +153,15 @@ class System:
 
     def run(self, service: str, *arguments: str) -> str:
         """Run one of the command lines and return what it prints."""
+        ended = self.attempt(service, *arguments)
+        ended.check_returncode()
+        return ended.stdout
+
+    def attempt(self, service: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the command lines, which may fail."""
         command = next(each for each in self.herald.migrations() if each.name == service)
         argv = [command.argv[0], *arguments]
-        return subprocess.run(argv, env=command.env, capture_output=True, text=True, check=True).stdout  # noqa: S603  # ours
+        return subprocess.run(argv, env=command.env, capture_output=True, text=True, check=False)  # noqa: S603  # ours
 
     def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         """Wait for a condition.
