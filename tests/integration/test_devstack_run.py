@@ -203,6 +203,14 @@ def test_where_a_mail_server_is_named_there_is_no_mailbox(tmp_path: Path) -> Non
     assert re.search(r"│ Mails +smtp://maya:\*\*\*@mail\.example\.com:25 ", said)
 
 
+def test_the_webhook_worker_runs_where_an_endpoint_is_named(tmp_path: Path) -> None:
+    with started(Run(tmp_path, WEBHOOK_URL="https://hooks.example.com/s3cret")) as run:
+        run.eventually_says("worker notifier.webhooks.worker")
+
+        assert re.search(r"│ Webhook +on, because WEBHOOK_URL is set", run.output.read_text())
+        assert not run.says("s3cret")
+
+
 class Screen(StringIO):
     """A terminal to write on."""
 

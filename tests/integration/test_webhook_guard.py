@@ -1,6 +1,7 @@
 """Webhooks go to public addresses only, however their names are resolved, and TLS is checked by the name."""
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,23 @@ def test_a_name_that_is_not_resolved_now_is_tried_again(opened: Opened, resolver
         with pytest.raises(EndpointAway, match="Temporary failure"):
             endpoint.call("id", b"")
         assert endpoint.call("id", b"").status == 200
+
+
+def test_a_resolver_that_hangs_counts_towards_the_time_of_the_call(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = socket.getaddrinfo
+
+    def hang(host: Any, *more: Any, **options: Any) -> Any:
+        if HOST in str(host):
+            time.sleep(3)
+        return real(host, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    began = time.monotonic()
+    with pytest.raises(EndpointAway, match="nothing within 1 s"):
+        opened(f"http://{HOST}/").call("id", b"")
+    assert time.monotonic() - began < 2
 
 
 def test_an_address_without_a_server_gives_way_to_the_next(

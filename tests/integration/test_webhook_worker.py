@@ -51,9 +51,19 @@ def environment(endpoint: ScriptedHttpServer, effects_database: str, redis_serve
 
 
 @pytest.fixture
-def start(environment: dict[str, str], running_relay: None, tmp_path: Path) -> Iterator[Callable[..., Path]]:
+def processes() -> Iterator[list[Process]]:
+    """The workers that were started."""
+    started = list[Process]()
+    yield started
+    for process in started:
+        process.stop()
+
+
+@pytest.fixture
+def start(
+    environment: dict[str, str], running_relay: None, processes: list[Process], tmp_path: Path
+) -> Callable[..., Path]:
     """Start the worker, and return its log."""
-    processes = []
 
     def started(**changed: str) -> Path:
         log = tmp_path / "webhook.log"
@@ -63,9 +73,7 @@ def start(environment: dict[str, str], running_relay: None, tmp_path: Path) -> I
         process.start()
         return log
 
-    yield started
-    for process in processes:
-        process.stop()
+    return started
 
 
 @pytest.fixture
@@ -169,6 +177,20 @@ def test_410_disables_the_endpoint_until_an_operator_enables_it(
     relay.execute("UPDATE deliveries SET state = 'pending', due_at = now(), generation = generation + 1")
     relay.execute("NOTIFY herald_due")
     settled(relay, first + later, "succeeded")
+
+
+def test_a_call_whose_worker_is_killed_is_made_again_with_the_same_id(
+    endpoint: ScriptedHttpServer, relay: RelayParts, start: Start, register: Register, processes: list[Process]
+) -> None:
+    endpoint.script = [HANG]
+    start(WEBHOOK_TIMEOUT="3")
+    events = register(1)
+    until(lambda: len(endpoint.requests) == 1)
+    processes[0].kill()
+    start(WEBHOOK_TIMEOUT="3")
+
+    until(lambda: relay.row(events[0], "webhook")["state"] == "succeeded", seconds=60)
+    assert ids(endpoint.requests) == 2 * events
 
 
 def test_a_private_address_is_not_called(

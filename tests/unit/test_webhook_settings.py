@@ -50,6 +50,7 @@ def test_a_secret_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         {"WEBHOOK_URL": "https://example.com/s3cret\tx"},
         {"WEBHOOK_URL": "https://example.com:s3cret/"},
         {"WEBHOOK_URL": "https://[::s3cret]/"},
+        {"WEBHOOK_URL": f"https://{'s3cret' * 11}.example.com/"},
         {"WEBHOOK_URL": "http://example.com/s3cret"},
         {"WEBHOOK_URL": "https://127.0.0.1/s3cret"},
         {"WEBHOOK_URL": "https://[::ffff:10.0.0.1]/s3cret"},

@@ -27,6 +27,7 @@ def read_url(text: str) -> httpx.URL:
     url = httpx.URL(text)
     if url.scheme not in ("http", "https") or not url.host:
         raise ConfigurationError("must be like https://example.com/webhooks")
+    url.host.encode("idna")  # a label may be too long for the resolver
     if url.userinfo or url.fragment or "#" in text:
         raise ConfigurationError("takes no user, no password and no fragment; a token may be in its path or query")
     return url
