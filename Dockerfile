@@ -9,6 +9,7 @@ ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 # The base image has no bytecode of the standard library, and our user can't write any: without this, each start
 # and each health check would compile it again.
 RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin herald \
+    && install -d -o herald /var/lib/herald/reports \
     && python -m compileall -q -x 'ensurepip|idlelib|site-packages|test|tkinter|turtledemo' /usr/local/lib/python3.13
 
 # Every wheel of the lock, its hash checked, and the workspace's own. Only here: services take what they name.
@@ -47,7 +48,8 @@ CMD ["dramatiq", "notifier.worker", "--processes", "1", "--threads", "8", "--ski
 
 FROM messaging AS auditor
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
-    pip install --quiet --no-index --find-links /wheels herald-auditor
+    pip install --quiet --no-index --find-links /wheels herald-auditor \
+    && install -d -o herald /checkpoints
 USER herald
 HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --start-interval=1s \
     CMD ["python", "-m", "messaging.health", "worker"]

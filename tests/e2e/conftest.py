@@ -12,19 +12,24 @@ from chaos.system import System
 from devstack.herald import Herald
 from devstack.ports import free_port
 from devstack.redis_server import RedisServer
+from messaging.process.migrate import migrate
 
 
 @pytest.fixture
 def start_system(
     new_database: Callable[[str], str], redis_server: RedisServer, redis_client: redis.Redis, tmp_path: Path
 ) -> Iterator[Callable[..., System]]:
-    """Start a system of its own: `start_system(NOTIFIER_UNCERTAIN="hold")`."""
+    """Start a system of its own: `start_system(NOTIFIER_UNCERTAIN="hold")`. `shared`: one database for all services."""
     started: list[System] = []
 
-    def start(**environment: str) -> System:
+    def start(*, shared: bool = False, **environment: str) -> System:
         sink = Sink()
         sink.start()
         databases = {service: new_database(service) for service in SERVICES}
+        if shared:
+            databases = dict.fromkeys(SERVICES, databases["users"])
+            for service, packages in SERVICES.values():
+                migrate(databases["users"], service=service, packages=packages)
         herald = Herald(databases, redis_server.url, sink.url, free_port(), extra=environment)
         system = System(herald, redis_server, sink, tmp_path)
         started.append(system)

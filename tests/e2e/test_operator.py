@@ -60,7 +60,7 @@ def test_a_lost_audit_log_is_written_again_from_the_events(system: System) -> No
         system.register(f"user{number}")
     system.until(lambda: system.states() == {"succeeded": 40})
     system.processes["auditor"].stop()
-    system.query("auditor", "DROP TABLE audit_log; DROP FUNCTION audit_log_refuse_change; DROP TABLE auditor_revision")
+    system.query("auditor", "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 
     system.run("auditor", "migrate")
     system.replace("auditor")

@@ -26,6 +26,7 @@ from messaging.wire.receipt import Outcome, Receipt
 from notifier.senders.smtp import Sender
 from users_api import PUBLISHER
 
+from .audit_world import Audit
 from .crowd import Crowd, gathered
 from .live_api import LiveApi, live_api
 from .mails import Connect
@@ -185,6 +186,12 @@ def running_relay(
 def effects_database(new_database: Callable[[str], str]) -> str:
     """A database with an effect ledger."""
     return new_database("notifier")
+
+
+@pytest.fixture
+def audit(new_database: Callable[[str], str]) -> Audit:
+    """An auditor's database."""
+    return Audit(new_database("auditor"))
 
 
 @pytest.fixture

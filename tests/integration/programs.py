@@ -14,6 +14,9 @@ PROGRAMS = [
     "users-api deliveries list",
     "notifier migrate",
     "dramatiq notifier.worker --processes=1",
+    "dramatiq notifier.webhooks.worker --processes=1",
+    "notifier webhook status",
+    "notifier webhook enable",
     "auditor migrate",
     "auditor log",
     "auditor log --follow",
@@ -23,7 +26,12 @@ PROGRAMS = [
 
 def run(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name(program)), *arguments]
-    nowhere = {"REDIS_URL": f"redis://127.0.0.1:{free_port()}", "MAIL_URL": f"smtp://127.0.0.1:{free_port()}"}
+    nowhere = {
+        "REDIS_URL": f"redis://127.0.0.1:{free_port()}",
+        "MAIL_URL": f"smtp://127.0.0.1:{free_port()}",
+        "WEBHOOK_URL": "https://hooks.example.com/",
+        "WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    }
     variables = {"PATH": os.environ["PATH"], "PORT": str(free_port()), **nowhere, **environment}
     return subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=60)
 

@@ -1,6 +1,7 @@
 """An HTTP server that misbehaves on cue, over real sockets, and keeps the requests that it read."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,13 +36,14 @@ class ScriptedHttpServer:
     """Answers each request with the next of `script`, or what `script` returns for it; then with `default`.
 
     An answer is bytes. DROP closes the connection, HANG is silence until the test ends, and DRIBBLE is one byte of a
-    header every 20 ms for ever; each may follow other bytes.
+    header every 20 ms for ever; each may follow other bytes. `tls`: with it the server speaks TLS.
     """
 
     script: "list[bytes] | Callable[[Received], bytes]" = field(default_factory=list)
     default: bytes = answer(200, b"{}")
     requests: list[Received] = field(default_factory=list)
     connections: int = 0
+    tls: ssl.SSLContext | None = None
 
     def __enter__(self) -> Self:
         self._stopped = threading.Event()
@@ -74,13 +76,16 @@ class ScriptedHttpServer:
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError, ValueError), connection, connection.makefile("rb") as reader:
+        with suppress(OSError, ValueError), self._encrypted(connection) as stream, stream.makefile("rb") as reader:
             while request := _read(reader):
                 with self._lock:
                     self.requests.append(request)
                     text = self._next(request)
-                if not self._play(connection, text):
+                if not self._play(stream, text):
                     return
+
+    def _encrypted(self, connection: socket.socket) -> socket.socket:
+        return self.tls.wrap_socket(connection, server_side=True) if self.tls else connection
 
     def _next(self, request: Received) -> bytes:
         if callable(self.script):

@@ -57,7 +57,7 @@ def test_only_a_dead_letter_can_be_retried(api: LiveApi, state: str) -> None:
 
 def test_a_delivery_that_does_not_exist_cannot_be_retried(api: LiveApi) -> None:
     api.register()
-    assert is_problem(retry(api, "webhook"), 404)
+    assert is_problem(retry(api, "text_message"), 404)
 
 
 def test_a_delivery_to_a_subscription_that_is_gone_cannot_be_retried(api: LiveApi) -> None:
@@ -99,7 +99,7 @@ def test_a_delivery_that_has_ended_cannot_be_cancelled(api: LiveApi, state: str)
 
 def test_a_delivery_that_does_not_exist_cannot_be_cancelled(api: LiveApi) -> None:
     api.register()
-    assert is_problem(cancel(api, "webhook"), 404)
+    assert is_problem(cancel(api, "text_message"), 404)
 
 
 def test_a_delivery_to_a_subscription_that_is_gone_can_be_cancelled(api: LiveApi) -> None:

@@ -33,7 +33,7 @@ def test_an_unknown_template_is_told_the_known_ones(tmp_path: Path) -> None:
     ended = preview(tmp_path, "layout", "--to", "maya@example.com")
 
     assert ended.returncode == 2
-    assert "there is no template 'layout', only: follow_up, welcome" in ended.stderr
+    assert "there is no template 'layout', only: follow_up, report, welcome" in ended.stderr
     assert list(tmp_path.iterdir()) == []
 
 

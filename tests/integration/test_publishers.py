@@ -189,10 +189,10 @@ def test_whatever_dies_each_publishers_deliveries_end_and_are_counted_rightly(
 def test_a_relay_names_the_subscriptions_that_it_does_not_know(world: World) -> None:
     world.publish(3)
     with psycopg.connect(world._databases["users-api"]) as connection:
-        connection.execute("UPDATE deliveries SET subscription = 'webhook' WHERE subscription = 'audit_log'")
+        connection.execute("UPDATE deliveries SET subscription = 'text_message' WHERE subscription = 'audit_log'")
 
     world.start_relay("users-api")
 
     until(lambda: "subscription.unknown" in world.log("users-api"))
     [said] = [json.loads(each) for each in world.log("users-api").splitlines() if "subscription.unknown" in each]
-    assert (said["level"], said["subscription"], said["count"]) == ("warning", "webhook", 3)
+    assert (said["level"], said["subscription"], said["count"]) == ("warning", "text_message", 3)

@@ -352,14 +352,14 @@ def test_what_is_found_is_enqueued_without_delay(
 def test_a_lease_of_a_subscription_this_relay_does_not_know_stops_no_other_look(
     relay: RelayParts, queued: UUID
 ) -> None:
-    relay.execute("UPDATE deliveries SET subscription = 'webhook' WHERE subscription = 'welcome_email'")
+    relay.execute("UPDATE deliveries SET subscription = 'text_message' WHERE subscription = 'welcome_email'")
     relay.redis.delete(layout.messages_key("auditor"), layout.queue_key("auditor"))
     relay.age_leases()
 
     relay.reconciler.reconcile()
 
     assert relay.row(queued)["state"] == "pending"
-    assert relay.row(queued, "webhook")["state"] == "queued", "only a relay that knows it can tell"
+    assert relay.row(queued, "text_message")["state"] == "queued", "only a relay that knows it can tell"
 
 
 def test_a_message_that_another_relay_is_about_to_enqueue_is_not_taken_for_lost(

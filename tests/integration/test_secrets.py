@@ -20,6 +20,8 @@ BROKEN = {
     "DATABASE_URL": "postgresql://me:s3cr/et5@127.0.0.1/users",
     "REDIS_URL": "redis://:s3cr/et5@127.0.0.1:6379/0",
     "MAIL_URL": "smtp://me:s3cr/et5@127.0.0.1",
+    "WEBHOOK_URL": "https://me:s3cr/et5@127.0.0.1/s3cret5",
+    "WEBHOOK_SECRET": "whsec_s3cret5",
 }
 COMMANDS = {
     "users-api serve": {"DATABASE_URL"},
@@ -30,6 +32,9 @@ COMMANDS = {
     "users-api replay --subscription=audit_log --since=2026-01-01": {"DATABASE_URL"},
     "notifier migrate": {"DATABASE_URL"},
     "dramatiq notifier.worker --processes=1": {"DATABASE_URL", "REDIS_URL", "MAIL_URL"},
+    "dramatiq notifier.webhooks.worker --processes=1": {"DATABASE_URL", "REDIS_URL", "WEBHOOK_URL", "WEBHOOK_SECRET"},
+    "notifier webhook status": {"DATABASE_URL", "WEBHOOK_URL", "WEBHOOK_SECRET"},
+    "notifier webhook test": {"WEBHOOK_URL", "WEBHOOK_SECRET"},
     "auditor migrate": {"DATABASE_URL"},
     "auditor log": {"DATABASE_URL"},
     "auditor log --follow": {"DATABASE_URL"},

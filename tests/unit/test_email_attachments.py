@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.mail import Address, Attachment, Mail
@@ -81,6 +81,7 @@ def test_a_mail_without_attachments_has_no_part_more() -> None:
     )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60), st.binary(max_size=300))
 def test_any_name_and_content_arrive_whole(name: str, content: bytes) -> None:
     mail = replace(MAIL, attachments=(Attachment(name, "text/csv", content), CSV))
@@ -98,6 +99,7 @@ def test_an_unusual_content_type_is_not_repeated(content_type: str) -> None:
     assert file.content_type == "application/octet-stream"
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text("mixed=_herald-\n", max_size=100))
 def test_no_text_ends_the_forms(text: str) -> None:
     mail = replace(MAIL, text=f"--mixed=_herald--\n--mixed=_herald\n{text}", attachments=(CSV,))

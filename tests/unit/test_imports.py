@@ -13,6 +13,7 @@ API = ["users_api.cli", "users_api.server", "users_api.app"]
 RELAY = ["users_api.cli", "messaging.relay", "users_api.retention", "users_api.settings"]
 CONSUMER = ["messaging.consuming.broker", "messaging.consuming.subscriber"]
 NOTIFIER = [*CONSUMER, "notifier.handlers", "notifier.settings", "notifier.senders.smtp"]
+WEBHOOK = [*CONSUMER, "notifier.webhooks.handlers", "notifier.webhooks.settings", "notifier.webhooks.endpoint"]
 AUDITOR = [*CONSUMER, "auditor.handlers"]
 
 
@@ -22,6 +23,7 @@ AUDITOR = [*CONSUMER, "auditor.handlers"]
         (API, OPERATORS | QUEUES),
         (RELAY, OPERATORS | WEB),
         (NOTIFIER, OPERATORS | WEB),
+        (WEBHOOK, OPERATORS | WEB | {"jinja2", "smtplib", "notifier.mail", "notifier.senders"}),
         (AUDITOR, OPERATORS | WEB),
     ],
 )

@@ -3,6 +3,7 @@
 import pytest
 from alembic.script import ScriptDirectory
 
+from auditor.cli import MIGRATIONS as AUDITOR
 from messaging.process.migrate import _config
 from messaging.process.revisions import Revisions, revisions
 from notifier.cli import MIGRATIONS as NOTIFIER
@@ -24,10 +25,10 @@ def test_a_newer_database_lacks_nothing() -> None:
 
 
 def test_users_api_has_the_outbox_and_its_own() -> None:
-    assert revisions(MIGRATIONS).heads == {"messaging_0003", "users_0003"}
+    assert revisions(MIGRATIONS).heads == {"messaging_0005", "users_0003"}
 
 
-@pytest.mark.parametrize("packages", [MIGRATIONS, NOTIFIER, ("auditor.migrations",)])
+@pytest.mark.parametrize("packages", [MIGRATIONS, NOTIFIER, AUDITOR])
 def test_alembic_reads_the_same_histories(packages: tuple[str, ...]) -> None:
     script = ScriptDirectory.from_config(_config(packages))
 

@@ -1,4 +1,4 @@
-"""An HTTP server that takes mails as docs/changing.md's provider does, and webhooks; it keeps both."""
+"""An HTTP server that takes mails and text messages as docs/changing.md's providers do; it keeps both."""
 
 import json
 import threading

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from chaos.ledger import Ledger
@@ -14,8 +14,9 @@ STILL = 75.0
 """Seconds without any change after which nothing more will happen: a mail without an answer waits for 60."""
 
 LAST_EFFECT = """
--- When the last effect of the registrations before the fault was recorded.
-SELECT extract(epoch FROM max(finished_at)) FROM deliveries WHERE created_at < to_timestamp(%(struck)s)
+-- When the last effect of the registrations before the fault was recorded, of some subscriptions.
+SELECT extract(epoch FROM max(finished_at)) FROM deliveries
+WHERE created_at < to_timestamp(%(struck)s) AND subscription = ANY (%(subscriptions)s)
 """
 
 Progress = Callable[[str], None]
@@ -67,11 +68,17 @@ class Trial:
             self.progress(f"{len(self.load.answered):,} of {self.load.total:,} registered")
             time.sleep(0.005)
 
-    def recovered(self) -> float | None:
-        """Return the longest time from a fault until all effects of earlier registrations were recorded, in seconds."""
+    def recovered(self, subscriptions: Sequence[str]) -> float | None:
+        """Return the longest time, in seconds, from a fault until these effects of earlier users were recorded."""
         took = []
         for struck in self.strikes:
-            ends = [float(last) for (last,) in self.system.published(LAST_EFFECT, {"struck": struck}) if last]
+            ends = [
+                float(last)
+                for (last,) in self.system.published(
+                    LAST_EFFECT, {"struck": struck, "subscriptions": list(subscriptions)}
+                )
+                if last
+            ]
             took.append(max([0.0, *(end - struck for end in ends)]))
         return max(took) if took else None
 
@@ -91,9 +98,9 @@ class Fault:
     """One row of the ledger. Subclasses say what happens, and what else must be true than in every row.
 
     `share`: of the requested registrations, if the fault is slow. `least`: with fewer the load ends too soon.
-    `environment`: of every process.
+    `environment`: of every process. `webhook`: whether each registration is reported to a webhook too.
     `absent`: why it can't be tried yet. `needs_redis`: a real one, not the fake. `clients`, `per_second`: the load.
-    `patience`: seconds to settle in. `recovers_within`: seconds, at most.
+    `patience`: seconds to settle in. `recovers_within`: seconds, at most, until the `recovering` effects are done.
     """
 
     number: int
@@ -104,10 +111,12 @@ class Fault:
     share = 1.0
     least = 20
     environment: dict[str, str] = {}  # noqa: RUF012  # overridden, never changed
+    webhook = True
     clients = 16
     per_second: float | None = None
     patience = 300.0
     recovers_within: float | None = None
+    recovering: Sequence[str] = ("welcome_email", "audit_log")
 
     def prepare(self, trial: Trial) -> None:
         """Give orders, before the processes start."""

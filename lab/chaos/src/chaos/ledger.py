@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from chaos.hook import Hook
 from chaos.load import Load
 from chaos.system import UNFINISHED, System
 
@@ -26,15 +27,16 @@ DELIVERIES = """
 -- What the users database believes of each effect of each user.
 SELECT email, subscription, deliveries.state, attempts, crashes, last_error FROM users
     JOIN events ON events.subject = 'users/' || users.id JOIN deliveries ON event_id = events.id
-WHERE subscription IN ('welcome_email', 'audit_log')
+WHERE subscription IN ('welcome_email', 'audit_log', 'webhook')
 """
-
-EFFECTS = ("welcome_email", "audit_log")
 
 
 @dataclass
 class Ledger:
-    """What came out. `wrong`: every broken promise, in words; an empty list is a green row."""
+    """What came out. `wrong`: every broken promise, in words; an empty list is a green row.
+
+    `chain`: what `auditor verify` says.
+    """
 
     answered: int = 0
     users: int = 0
@@ -44,6 +46,8 @@ class Ledger:
     lost_audits: int = 0
     duplicate_mails: int = 0
     duplicate_audits: int = 0
+    lost_webhooks: int = 0
+    duplicate_webhooks: int = 0
     stuck: int = 0
     failed: int = 0
     uncertain: int = 0
@@ -51,6 +55,7 @@ class Ledger:
     crashes: int = 0
     recovered: float | None = None
     figure: str = ""
+    chain: str = ""
     wrong: list[str] = field(default_factory=list)
     states: dict[tuple[str, str], tuple[str, int, int, str | None]] = field(default_factory=dict)
     """For (email, subscription): state, attempts, crashes, last error."""
@@ -82,16 +87,20 @@ def reckon(system: System, load: Load, beside: Mapping[str, int], *, kept: bool 
     mails, audits = Counter(system.sink.recipients), Counter(system.audited())
     ledger = Ledger(answered=len(answered), users=len(users), mails=mails.total(), audits=audits.total(), states=states)
     _compare_effects(ledger, users, mails, audits)
+    if system.hook:
+        _compare_webhooks(ledger, users, system.hook)
     ledger.crashes = sum(row[2] for row in states.values())
     ledger.backwards = len(system.published("SELECT FROM chaos_backwards"))
     lies = [email for email, user_id in answered.items() if users.get(email) != user_id]
     phantoms = (mails.keys() | audits.keys()) - users.keys()
     ledger.expect(not lies, f"{len(lies)} answered 201 without a user: {_some(lies)}")
     ledger.expect(not phantoms, f"{len(phantoms)} effects without a user: {_some(phantoms)}")
-    complete = not kept or len(states) == len(EFFECTS) * len(users)
+    effects = 3 if system.hook else 2
+    complete = not kept or len(states) == effects * len(users)
     ledger.expect(complete, f"{len(states)} deliveries of {len(users)} users")
     ledger.expect(not ledger.backwards, f"{ledger.backwards} deliveries moved backwards")
     ledger.expect(not load.wrong, f"wrong answers: {dict(load.wrong)}")
+    _verify(ledger, system)
     return ledger
 
 
@@ -110,6 +119,27 @@ def _compare_effects(ledger: Ledger, users: dict[str, int], mails: Counter[str],
     ledger.expect(not unaudited, f"{len(unaudited)} audit rows lost: {_some(unaudited)}")
     ledger.expect(not ledger.duplicate_audits, f"{ledger.duplicate_audits} audit rows twice")
     ledger.expect(not ledger.stuck, f"{ledger.stuck} deliveries stuck")
+
+
+def _compare_webhooks(ledger: Ledger, users: dict[str, int], hook: Hook) -> None:
+    """Compare users with the webhooks that were accepted. A webhook may come twice: its id is the same."""
+    excused = {email for state in ("failed", "uncertain") for email in ledger.of("webhook", state)}
+    reported = set(hook.users.values())
+    lost, phantoms = users.keys() - reported - excused, reported - users.keys()
+    ledger.lost_webhooks = len(lost)
+    ledger.duplicate_webhooks = hook.accepted.total() - len(hook.accepted)
+    ledger.expect(not lost, f"{len(lost)} webhooks lost: {_some(lost)}")
+    ledger.expect(not phantoms, f"{len(phantoms)} webhooks without a user: {_some(phantoms)}")
+    ledger.expect(len(hook.users) == len(reported), f"{len(hook.users)} webhook-ids for {len(reported)} users")
+    ledger.expect(not hook.wrong, f"{len(hook.wrong)} webhooks weren't signed: {hook.wrong[:1]}")
+
+
+def _verify(ledger: Ledger, system: System) -> None:
+    """Verify the audit log's chain: every row of it is sealed, because the auditors have stopped in order."""
+    verified = system.attempt("auditor", "verify")
+    ledger.chain = verified.stdout.strip()
+    ledger.expect(not verified.returncode, f"auditor verify: {verified.stdout}{verified.stderr}")
+    ledger.expect(" 0 waiting," in ledger.chain, f"rows of the audit log aren't sealed: {ledger.chain}")
 
 
 def _some(emails: object) -> str:

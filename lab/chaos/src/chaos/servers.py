@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from auditor.cli import MIGRATIONS as AUDITOR_MIGRATIONS
+from chaos.hook import Hook
 from chaos.sink import Sink
 from chaos.system import System
 from devstack.herald import Herald
@@ -55,7 +56,7 @@ def drop_databases(postgres: Postgres, urls: Iterable[str]) -> None:
 
 
 class Servers:
-    """What a system needs: databases in one PostgreSQL, and a Redis and a sink of its own.
+    """What a system needs: databases in one PostgreSQL, and a Redis, a sink and an endpoint of its own.
 
     Logs are in `directory`. `keep`: whether they are wanted when all is over.
     """
@@ -67,23 +68,30 @@ class Servers:
         self.postgres = postgres
 
     @contextmanager
-    def system(self, name: str, **environment: str) -> Iterator[System]:
-        """Lend a system of its own. Redis and the sink run, its processes don't yet; afterwards end all of them."""
+    def system(self, name: str, webhook: bool = False, /, **environment: str) -> Iterator[System]:
+        """Lend a system of its own. Redis and the sink run, its processes don't yet; afterwards end all of them.
+
+        `webhook`: whether it has an endpoint for webhooks too.
+        """
         logs = self.directory / f"{next(_numbers):03}-{name}"
         logs.mkdir(parents=True)
         redis_server = RedisServer(logs / "redis", appendonly=False)
-        sink = Sink()
+        sink, hook = Sink(), Hook()
         redis_server.start()
         sink.start()
+        if webhook:
+            hook.start()
+            environment |= hook.settings
         databases = {service: new_database(self.postgres, service) for service in SERVICES}
         herald = Herald(databases, redis_server.url, sink.url, free_port(), extra=environment)
-        system = System(herald, redis_server, sink, logs)
+        system = System(herald, redis_server, sink, logs, hook if webhook else None)
         try:
             yield system
         finally:
             system.kill()
             redis_server.kill()
             sink.stop()
+            hook.stop()
             drop_databases(self.postgres, {*databases.values(), *system.publishers.values()})
 
 

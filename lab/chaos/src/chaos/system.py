@@ -16,6 +16,7 @@ import psycopg
 import redis
 
 from chaos import sabotage
+from chaos.hook import Hook
 from chaos.sink import Sink
 from devstack.herald import Command, Herald
 from devstack.processes import Process
@@ -25,13 +26,13 @@ from messaging.wire.client import connect
 from messaging.wire.script import members
 from users_api import PUBLISHER
 
-OURS = "subscription IN ('welcome_email', 'audit_log')"
+OURS = "subscription IN ('welcome_email', 'audit_log', 'webhook')"
 """Other subscriptions don't matter here."""
 
 WORKERS = ("notifier", "auditor")
-"""The services that consume; each has a queue of its own name."""
+"""The services that consume; each has a queue of its own name. So has `webhook`, which runs for some faults."""
 
-CLAIMED = "SELECT event_id FROM effects WHERE state = 'claimed'"
+CLAIMED = "SELECT event_id FROM effects WHERE subscription = 'welcome_email' AND state = 'claimed'"
 """Mails that are claimed and not recorded: in doubt, if their worker is dead."""
 
 UNFINISHED = frozenset({"pending", "queued", "running", "retrying"})
@@ -44,11 +45,16 @@ class Unsettled(AssertionError):
 class System:
     """Herald's processes, and what they rely on. `logs`: where each process' output is, as `<name>.log`.
 
+    `hook`: the endpoint of its webhooks, if the rig has one. `workers`: those of its processes that consume.
     `publishers`: the database of each publisher, by its name; users-api alone, unless a fault adds another.
     """
 
-    def __init__(self, herald: Herald, redis_server: RedisServer, sink: Sink, logs: Path) -> None:
+    def __init__(
+        self, herald: Herald, redis_server: RedisServer, sink: Sink, logs: Path, hook: Hook | None = None
+    ) -> None:
         self.herald = herald
+        self.hook = hook
+        self.workers = (*WORKERS, "webhook") if herald.calls_webhook else WORKERS
         self.publishers = {PUBLISHER: herald.databases["users"]}
         self.redis_server = redis_server
         self.redis: redis.Redis = connect(redis_server.url)
@@ -116,12 +122,12 @@ class System:
         return {delivery["subscription"]: delivery for delivery in listed}
 
     def states(self) -> dict[str, int]:
-        """Count the deliveries of the two effects by state."""
+        """Count the deliveries of the rig's effects by state."""
         return Counter(state for (state,) in self.published(f"SELECT state FROM deliveries WHERE {OURS}"))  # noqa: S608  # ours
 
     def unfinished(self) -> int:
         """Count what isn't finished: deliveries without a final state, and messages that Redis holds."""
-        held = sum(self.redis.hlen(layout.messages_key(queue)) for queue in WORKERS)
+        held = sum(self.redis.hlen(layout.messages_key(queue)) for queue in self.workers)
         return held + sum(count for state, count in self.states().items() if state in UNFINISHED)
 
     def query(self, database: str, statement: str, given: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
@@ -147,9 +153,15 @@ class System:
 
     def run(self, service: str, *arguments: str) -> str:
         """Run one of the command lines and return what it prints."""
+        ended = self.attempt(service, *arguments)
+        ended.check_returncode()
+        return ended.stdout
+
+    def attempt(self, service: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the command lines, which may fail."""
         command = next(each for each in self.herald.migrations() if each.name == service)
         argv = [command.argv[0], *arguments]
-        return subprocess.run(argv, env=command.env, capture_output=True, text=True, check=True).stdout  # noqa: S603  # ours
+        return subprocess.run(argv, env=command.env, capture_output=True, text=True, check=False)  # noqa: S603  # ours
 
     def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         """Wait for a condition.
@@ -165,7 +177,7 @@ class System:
 
     def stop_workers(self) -> set[int | None]:
         """End the workers in order, let the relay apply their last receipts, and return the exit statuses."""
-        workers = [each for name, each in self.processes.items() if name.startswith(WORKERS) and each.running]
+        workers = [each for name, each in self.processes.items() if name.startswith(self.workers) and each.running]
         with ThreadPoolExecutor(max(1, len(workers))) as threads:
             list(threads.map(lambda process: process.stop(timeout=30), workers))
         self.until(lambda: not any(self.redis.xlen(layout.receipts_key(each)) for each in self.publishers))
@@ -183,7 +195,7 @@ class System:
         holders = members(self.redis, layout.WORKERS)
         consumed = {holder.rpartition("/")[2] for holder in holders}
         relayed = self.redis.exists(layout.relay_key(socket.gethostname()))
-        return served and consumed >= set(WORKERS) and bool(relayed)
+        return served and consumed >= set(self.workers) and bool(relayed)
 
 
 def _ask(url: str, statement: str, given: Mapping[str, object] | None) -> list[tuple[Any, ...]]:

@@ -31,7 +31,7 @@ def run(fault: Fault, servers: Servers, plan: Plan, progress: Progress) -> Ledge
     dice = random.Random(f"{plan.seed} {fault.number}{fault.variant}")  # noqa: S311  # no secret
     name = f"{fault.number}{fault.variant}-{plan.seed}{'-without-' + plan.guard if plan.guard else ''}"
     total = max(fault.least, round(plan.registrations * fault.share))
-    with servers.system(name, **fault.environment) as system:
+    with servers.system(name, fault.webhook, **fault.environment) as system:
         load = Load(system.herald.port, total, plan.seed, clients=fault.clients, per_second=fault.per_second)
         try:
             return _run(fault, Trial(system, load, dice, servers.postgres, progress), plan)
@@ -68,7 +68,7 @@ def _judged(fault: Fault, trial: Trial) -> Ledger:
     load = trial.load
     ledger.expect(len(load.answered) == load.total, f"{len(load.answered)} of {load.total} answered")
     ledger.expect(trial.in_load or not trial.strikes, "the fault came when the load was over")
-    ledger.recovered = trial.recovered()
+    ledger.recovered = trial.recovered(fault.recovering)
     fault.judge(trial, ledger)
     if fault.recovers_within is not None:
         slow = ledger.recovered is None or ledger.recovered > fault.recovers_within

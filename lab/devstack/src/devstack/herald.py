@@ -15,6 +15,9 @@ READY = {
     "relay": "relay.started",
     "notifier": "Worker process is ready",
     "auditor": "Worker process is ready",
+    "webhook": "Worker process is ready",
+    "reports": "Worker process is ready",
+    "auditor-relay": "relay.started",
 }
 """For each process, `Command.ready`."""
 
@@ -43,6 +46,7 @@ class Herald:
         port: where the API listens, on `host`.
         mailbox_url: the page that shows development mails, for the API's start page to link to; None without one.
         programs: the directory of the programs; by default that of this Python.
+        report_store: the directory in which reports wait to be mailed; it matters only if REPORT_TO is set.
         log_format: `console` for people, `json` for machines.
         extra: more environment variables for every process.
     """
@@ -54,6 +58,7 @@ class Herald:
     host: str = "127.0.0.1"
     mailbox_url: str | None = None
     programs: Path = PROGRAMS
+    report_store: str = ""
     log_format: str = "console"
     extra: Mapping[str, str] = field(default_factory=dict)
 
@@ -61,6 +66,12 @@ class Herald:
     def local_url(self) -> str:
         """Where this machine finds the API."""
         return f"http://{'127.0.0.1' if self.host in EVERYWHERE else self.host}:{self.port}"
+
+    @property
+    def calls_webhook(self) -> bool:
+        """Whether WEBHOOK_URL is set: only then the webhook's worker runs."""
+        environment = {**os.environ, **self.extra}
+        return any(environment.get(name) for name in ("WEBHOOK_URL", "WEBHOOK_URL_FILE"))
 
     def migrations(self) -> list[Command]:
         """Return the commands that prepare the databases; in any order, at the same time if you like."""
@@ -74,12 +85,29 @@ class Herald:
         """Return the processes that make a running Herald."""
         mailbox = {"MAILBOX_URL": self.mailbox_url} if self.mailbox_url else {}
         size = ("--processes", str(workers), "--threads", str(threads))
+        webhook = self._command("webhook", "notifier", "dramatiq", "notifier.webhooks.worker", *size)
         return [
             self._command("users-api", "users", "users-api", "serve", **mailbox),
             self._command("relay", "users", "users-api", "relay"),
             self._command("notifier", "notifier", "dramatiq", "notifier.worker", *size),
             self._command("auditor", "auditor", "dramatiq", "auditor.worker", *size),
+            *([webhook] if self.calls_webhook else []),
+            *self._reporting(),
         ]
+
+    def _reporting(self) -> list[Command]:
+        """Return the processes that only reports need.
+
+        In a database that the auditor shares with users-api the relay of users-api moves the deliveries of both. A
+        second one under another name would take its messages for lost.
+        """
+        if not {**os.environ, **self.extra}.get("REPORT_TO"):
+            return []
+        size = ("--processes", "1", "--threads", "1")
+        processes = [self._command("reports", "auditor", "dramatiq", "auditor.reports.worker", *size)]
+        if self.databases["auditor"] != self.databases["users"]:
+            processes.append(self._command("auditor-relay", "auditor", "auditor", "relay"))
+        return processes
 
     def _command(self, name: str, service: str, program: str, *arguments: str, **more: str) -> Command:
         environment = {
@@ -95,4 +123,5 @@ class Herald:
             **self.extra,
         }
         environment.setdefault("LOG_LEVEL", "INFO")
+        environment.setdefault("REPORT_STORE", self.report_store)
         return Command(name, (str(self.programs / program), *arguments), environment, READY[name])

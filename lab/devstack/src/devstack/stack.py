@@ -53,6 +53,7 @@ class Stack:
             host=host,
             port=port,
             programs=programs,
+            report_store=str((self._var / "reports").resolve()),
         )
 
     def _databases(self, given: str) -> dict[str, str]:

@@ -18,6 +18,8 @@ def welcome(herald: Herald, crashing: Sequence[str] = ()) -> str:
     rows.add_row("API", herald.local_url)
     rows.add_row("Try it", f"{herald.local_url}/docs")
     rows.add_row("Mails", herald.mailbox_url or _without_password(herald.mail_url))
+    if herald.calls_webhook:
+        rows.add_row("Webhook", "on, because WEBHOOK_URL is set (docs/webhook.md)")
     for name, url in herald.databases.items():
         rows.add_row(f"Database {name}", _without_password(url))
     rows.add_row("Redis", _without_password(herald.redis_url))

@@ -1,4 +1,4 @@
-"""What Herald's services agree on: events, and the effects that subscribe to them.
+"""What Herald's services agree on: events, the effects that subscribe to them, and the schedules that make events.
 
 This package has no side effects. A service may import it, but never another service.
 """
@@ -6,11 +6,15 @@ This package has no side effects. A service may import it, but never another ser
 from contracts.decoding import decode
 from contracts.envelope import Event, EventData
 from contracts.errors import ContractError, InvalidEvent, UnknownEventVersion
-from contracts.events import UserRegistered
+from contracts.events import ReportDue, ReportReady, Scheduled, StoredFile, UserRegistered
+from contracts.schedules import SCHEDULES, Schedule
 from contracts.subscriptions import (
     AUDIT_LOG,
+    DAILY_REPORT,
     FOLLOW_UP_EMAIL,
+    REPORT_EMAIL,
     SUBSCRIPTIONS,
+    WEBHOOK,
     WELCOME_EMAIL,
     RetryPolicy,
     Subscription,
@@ -19,14 +23,23 @@ from contracts.subscriptions import (
 
 __all__ = [
     "AUDIT_LOG",
+    "DAILY_REPORT",
     "FOLLOW_UP_EMAIL",
+    "REPORT_EMAIL",
+    "SCHEDULES",
     "SUBSCRIPTIONS",
+    "WEBHOOK",
     "WELCOME_EMAIL",
     "ContractError",
     "Event",
     "EventData",
     "InvalidEvent",
+    "ReportDue",
+    "ReportReady",
     "RetryPolicy",
+    "Schedule",
+    "Scheduled",
+    "StoredFile",
     "Subscription",
     "UnknownEventVersion",
     "UserRegistered",

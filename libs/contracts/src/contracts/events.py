@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from contracts.envelope import EventData
 
@@ -19,6 +19,53 @@ class UserRegistered(EventData):
     registered_at: AwareDatetime
 
 
-EVENTS: tuple[type[EventData], ...] = (UserRegistered,)
+class Scheduled(EventData):
+    """An event that a schedule makes: one for each slot. A subclass adds no field, because nothing would fill it.
+
+    `slot`: the time that the schedule names, however late the event was made. `time_zone`: the schedule's, such as
+    Europe/Berlin; a handler that thinks in days means the days of this zone.
+    """
+
+    schedule: str
+    slot: AwareDatetime
+    time_zone: str
+
+
+class ReportDue(Scheduled):
+    """The report on registrations is due. It covers all that was registered before `slot`."""
+
+    event_type: ClassVar[str] = "report_due"
+    version: ClassVar[int] = 1
+
+
+class StoredFile(BaseModel):
+    """A file that waits in the report store, by reference: `path` is relative to the store, `size` in bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    content_type: str
+    path: str
+    size: int = Field(ge=0)
+    sha256: str
+
+
+class ReportReady(EventData):
+    """A report was made, and its files are in the report store. `until` and `time_zone`: what its `report_due` says.
+
+    `registrations`: how many it counts. `days`: on how many days, from the first registration to `until`.
+    """
+
+    event_type: ClassVar[str] = "report_ready"
+    version: ClassVar[int] = 1
+
+    until: AwareDatetime
+    time_zone: str
+    days: int
+    registrations: int
+    files: tuple[StoredFile, ...]
+
+
+EVENTS: tuple[type[EventData], ...] = (UserRegistered, ReportDue, ReportReady)
 """The newest version of each event type. `predecessor` leads to the older versions. Keep an older version's model as
 long as a database holds events of that version."""

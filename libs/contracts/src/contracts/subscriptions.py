@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.envelope import DataT, EventData
 from contracts.errors import ContractError
-from contracts.events import EVENTS, UserRegistered
+from contracts.events import EVENTS, ReportDue, ReportReady, UserRegistered
 
 
 class RetryPolicy(BaseModel):
@@ -90,10 +90,40 @@ AUDIT_LOG = Subscription(
     repeatable=True,
 )
 
+WEBHOOK = Subscription(
+    name="webhook",
+    event=UserRegistered,
+    queue="webhook",
+    group_size=10,  # a call may take 20 seconds
+    retry=RetryPolicy(max_attempts=300, first_delay=5, max_delay=1200),  # about three days
+    switch="WEBHOOK_URL",
+)
+
+DAILY_REPORT = Subscription(
+    name="daily_report",
+    event=ReportDue,
+    queue="reports",  # of its own, so that minutes of work delay no other effect
+    retry=RetryPolicy(max_attempts=20, first_delay=30, max_delay=3600),  # about a day
+    group_size=1,
+    time_limit=600.0,
+    repeatable=True,
+    switch="REPORT_TO",
+)
+
+REPORT_EMAIL = Subscription(
+    name="report_email",
+    event=ReportReady,
+    queue="notifier",
+    retry=RetryPolicy(max_attempts=300, first_delay=1, max_delay=300),  # about a day
+)
+
 SUBSCRIPTIONS: tuple[Subscription[EventData], ...] = (
     WELCOME_EMAIL,
     FOLLOW_UP_EMAIL,
     AUDIT_LOG,
+    WEBHOOK,
+    DAILY_REPORT,
+    REPORT_EMAIL,
 )
 
 

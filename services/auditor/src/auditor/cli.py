@@ -10,6 +10,11 @@ import psycopg
 import typer
 
 from auditor import log as audit_log
+from auditor.commands.erase import erase
+from auditor.commands.export import export
+from auditor.commands.keygen import keygen
+from auditor.commands.verify import verify
+from auditor.roles import grant_command
 from messaging.errors import DatabaseUnsuitable
 from messaging.process import settings
 from messaging.process.database import refuse
@@ -19,13 +24,26 @@ app = typer.Typer(
     help="Keeps the audit log. The consumer itself runs as: dramatiq auditor.worker", no_args_is_help=True
 )
 
-MIGRATIONS = ("auditor.migrations",)
+MIGRATIONS = ("auditor.migrations", "auditor.reports.migrations", "messaging.publishing.migrations")
 
 
 @app.command()
 def migrate() -> None:
-    """Bring the auditor's database (DATABASE_URL) up to date."""
+    """Bring the auditor's database (DATABASE_URL) up to date, and give the role AUDITOR_WRITER its rights."""
     migrate_command("auditor", MIGRATIONS)
+    grant_command()
+
+
+for command in (verify, export, erase, keygen):
+    app.command()(command)
+
+
+@app.command()
+def relay() -> None:
+    """Move the deliveries of reports between PostgreSQL and Redis. Several may run."""
+    from auditor.reports.relay import relay as run
+
+    run()
 
 
 @app.command()
@@ -60,4 +78,4 @@ def _as_text(value: object) -> str:
 
 
 def _line(entry: audit_log.Entry) -> str:
-    return f"{entry.occurred_at.isoformat(timespec='milliseconds')} | {entry.action} | {entry.email}"
+    return f"{entry.occurred_at.isoformat(timespec='milliseconds')} | {entry.action} | {entry.email or '[erased]'}"

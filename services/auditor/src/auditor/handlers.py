@@ -8,13 +8,18 @@ from psycopg import Connection
 from contracts import Event, UserRegistered
 
 _RECORD: LiteralString = """
--- Insert one row for each event that isn't in the log yet. The unique key on `event_id` alone makes the audit exactly
--- once. Sorted, so that overlapping groups wait for each other and don't deadlock.
-INSERT INTO audit_log (event_id, action, email, user_id, correlation_id, occurred_at)
-SELECT unnest(%(event_ids)s::uuid[]) AS event_id, unnest(%(actions)s::text[]), unnest(%(emails)s::text[]),
-    unnest(%(user_ids)s::bigint[]), unnest(%(correlation_ids)s::text[]), unnest(%(times)s::timestamptz[])
-ORDER BY event_id
-ON CONFLICT (event_id) DO NOTHING
+-- Insert one row for each event that isn't in the log yet, and queue what was inserted for the sealer (auditor.chain).
+-- The unique key on `event_id` alone makes the audit exactly once. Sorted, so that overlapping groups wait for each
+-- other and don't deadlock.
+WITH written AS (
+    INSERT INTO audit_log (event_id, action, email, user_id, correlation_id, occurred_at)
+    SELECT unnest(%(event_ids)s::uuid[]) AS event_id, unnest(%(actions)s::text[]), unnest(%(emails)s::text[]),
+        unnest(%(user_ids)s::bigint[]), unnest(%(correlation_ids)s::text[]), unnest(%(times)s::timestamptz[])
+    ORDER BY event_id
+    ON CONFLICT (event_id) DO NOTHING
+    RETURNING id
+)
+INSERT INTO audit_unsealed (ids) SELECT array_agg(id) FROM written HAVING count(*) > 0
 """
 
 

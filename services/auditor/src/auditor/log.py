@@ -23,13 +23,16 @@ PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the log. `occurred_at`: when the event happened. `recorded_at`: when the row was written."""
+    """One row of the log. `occurred_at`: when the event happened. `recorded_at`: when the row was written.
+
+    `email`, `user_id`: None, if they were erased.
+    """
 
     id: int
     event_id: UUID
     action: str
-    email: str
-    user_id: int
+    email: str | None
+    user_id: int | None
     correlation_id: str
     occurred_at: datetime
     recorded_at: datetime

@@ -8,10 +8,16 @@ import typer
 
 from messaging.process.migrate import migrate_command
 from notifier.commands import suppressions, uncertain
+from notifier.webhooks.commands import app as webhooks
 
-app = typer.Typer(help="Sends the welcome email. The consumer runs as: dramatiq notifier.worker", no_args_is_help=True)
+app = typer.Typer(
+    help="Sends mails and calls a webhook. The consumers run as: dramatiq notifier.worker, and dramatiq "
+    "notifier.webhooks.worker",
+    no_args_is_help=True,
+)
 app.add_typer(suppressions.app, name="suppressions")
 app.add_typer(uncertain.app, name="uncertain")
+app.add_typer(webhooks, name="webhook")
 MIGRATIONS = ("messaging.effects.migrations", "notifier.migrations")
 
 To = Annotated[str, typer.Option(help='The recipient: "Maya Chen <maya@example.com>"')]

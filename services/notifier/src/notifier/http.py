@@ -6,9 +6,8 @@ pool of kept connections, which all threads of the process share.
 """
 
 import asyncio
-import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +23,8 @@ MAX_BODY = 64 * 1024
 
 IDLE_SECONDS = 20.0
 """A kept connection is closed after this time without a request: before load balancers forget it silently."""
+
+Prepare = Callable[[httpx.Request], Awaitable[None]]
 
 
 class NotSent(TransientError):
@@ -60,12 +61,14 @@ class Client:
     """Sends requests; threads share it. It opens no connection, and starts no thread, before the first request.
 
     `timeout`: seconds for one request, connecting and reading the answer included. `proxies`: whether to use the
-    proxies that the environment names (HTTPS_PROXY and so on).
+    proxies that the environment names (HTTPS_PROXY and so on). `prepare`: is awaited within that time before a request
+    is sent, may change it, and what it raises is raised by `post`.
     """
 
-    def __init__(self, *, timeout: float, proxies: bool = True) -> None:
+    def __init__(self, *, timeout: float, proxies: bool = True, prepare: Prepare | None = None) -> None:
         self._timeout = timeout
         self._proxies = proxies
+        self._hooks = {"request": [prepare]} if prepare else {}
         self._starting = threading.Lock()
         self._running: _Running | None = None
 
@@ -102,7 +105,13 @@ class Client:
                 limits = httpx.Limits(max_connections=None, keepalive_expiry=IDLE_SECONDS)
                 # _exchange has one deadline for everything. By its own limit a handshake that hangs is also closed.
                 timeout = httpx.Timeout(None, connect=self._timeout / 2)
-                client = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=self._proxies)
+                client = httpx.AsyncClient(
+                    verify=httpx.create_ssl_context(),  # by SSL_CERT_FILE, whatever trust_env says
+                    timeout=timeout,
+                    limits=limits,
+                    trust_env=self._proxies,
+                    event_hooks=self._hooks,
+                )
                 loop = asyncio.new_event_loop()
                 thread = threading.Thread(target=_run, args=(loop,), name="http", daemon=True)
                 thread.start()
@@ -149,6 +158,13 @@ def _failure(error: Exception, begun: bool, timeout: float) -> NotSent | NoAnswe
     what = f"nothing within {timeout:g} s" if isinstance(error, TimeoutError) else type(error).__name__
     if begun:
         return NoAnswer(f"the request was sent, and no answer came ({what})")
-    cause = error.__cause__ or error.__context__
-    reason = f": {cause}" if isinstance(cause, OSError | ssl.SSLError) else ""
-    return NotSent(f"no connection ({what}{reason})")
+    return NotSent(f"no connection ({what}{_reason(error)})")
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the operating system or OpenSSL said, if that is the error's cause: neither quotes the URL."""
+    cause, said = error.__cause__ or error.__context__, ""
+    while cause:
+        said = f": {cause}" if isinstance(cause, OSError) else said  # ssl.SSLError is one too
+        cause = cause.__cause__ or cause.__context__
+    return said

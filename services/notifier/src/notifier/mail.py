@@ -49,11 +49,16 @@ class Address:
     @classmethod
     def sender(cls, text: str) -> Self:
         """Read MAIL_FROM: an address, or a name and an address; ConfigurationError, if it isn't one in ASCII."""
+        return cls.parse(text, "MAIL_FROM")
+
+    @classmethod
+    def parse(cls, text: str, setting: str) -> Self:
+        """Read a setting: an address, or a name and an address; ConfigurationError, if it isn't one in ASCII."""
         with suppress(ValueError, MailRefused):
             [(name, email)] = getaddresses([text])
             if email.partition("@")[0].isascii():
                 return cls.recipient(name, email)
-        raise ConfigurationError(f"MAIL_FROM can't be used: {text!r} is no address. Write 'Herald <hello@example.org>'")
+        raise ConfigurationError(f"{setting} can't be used: {text!r} is no address. Write 'Herald <hello@example.org>'")
 
 
 @dataclass(frozen=True, slots=True)

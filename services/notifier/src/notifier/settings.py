@@ -1,5 +1,6 @@
 """The notifier's settings."""
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator
@@ -12,6 +13,7 @@ from notifier.senders import open_sender
 MailUrl = Annotated[str, secret(lambda url: (open_sender(url, timeout=1.0), url)[1]), Field(repr=False)]
 MailRate = Annotated[Rate, PlainValidator(Rate.parse)]
 MailFrom = Annotated[str, AfterValidator(lambda text: (Address.sender(text), text)[1])]
+ReportTo = Annotated[str, AfterValidator(lambda text: (text and Address.parse(text, "REPORT_TO"), text)[1])]
 
 
 class MailSettings(Environment):
@@ -25,7 +27,12 @@ class MailSettings(Environment):
 
 
 class NotifierSettings(MailSettings, Settings):
-    """The settings of the notifier's worker."""
+    """The settings of the notifier's worker.
+
+    `report_to`: who gets reports, an address or a name and an address. `report_store`: the directory of their files.
+    """
 
     mail_rate: MailRate | None = None
+    report_to: ReportTo = Field(default="", repr=False)
+    report_store: Path | None = None
     notifier_uncertain: Literal["resend", "hold"] = "resend"

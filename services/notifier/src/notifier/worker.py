@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import dramatiq
 
-from contracts import FOLLOW_UP_EMAIL, WELCOME_EMAIL, Event, UserRegistered
+from contracts import FOLLOW_UP_EMAIL, REPORT_EMAIL, WELCOME_EMAIL, Event, ReportReady, UserRegistered
 from messaging import HeraldBroker, subscribe_once
 from messaging.effects import Ledger
 from messaging.process import logs, settings
@@ -41,6 +41,19 @@ def follow_up_email(event: Event[UserRegistered], key: str) -> str | None:
     return _send("follow_up", event.data, key, datetime.now(UTC))
 
 
+def report_email(event: Event[ReportReady], key: str) -> str | None:
+    """Send a report that is ready."""
+    return handlers.send_report_email(
+        event.data,
+        key=key,
+        sent=datetime.now(UTC),
+        sender=sender,
+        mail_from=mail_from,
+        to=config.report_to,
+        store=config.report_store,
+    )
+
+
 def _send(template: str, user: UserRegistered, key: str, sent: datetime) -> str | None:
     return handlers.send_email(
         template, user.email, user.full_name, key=key, sent=sent, sender=sender, mail_from=mail_from
@@ -49,3 +62,4 @@ def _send(template: str, user: UserRegistered, key: str, sent: datetime) -> str 
 
 subscribe_once(broker, WELCOME_EMAIL, welcome_email, ledger=ledger)
 subscribe_once(broker, FOLLOW_UP_EMAIL, follow_up_email, ledger=ledger)
+subscribe_once(broker, REPORT_EMAIL, report_email, ledger=ledger)

@@ -6,21 +6,18 @@ from datetime import datetime
 from typing import Annotated, Any, LiteralString
 from uuid import UUID
 
-import psycopg
 import typer
-from psycopg.rows import dict_row
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from contracts import SUBSCRIPTIONS, EventData, Subscription
-from messaging.errors import DatabaseUnsuitable
-from messaging.process.database import connect, refuse
-from messaging.process.settings import DatabaseSettings, exit_if_wrong, load_or_exit
+from messaging.process.settings import exit_if_wrong
 from messaging.publishing import operations
 from messaging.publishing.states import DeliveryState
 from messaging.publishing.switches import switched_on
-from users_api import processes
+from users_api import processes, schedules
+from users_api.execute import as_text, execute
 from users_api.since import HELP, read_time
 
 LARGEST = 2**63 - 1
@@ -30,6 +27,7 @@ LARGEST = 2**63 - 1
 app = typer.Typer(help="Registers users over HTTP and publishes user_registered.", no_args_is_help=True)
 deliveries = typer.Typer(help="List deliveries; retry or cancel one.", no_args_is_help=True)
 app.add_typer(deliveries, name="deliveries")
+app.add_typer(schedules.app, name="schedules")
 
 
 app.command()(processes.serve)
@@ -52,10 +50,10 @@ def list_deliveries(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line, with every field.")] = False,
 ) -> None:
     """List deliveries in one state."""
-    rows = _execute(operations.IN_STATE, {"state": state, "limit": limit})
+    rows = execute(operations.IN_STATE, {"state": state, "limit": limit})
     if as_json:
         for row in rows:
-            typer.echo(json.dumps(row, default=_as_text))
+            typer.echo(json.dumps(row, default=as_text))
     else:
         _print_table(state, rows)
 
@@ -95,7 +93,7 @@ def replay(
     if succeeded and not effect.repeatable:
         sys.exit(f"What succeeded for {subscription} can't be replayed: it might happen twice. (See `repeatable`.)")
     parameters = operations.replaying(effect, since, succeeded=succeeded)
-    count = _execute(operations.REPLAY, parameters)[0]["replayed"]
+    count = execute(operations.REPLAY, parameters)[0]["replayed"]
     typer.echo(f"{count} {'delivery is' if count == 1 else 'deliveries are'} pending for {subscription}")
 
 
@@ -115,29 +113,10 @@ def _refuse_unknown(subscription: str) -> None:
 
 def _move(statement: LiteralString, event_id: UUID, subscription: str) -> tuple[str, bool]:
     """Move a delivery. Return the state that it was in, and whether it moved."""
-    rows = _execute(statement, {"event_id": event_id, "subscription": subscription})
+    rows = execute(statement, {"event_id": event_id, "subscription": subscription})
     if not rows:
         sys.exit(f"There is no delivery of event {event_id} to {subscription}. See: users-api deliveries list")
     return rows[0]["state"], rows[0]["moved"]
-
-
-def _execute(statement: LiteralString, parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    url = load_or_exit(DatabaseSettings).database_url
-    try:
-        with connect(url, name="command", row_factory=dict_row) as connection:
-            return connection.execute(statement, parameters).fetchall()
-    except DatabaseUnsuitable as fault:
-        refuse(fault)
-    except psycopg.errors.UndefinedTable:
-        sys.exit("This database has no deliveries table. If DATABASE_URL is that of users-api, run: users-api migrate")
-    except psycopg.errors.DeadlockDetected:
-        sys.exit("A relay was working on the same deliveries, so nothing was changed. Run the command again.")
-    except psycopg.Error as error:
-        sys.exit(f"{str(error).strip().splitlines()[0]}. Check DATABASE_URL and that PostgreSQL answers.")
-
-
-def _as_text(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _print_table(state: str, rows: list[dict[str, Any]]) -> None:

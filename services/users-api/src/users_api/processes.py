@@ -35,7 +35,8 @@ def serve() -> None:
 
 def relay() -> None:
     """Move deliveries between PostgreSQL and Redis. Several may run."""
-    from contracts import SUBSCRIPTIONS
+    from contracts import SCHEDULES, SUBSCRIPTIONS
+    from messaging.publishing.switches import enabled
     from messaging.relay import Retention, run
     from users_api import PUBLISHER
     from users_api.retention import FORGET_KEYS
@@ -43,10 +44,13 @@ def relay() -> None:
 
     settings = load_or_exit(RelaySettings)
     logs.configure(settings.log_level, settings.log_format)
+    with exit_if_wrong():
+        enabled()
     require_suitable(settings.database_url)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     retention = Retention(timedelta(days=settings.retention_days), {"idempotency_keys": FORGET_KEYS})
     collector.freeze()
-    run(settings.database_url, settings.redis_url, SUBSCRIPTIONS, stop, retention, publisher=PUBLISHER)
+    urls = settings.database_url, settings.redis_url
+    run(*urls, SUBSCRIPTIONS, stop, retention, publisher=PUBLISHER, schedules=SCHEDULES)

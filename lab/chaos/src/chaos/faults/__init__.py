@@ -1,7 +1,20 @@
 """The rows of the ledger."""
 
 from chaos.fault import Fault
-from chaos.faults import effects, events, foreign, keys, mail, postgres, publishers, redis, relay, scale, workers
+from chaos.faults import (
+    effects,
+    events,
+    foreign,
+    keys,
+    mail,
+    postgres,
+    publishers,
+    redis,
+    relay,
+    scale,
+    webhook,
+    workers,
+)
 
 FAULTS: tuple[Fault, ...] = (
     postgres.KillApi(),
@@ -21,7 +34,7 @@ FAULTS: tuple[Fault, ...] = (
     mail.Refuse(),
     mail.Hang(),
     events.Poison(),
-    events.Webhook(),
+    webhook.Down(),
     scale.Scale(),
     scale.Clocks(),
     events.UnknownVersion(),

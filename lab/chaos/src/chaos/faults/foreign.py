@@ -25,6 +25,9 @@ LARGE = 20_000
 DOUBLED = 10
 """How many messages are enqueued twice at a time."""
 
+READ = tuple(each for each in SUBSCRIPTIONS if each.queue in WORKERS)
+"""The subscriptions whose messages are read."""
+
 READERS = ("relay", *WORKERS)
 """The processes that read what is written into Redis."""
 
@@ -46,6 +49,7 @@ class Foreign(Fault):
     """The foreign messages and receipts are written one by one, in random order, while the load goes on."""
 
     number = 24
+    webhook = False  # what is written and looked at is that of WORKERS
     title = "messages and receipts that aren't ours, of every kind, in queues and stream"
     per_second, least = 100.0, 600
     patience = 60.0
@@ -67,15 +71,15 @@ class Foreign(Fault):
         trial.strike_now()
 
     def _messages(self, trial: Trial) -> list[Piece]:
-        dropped = [(each.queue, data) for each in SUBSCRIPTIONS for data in foreign.messages(each)]
-        idle = [(each.queue, data) for each in SUBSCRIPTIONS for data in foreign.idle_messages(each)]
+        dropped = [(each.queue, data) for each in READ for data in foreign.messages(each)]
+        idle = [(each.queue, data) for each in READ for data in foreign.idle_messages(each)]
         copies = [each for each in dropped for _ in range(_copies(each[1]))]
         self._written["message"] = len(copies)
         return [partial(self._enqueue, trial, queue, data) for queue, data in copies + idle]
 
     def _receipts(self, trial: Trial) -> list[Piece]:
-        receipts = [entry for each in SUBSCRIPTIONS for entry in foreign.receipts(each.name)]
-        idle = [entry for each in SUBSCRIPTIONS for entry in foreign.idle_receipts(each.name)]
+        receipts = [entry for each in READ for entry in foreign.receipts(each.name)]
+        idle = [entry for each in READ for entry in foreign.idle_receipts(each.name)]
         copies = [each for each in receipts for _ in range(_copies(*each.values()))]
         self._written["receipt"] = len(copies)
         return [partial(trial.system.redis.xadd, layout.receipts_key(PUBLISHER), entry) for entry in copies + idle]  # type: ignore[arg-type]  # bytes are fine
@@ -83,7 +87,7 @@ class Foreign(Fault):
     def _traces(self, trial: Trial) -> list[Piece]:
         """Messages that no list names, ids without a message, and ids of ours once more."""
         redis, pieces = trial.system.redis, list[Piece]()
-        for queue in (each.queue for each in SUBSCRIPTIONS for _ in range(3 * COPIES)):
+        for queue in (each.queue for each in READ for _ in range(3 * COPIES)):
             waiting = layout.queue_key(queue)
             pieces += [
                 *(partial(redis.hset, layout.messages_key(queue), each, "x") for each in self._of_everyone()),

@@ -55,6 +55,7 @@ class Keys(Fault):
     """
 
     number = 21
+    webhook = False  # the processes that stand still are WORKERS
     environment = {"MAIL_TIMEOUT": "4"}
     per_second, least = 20.0, 8_000  # as many as it takes: the load ends with the last key
     recovers_within = 20.0  # a lease of 15 s, a look every 2 s, and 3 s for a busy machine

@@ -22,6 +22,7 @@ class TwoPublishers(Fault):
     """A worker dies before it sends, then each relay and the other worker die, then Redis is wiped."""
 
     number = 23
+    webhook = False  # this process publishes too, and WEBHOOK_URL isn't in its environment
     title = "two publishers with a database each and one Redis: kill -9 of workers and relays, and a FLUSHALL"
     least, per_second = 1500, 100.0
     recovers_within = 60.0  # one fault comes while another is still being recovered from

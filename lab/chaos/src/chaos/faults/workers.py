@@ -92,18 +92,18 @@ class KillNotifierAfterSend(KillNotifier):
 
 
 class KillAuditor(Deaths):
-    """The auditor dies with a group written, and again with a group committed."""
+    """The auditor dies with a group written, again with a group committed, and again with a seal written."""
 
     number = 6
-    title = "kill -9 of the auditor on either side of its commit"
+    title = "kill -9 of the auditor on either side of its commit, and before that of a seal"
     process = "auditor"
     per_second = PACE
-    points = (("auditor.written", 10), ("auditor.committed", 50))
-    recovers_within = 20.0
+    points = (("auditor.written", 10), ("auditor.committed", 50), ("auditor.sealing", 200))
+    recovers_within = 30.0  # a death is noticed within 10 s, and there are three
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         super().judge(trial, ledger)
-        ledger.figure = f"{ledger.duplicate_audits} rows twice (there is no hash chain to verify yet)"
+        ledger.figure = f"{ledger.duplicate_audits} rows twice; {ledger.chain}"
 
 
 class StopNotifier(Fault):

@@ -100,6 +100,13 @@ def _auditor_committed(bomb: Bomb) -> None:
     messaging.subscribe_group = subscribe
 
 
+def _auditor_sealing(bomb: Bomb) -> None:
+    """A seal is written, and not committed."""
+    from auditor.chain import sealing
+
+    after(sealing, "_write", bomb)
+
+
 POINTS: dict[str, Callable[[Bomb], None]] = {
     "api.written": _api_written,
     "api.committed": _api_committed,
@@ -110,4 +117,5 @@ POINTS: dict[str, Callable[[Bomb], None]] = {
     "notifier.sent": _notifier_sent,
     "auditor.written": _auditor_written,
     "auditor.committed": _auditor_committed,
+    "auditor.sealing": _auditor_sealing,
 }

@@ -1,24 +1,28 @@
 """Migrations by Alembic: each service has its own, in hand-written SQL, and one runner applies them.
 
-A service's revisions are kept in a table that is named for the service, so services may share a database. Concurrent
-runs wait for each other. The database's `search_path` decides in which schema tables are created.
+A service's revisions are kept in a table that is named for the service, so services may share a database. If two of
+them then need the same tables, those of the outbox, the service that migrates second adopts what the first has applied.
+Concurrent runs wait for each other. The database's `search_path` decides in which schema tables are created.
 """
 
 import sys
 from collections.abc import Sequence
 from importlib import resources
+from typing import LiteralString
 
 import psycopg
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from psycopg.rows import TupleRow
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, String, column, create_engine, select, table, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from messaging.errors import DatabaseUnsuitable, MessagingError
 from messaging.process.database import connect, refuse
-from messaging.process.revisions import version_table
+from messaging.process.revisions import revisions, version_table
 from messaging.process.settings import DatabaseSettings, load_or_exit
 
 _LOCK = 0x48455241  # "HERA": any number, the same for every service
@@ -42,9 +46,34 @@ def migrate(database_url: str, *, service: str, packages: Sequence[str]) -> None
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             config = _config(packages)
             config.attributes.update(connection=connection, version_table=version_table(service))
+            for revision in _applied_by_others(connection, service) & revisions(packages).every:
+                _adopt(config, connection, revision)
             command.upgrade(config, "heads")
     except DBAPIError as error:
         raise MigrationError(f"{_first_line(error.orig)}. Nothing was changed.") from None
+
+
+_OTHERS: LiteralString = """
+-- Return the tables in which other services keep their revisions, in the schema in which this one creates its tables.
+SELECT table_name FROM information_schema.columns
+WHERE table_schema = current_schema() AND table_name LIKE '%\\_revision' AND table_name <> :table
+    AND column_name = 'version_num'
+"""
+
+
+def _applied_by_others(connection: Connection, service: str) -> set[str]:
+    tables = connection.execute(text(_OTHERS), {"table": version_table(service)}).scalars().all()
+    statements = (select(column("version_num", String)).select_from(table(name)) for name in tables)
+    return {revision for statement in statements for revision in connection.execute(statement).scalars()}
+
+
+def _adopt(config: Config, connection: Connection, revision: str) -> None:
+    """Take a revision that another service has applied as applied, unless ours is as new."""
+    script = ScriptDirectory.from_config(config)
+    ours = MigrationContext.configure(connection, opts={"version_table": config.attributes["version_table"]})
+    known = {each.revision for head in ours.get_current_heads() for each in script.iterate_revisions(head, "base")}
+    if revision not in known:
+        command.stamp(config, revision)
 
 
 def _connect(database_url: str) -> psycopg.Connection[TupleRow]:

@@ -27,6 +27,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from messaging.process.database import Pool
+from messaging.publishing import schedules
 from messaging.relay.receipt_reader import forget_readers
 
 LIMIT = 1_000
@@ -127,12 +128,13 @@ class Housekeeper:
                     break
         finally:
             if removed.total():
-                log.info("history.removed", **removed)
+                log.info("history.removed", **+removed)
 
     def _batches(self) -> Iterator[tuple[str, int]]:
         for count in self._events():
             yield "events", count
-        for name, statement in self._retention.statements.items():
+        statements = {"schedule_slots": schedules.FORGET, **self._retention.statements}
+        for name, statement in statements.items():
             for count in self._rows(statement):
                 yield name, count
         yield "relays", self._relays()

@@ -12,7 +12,7 @@ import psycopg
 import redis
 import structlog
 
-from contracts import EventData, Subscription
+from contracts import EventData, Schedule, Subscription
 from messaging.process.database import Pool, open_pool
 from messaging.relay import deliveries
 from messaging.relay.apply import Applier
@@ -22,6 +22,7 @@ from messaging.relay.listener import Listener
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.receive import Receiver
 from messaging.relay.reconcile import Reconciler
+from messaging.relay.scheduler import Scheduler
 from messaging.relay.sweep import SWEEP_SECONDS, Sweeper
 from messaging.relay.unknown import UnknownSubscriptions
 from messaging.wire.client import connect
@@ -70,6 +71,7 @@ def run(  # noqa: PLR0913  # what a process is made of
     retention: Retention = KEEP,
     *,
     publisher: str,
+    schedules: Sequence[Schedule] = (),
 ) -> None:
     """Run a relay until `stop` is set, then finish the current round of each loop.
 
@@ -80,9 +82,10 @@ def run(  # noqa: PLR0913  # what a process is made of
         stop: ends the relay when set.
         retention: how long events that are over are kept.
         publisher: the name of the publishing service, of a-z, 0-9 and -. Each service needs a name of its own.
+        schedules: make events of this publisher. One schedule belongs to one publisher.
 
     Raises:
-        ConfigurationError: the publisher's name has other characters.
+        ConfigurationError: the publisher's name has other characters, or a schedule can't be read.
     """
     pool = open_pool(database_url, size=5, name="relay", settings=SETTINGS)
     client = connect(redis_url)
@@ -96,6 +99,7 @@ def run(  # noqa: PLR0913  # what a process is made of
     sweeper = Sweeper(pool, client, subscriptions, publisher)
     unknown = UnknownSubscriptions(pool, subscriptions)
     housekeeper = Housekeeper(pool, client, retention, stop, publisher)
+    scheduler = Scheduler(pool, schedules, publisher)
 
     def receive() -> None:
         receiver.receive(wait=IDLE_SECONDS)
@@ -117,8 +121,11 @@ def run(  # noqa: PLR0913  # what a process is made of
         housekeeper.tidy()
         stop.wait(HOUSEKEEP_SECONDS)
 
+    def schedule() -> None:
+        stop.wait(scheduler.make())
+
     steps = {"receive": receive, "take over": take_over, "reconcile": reconcile}
-    steps |= {"sweep": sweep, "housekeep": housekeep}
+    steps |= {"sweep": sweep, "housekeep": housekeep} | ({"schedule": schedule} if schedules else {})
     loops = [
         threading.Thread(target=_dispatch_forever, args=(listener, dispatcher, stop), name="dispatch", daemon=True),
         *(threading.Thread(target=_forever, args=(step, stop), name=name, daemon=True) for name, step in steps.items()),

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "notifier_0004"
-down_revision = "notifier_0002"
+down_revision = "notifier_0003"
 
 
 def upgrade() -> None:

@@ -1,0 +1,52 @@
+"""What the commands share: a connection, progress on a terminal, and an error that ends the command."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import psycopg
+import typer
+
+from auditor.chain.seals import read_head
+from messaging.errors import DatabaseUnsuitable
+from messaging.process import settings
+from messaging.process.database import connect, refuse
+
+
+@contextmanager
+def database(command: str, status: int) -> Iterator[psycopg.Connection[Any]]:
+    """Connect to DATABASE_URL. An error of the database ends the command with this status."""
+    url = settings.load_or_exit(settings.DatabaseSettings).database_url
+    try:
+        with connect(url, name=command) as connection:
+            yield connection
+    except DatabaseUnsuitable as fault:
+        refuse(fault)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+        end(command, "this database has no chain. If DATABASE_URL is the auditor's, run: auditor migrate", status)
+    except psycopg.errors.InsufficientPrivilege as error:
+        end(command, f"{error}. Connect as the owner of the database, who runs auditor migrate", status)
+    except psycopg.Error as error:
+        end(command, f"{str(error).strip()}. Check DATABASE_URL.", status)
+
+
+@contextmanager
+def progress_bar(doing: str, connection: psycopg.Connection[Any]) -> Iterator[Callable[[int], None]]:
+    """Show progress on a terminal: the number of rows that are done."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(doing, total=read_head(connection).rows)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def end(command: str, why: str, status: int) -> NoReturn:
+    """End a command with one line on stderr."""
+    typer.echo(f"auditor {command}: {why}", err=True)
+    raise typer.Exit(status)

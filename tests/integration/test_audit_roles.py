@@ -1,0 +1,160 @@
+"""The role that auditors connect as: it writes, and it can change or delete nothing."""
+
+from dataclasses import dataclass
+from itertools import count
+
+import psycopg
+import pytest
+from psycopg import sql
+from tests.conftest import user_registered
+
+from auditor.chain.sealing import try_seal
+from auditor.cli import MIGRATIONS
+from auditor.handlers import record
+from devstack.postgres import Postgres
+from messaging.process.database import connect
+from messaging.process.migrate import migrate
+
+from .audit_world import Audit
+
+_numbers = count()
+
+
+@dataclass
+class Roles:
+    """A database with an owner that is no superuser, and a writer."""
+
+    owner: Audit
+    writer: Audit
+    writer_name: str
+
+
+@pytest.fixture
+def roles(postgres: Postgres) -> Roles:
+    number = next(_numbers)
+    database, owner, writer = f"audit_roles_{number}", f"owner_{number}", f"writer_{number}"
+    names = {"database": sql.Identifier(database), "owner": sql.Identifier(owner), "writer": sql.Identifier(writer)}
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        for statement in (
+            "CREATE ROLE {owner} LOGIN",
+            "CREATE ROLE {writer} LOGIN",
+            "CREATE DATABASE {database} OWNER {owner}",
+            "REVOKE ALL ON DATABASE {database} FROM PUBLIC",
+            "GRANT CONNECT ON DATABASE {database} TO {writer}",
+        ):
+            connection.execute(sql.SQL(statement).format(**names))
+    url = postgres.url(database)
+    made = Roles(Audit(url.replace("postgres@", f"{owner}@")), Audit(url.replace("postgres@", f"{writer}@")), writer)
+    for _ in range(2):  # as often as you like
+        migrated = made.owner.run("migrate", AUDITOR_WRITER=writer)
+        assert migrated.returncode == 0, migrated.stderr
+    return made
+
+
+def test_it_records_seals_reads_and_verifies(roles: Roles) -> None:
+    roles.writer.write_sealed((1, 2), (3,))
+
+    assert roles.writer.verify().rows == 3
+    assert len(roles.writer.run("log").stdout.splitlines()) == 3
+    assert roles.writer.run("verify").returncode == roles.writer.run("export").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_log SET email = 'x'",
+        "UPDATE audit_log SET email = NULL, user_id = NULL, commitment = '\\x00' WHERE id = 1",
+        "DELETE FROM audit_log",
+        "TRUNCATE audit_log",
+        "UPDATE audit_seals SET salts = ''",
+        "DELETE FROM audit_seals",
+        "TRUNCATE audit_seals",
+        "TRUNCATE audit_unsealed",
+        "UPDATE audit_unsealed SET ids = '{}'",
+        "ALTER TABLE audit_log DISABLE TRIGGER audit_log_append_only",
+        "DROP TRIGGER audit_log_append_only ON audit_log",
+        "DROP TABLE audit_log",
+        "DROP FUNCTION audit_log_refuse_change CASCADE",
+        "CREATE OR REPLACE FUNCTION audit_log_refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
+        "SET session_replication_role = replica",
+        "CREATE TABLE mine ()",
+        "ALTER TABLE audit_seals ADD mine int",
+        "SELECT * FROM auditor_revision",
+    ],
+)
+def test_it_can_do_nothing_else(roles: Roles, statement: str) -> None:
+    roles.writer.write_sealed((1,))
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), roles.writer.connection() as connection:
+        connection.execute(statement.encode())
+
+    assert roles.owner.verify().rows == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_log SET email = 'x'",
+        "UPDATE audit_log SET email = NULL",
+        "UPDATE audit_log SET email = NULL, user_id = NULL",
+        "UPDATE audit_log SET commitment = '\\x00'",
+        "UPDATE audit_log SET email = NULL, user_id = NULL, commitment = '\\x00', action = 'x'",
+        "UPDATE audit_log SET email = NULL, user_id = NULL, commitment = '\\x00', erased = '{1}'",
+        "DELETE FROM audit_log",
+        "TRUNCATE audit_log",
+        "UPDATE audit_seals SET hash = '\\x00'",
+        "UPDATE audit_seals SET salts = '\\x00', row_ids = '{}'",
+        "DELETE FROM audit_seals",
+        "TRUNCATE audit_seals",
+    ],
+)
+def test_triggers_stop_the_owner_too_unless_it_removes_them(roles: Roles, statement: str) -> None:
+    roles.writer.write_sealed((1,))
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"), roles.owner.connection() as owner:
+        owner.execute(statement.encode())
+
+
+def test_the_owner_erases_and_the_writer_is_sent_to_it(roles: Roles) -> None:
+    roles.writer.write_sealed((1,))
+
+    refused = roles.writer.run("erase", "--user", "1", "--yes")
+    assert refused.returncode == 1
+    assert "Connect as the owner" in refused.stderr
+    assert roles.owner.run("erase", "--user", "1", "--yes").returncode == 0
+    assert roles.writer.run("verify").stdout == "verified: 2 rows in 2 seals, 0 waiting, 1 erased\n"
+
+
+def test_a_writer_that_does_not_exist_is_named(roles: Roles) -> None:
+    refused = roles.owner.run("migrate", AUDITOR_WRITER="a_typo")
+
+    assert refused.returncode == 1
+    assert 'AUDITOR_WRITER: 42704: role "a_typo" does not exist' in refused.stderr
+
+
+def test_it_works_in_a_schema_of_its_own(roles: Roles) -> None:
+    with roles.owner.connection() as owner:
+        owner.execute("CREATE SCHEMA apart")
+    url = f"{roles.owner.url}?options=-csearch_path%3Dapart"
+    migrated = Audit(url).run("migrate", AUDITOR_WRITER=roles.writer_name)
+    assert migrated.returncode == 0, migrated.stderr
+
+    with connect(f"{roles.writer.url}?options=-csearch_path%3Dapart", name="test") as connection:
+        record(connection, [user_registered(1)])
+        assert try_seal(connection)
+    assert Audit(url).verify().rows == 1
+    assert roles.owner.verify().rows == 0
+
+
+def test_the_grants_are_those_of_the_tables(roles: Roles) -> None:
+    migrate(roles.owner.url, service="auditor", packages=MIGRATIONS)
+    granted = roles.owner.query(
+        "SELECT table_name, string_agg(privilege_type, ', ' ORDER BY privilege_type)"
+        " FROM information_schema.table_privileges WHERE grantee = %s GROUP BY table_name",
+        [roles.writer_name],
+    )
+    assert dict(granted) == {
+        "audit_log": "INSERT, SELECT",
+        "audit_seals": "INSERT, SELECT",
+        "audit_unsealed": "DELETE, INSERT, SELECT",
+    }
