@@ -51,6 +51,8 @@ RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
     pip install --quiet --no-index --find-links /wheels herald-auditor \
     && install -d -o herald /checkpoints
 USER herald
+# Where matplotlib keeps its list of fonts: the rest of the file system is read-only.
+ENV MPLCONFIGDIR=/tmp/matplotlib
 HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --start-interval=1s \
     CMD ["python", "-m", "messaging.health", "worker"]
 CMD ["dramatiq", "auditor.worker", "--processes", "1", "--threads", "8", "--skip-logging"]

@@ -3,7 +3,6 @@
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,12 +15,11 @@ from notifier.reports import LARGEST, fetch
 from notifier.settings import NotifierSettings
 
 CONTENT = b"day,registrations\r\n2026-03-29,1234\r\n"
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
-def stored(path: str = "report.csv", content: bytes = CONTENT, **other: int | str) -> StoredFile:
-    digest = hashlib.sha256(content).hexdigest()
-    fields = {"name": "registrations.csv", "content_type": "text/csv", "path": path, "size": len(content)}
-    return StoredFile.model_validate({**fields, "sha256": digest, **other})
+def stored(path: str = "report.csv", size: int = len(CONTENT), sha256: str = DIGEST) -> StoredFile:
+    return StoredFile(name="registrations.csv", content_type="text/csv", path=path, size=size, sha256=sha256)
 
 
 @pytest.fixture
@@ -47,10 +45,10 @@ def test_nothing_outside_the_store_is_read(store: Path, path: str) -> None:
         fetch(store, stored(path))
 
 
-@pytest.mark.parametrize("other", [{"sha256": "0" * 64}, {"size": 3}, {"size": 0}])
-def test_a_file_that_is_not_what_was_announced_is_not_sent(store: Path, other: dict[str, Any]) -> None:
+@pytest.mark.parametrize("other", [stored(sha256="0" * 64), stored(size=3), stored(size=0)])
+def test_a_file_that_is_not_what_was_announced_is_not_sent(store: Path, other: StoredFile) -> None:
     with pytest.raises(PermanentError, match="isn't the one that was announced"):
-        fetch(store, stored(**other))
+        fetch(store, other)
 
 
 def test_a_file_that_no_mail_takes_is_not_read(store: Path) -> None:

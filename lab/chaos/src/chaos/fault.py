@@ -10,6 +10,8 @@ from chaos.load import Load
 from chaos.system import System
 from devstack.postgres import Postgres
 
+FOLLOW_UP_AFTER = "2s"
+
 STILL = 75.0
 """Seconds without any change after which nothing more will happen: a mail without an answer waits for 60."""
 
@@ -99,6 +101,7 @@ class Fault:
 
     `share`: of the requested registrations, if the fault is slow. `least`: with fewer the load ends too soon.
     `environment`: of every process. `webhook`: whether each registration is reported to a webhook too.
+    `follow_up`: whether a second mail follows after FOLLOW_UP_AFTER.
     `absent`: why it can't be tried yet. `needs_redis`: a real one, not the fake. `clients`, `per_second`: the load.
     `patience`: seconds to settle in. `recovers_within`: seconds, at most, until the `recovering` effects are done.
     """
@@ -112,6 +115,7 @@ class Fault:
     least = 20
     environment: dict[str, str] = {}  # noqa: RUF012  # overridden, never changed
     webhook = True
+    follow_up = True
     clients = 16
     per_second: float | None = None
     patience = 300.0

@@ -27,7 +27,7 @@ DELIVERIES = """
 -- What the users database believes of each effect of each user.
 SELECT email, subscription, deliveries.state, attempts, crashes, last_error FROM users
     JOIN events ON events.subject = 'users/' || users.id JOIN deliveries ON event_id = events.id
-WHERE subscription IN ('welcome_email', 'audit_log', 'webhook')
+WHERE subscription IN ('welcome_email', 'follow_up_email', 'audit_log', 'webhook')
 """
 
 
@@ -44,6 +44,7 @@ class Ledger:
     audits: int = 0
     lost_mails: int = 0
     lost_audits: int = 0
+    lost_follow_ups: int = 0
     duplicate_mails: int = 0
     duplicate_audits: int = 0
     lost_webhooks: int = 0
@@ -87,6 +88,8 @@ def reckon(system: System, load: Load, beside: Mapping[str, int], *, kept: bool 
     mails, audits = Counter(system.sink.recipients), Counter(system.audited())
     ledger = Ledger(answered=len(answered), users=len(users), mails=mails.total(), audits=audits.total(), states=states)
     _compare_effects(ledger, users, mails, audits)
+    if system.follows_up:
+        _compare_follow_ups(ledger, users, Counter(system.sink.followed_up))
     if system.hook:
         _compare_webhooks(ledger, users, system.hook)
     ledger.crashes = sum(row[2] for row in states.values())
@@ -95,7 +98,7 @@ def reckon(system: System, load: Load, beside: Mapping[str, int], *, kept: bool 
     phantoms = (mails.keys() | audits.keys()) - users.keys()
     ledger.expect(not lies, f"{len(lies)} answered 201 without a user: {_some(lies)}")
     ledger.expect(not phantoms, f"{len(phantoms)} effects without a user: {_some(phantoms)}")
-    effects = 3 if system.hook else 2
+    effects = 2 + bool(system.hook) + system.follows_up
     complete = not kept or len(states) == effects * len(users)
     ledger.expect(complete, f"{len(states)} deliveries of {len(users)} users")
     ledger.expect(not ledger.backwards, f"{ledger.backwards} deliveries moved backwards")
@@ -119,6 +122,16 @@ def _compare_effects(ledger: Ledger, users: dict[str, int], mails: Counter[str],
     ledger.expect(not unaudited, f"{len(unaudited)} audit rows lost: {_some(unaudited)}")
     ledger.expect(not ledger.duplicate_audits, f"{ledger.duplicate_audits} audit rows twice")
     ledger.expect(not ledger.stuck, f"{ledger.stuck} deliveries stuck")
+
+
+def _compare_follow_ups(ledger: Ledger, users: dict[str, int], mails: Counter[str]) -> None:
+    """Compare users with the follow-up mails. One that came twice is a mail that came twice, like any other."""
+    excused = {email for state in ("failed", "uncertain") for email in ledger.of("follow_up_email", state)}
+    lost, phantoms = users.keys() - mails.keys() - excused, mails.keys() - users.keys()
+    ledger.lost_follow_ups = len(lost)
+    ledger.duplicate_mails += mails.total() - len(mails)
+    ledger.expect(not lost, f"{len(lost)} follow-up mails lost: {_some(lost)}")
+    ledger.expect(not phantoms, f"{len(phantoms)} follow-up mails without a user: {_some(phantoms)}")
 
 
 def _compare_webhooks(ledger: Ledger, users: dict[str, int], hook: Hook) -> None:

@@ -14,7 +14,10 @@ from devstack.ports import free_port
 
 Answer = Callable[[str], str | None]
 
-_MESSAGE_ID = re.compile(rb"^Message-ID: <welcome_email\.([0-9a-f-]{36})@", re.MULTILINE)
+_MESSAGE_ID = re.compile(rb"^Message-ID: <([a-z_]+)\.([0-9a-f-]{36})@", re.MULTILINE)
+
+Mailed = tuple[str, UUID]
+"""A subscription and an event."""
 
 
 class Sink:
@@ -41,18 +44,23 @@ class Sink:
 
     @property
     def recipients(self) -> list[str]:
-        """The address of each accepted mail, in order; twice, if it came twice."""
-        return [recipient for recipient, _ in self.accepted]
+        """The address of each accepted mail but follow-ups, in order; twice, if it came twice."""
+        return [recipient for recipient, content in self.accepted if not _is_follow_up(content)]
+
+    @property
+    def followed_up(self) -> list[str]:
+        """The address of each accepted follow-up mail, in order."""
+        return [recipient for recipient, content in self.accepted if _is_follow_up(content)]
 
     @property
     def mails(self) -> list[EmailMessage]:
         """The accepted mails, each with its envelope's recipient as X-Recipient."""
         return [_read(recipient, content) for recipient, content in self.accepted]
 
-    def events(self) -> set[UUID]:
-        """Return the events whose welcome emails were accepted, by their Message-ID."""
+    def mailed(self) -> set[Mailed]:
+        """Return the effects whose mails were accepted, by their Message-ID."""
         found = (_MESSAGE_ID.search(content) for _, content in list(self.accepted))
-        return {UUID(match[1].decode()) for match in found if match}
+        return {(match[1].decode(), UUID(match[2].decode())) for match in found if match}
 
     def start(self) -> None:
         """Listen."""
@@ -86,6 +94,10 @@ class _Handler:
 
     def __init__(self, receive: Callable[[SMTP, Session, Envelope], Awaitable[str]]) -> None:
         self.handle_DATA = receive
+
+
+def _is_follow_up(content: bytes) -> bool:
+    return b"Message-ID: <follow_up_email." in content
 
 
 def _read(recipient: str, content: bytes) -> EmailMessage:

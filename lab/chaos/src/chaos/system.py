@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import httpx
 import psycopg
@@ -17,7 +16,7 @@ import redis
 
 from chaos import sabotage
 from chaos.hook import Hook
-from chaos.sink import Sink
+from chaos.sink import Mailed, Sink
 from devstack.herald import Command, Herald
 from devstack.processes import Process
 from devstack.redis_server import RedisServer
@@ -26,13 +25,13 @@ from messaging.wire.client import connect
 from messaging.wire.script import members
 from users_api import PUBLISHER
 
-OURS = "subscription IN ('welcome_email', 'audit_log', 'webhook')"
+OURS = "subscription IN ('welcome_email', 'follow_up_email', 'audit_log', 'webhook')"
 """Other subscriptions don't matter here."""
 
 WORKERS = ("notifier", "auditor")
 """The services that consume; each has a queue of its own name. So has `webhook`, which runs for some faults."""
 
-CLAIMED = "SELECT event_id FROM effects WHERE subscription = 'welcome_email' AND state = 'claimed'"
+CLAIMED = "SELECT subscription, event_id FROM effects WHERE subscription LIKE '%email' AND state = 'claimed'"
 """Mails that are claimed and not recorded: in doubt, if their worker is dead."""
 
 UNFINISHED = frozenset({"pending", "queued", "running", "retrying"})
@@ -45,7 +44,8 @@ class Unsettled(AssertionError):
 class System:
     """Herald's processes, and what they rely on. `logs`: where each process' output is, as `<name>.log`.
 
-    `hook`: the endpoint of its webhooks, if the rig has one. `workers`: those of its processes that consume.
+    `hook`: the endpoint of its webhooks, if the rig has one. `follows_up`: whether follow-up mails are on.
+    `workers`: those of its processes that consume.
     `publishers`: the database of each publisher, by its name; users-api alone, unless a fault adds another.
     """
 
@@ -55,6 +55,7 @@ class System:
         self.herald = herald
         self.hook = hook
         self.workers = (*WORKERS, "webhook") if herald.calls_webhook else WORKERS
+        self.follows_up = "FOLLOW_UP_AFTER" in herald.extra
         self.publishers = {PUBLISHER: herald.databases["users"]}
         self.redis_server = redis_server
         self.redis: redis.Redis = connect(redis_server.url)
@@ -138,9 +139,9 @@ class System:
         """Ask the database of each publisher; return the rows of all."""
         return [row for url in self.publishers.values() for row in _ask(url, statement, given)]
 
-    def claimed(self) -> set[UUID]:
-        """Return the events whose mails are claimed and not recorded."""
-        return {row[0] for row in self.query("notifier", CLAIMED)}
+    def claimed(self) -> set[Mailed]:
+        """Return the effects whose mails are claimed and not recorded."""
+        return {(subscription, event_id) for subscription, event_id in self.query("notifier", CLAIMED)}
 
     def audited(self) -> list[str]:
         """List the addresses in the audit log."""

@@ -4,7 +4,7 @@ import random
 import time
 from dataclasses import dataclass
 
-from chaos.fault import Fault, Progress, Trial
+from chaos.fault import FOLLOW_UP_AFTER, Fault, Progress, Trial
 from chaos.ledger import WATCH, Ledger, reckon
 from chaos.load import Load
 from chaos.servers import Servers
@@ -31,7 +31,8 @@ def run(fault: Fault, servers: Servers, plan: Plan, progress: Progress) -> Ledge
     dice = random.Random(f"{plan.seed} {fault.number}{fault.variant}")  # noqa: S311  # no secret
     name = f"{fault.number}{fault.variant}-{plan.seed}{'-without-' + plan.guard if plan.guard else ''}"
     total = max(fault.least, round(plan.registrations * fault.share))
-    with servers.system(name, fault.webhook, **fault.environment) as system:
+    environment = fault.environment | ({"FOLLOW_UP_AFTER": FOLLOW_UP_AFTER} if fault.follow_up else {})
+    with servers.system(name, fault.webhook, **environment) as system:
         load = Load(system.herald.port, total, plan.seed, clients=fault.clients, per_second=fault.per_second)
         try:
             return _run(fault, Trial(system, load, dice, servers.postgres, progress), plan)

@@ -1,13 +1,12 @@
 """Events that consumers can't handle: one that kills, one of a newer version."""
 
-from uuid import UUID
-
 import psycopg
 
 from chaos.fault import Fault, Trial
 from chaos.ledger import DELIVERIES, Ledger
 from chaos.producer import insert_user
 from chaos.sabotage.events import UserRegisteredV2
+from chaos.sink import Mailed
 from chaos.system import Unsettled
 from contracts import WELCOME_EMAIL
 from messaging.effects.ledger import MAX_DOUBTS
@@ -20,12 +19,13 @@ class Poison(Fault):
     """A worker that handles one certain event dies, each time, and the notifier is always started again."""
 
     number = 16
+    follow_up = False  # one poison for each event
     title = "a poison event: a handler that kills its process"
     environment = {"MAIL_TIMEOUT": "4"}
     share = 0.5
 
     def prepare(self, trial: Trial) -> None:
-        self._in_flight: set[UUID] = set()
+        self._in_flight: set[Mailed] = set()
         self._deaths = 0
         trial.system.sabotage("notifier", f"poison:{POISON}", lasting=True)
 
@@ -65,6 +65,7 @@ class UnknownVersion(Fault):
 
     number = 20
     webhook = False  # this process publishes too, and WEBHOOK_URL isn't in its environment
+    follow_up = False  # as above
     title = "an event version the consumer doesn't know"
 
     def strike(self, trial: Trial) -> None:

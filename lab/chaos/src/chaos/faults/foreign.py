@@ -50,6 +50,7 @@ class Foreign(Fault):
 
     number = 24
     webhook = False  # what is written and looked at is that of WORKERS
+    follow_up = False  # as above
     title = "messages and receipts that aren't ours, of every kind, in queues and stream"
     per_second, least = 100.0, 600
     patience = 60.0

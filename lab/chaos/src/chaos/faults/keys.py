@@ -8,11 +8,11 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
-from uuid import UUID
 
 from chaos import keys
 from chaos.fault import Fault, Trial
 from chaos.ledger import Ledger
+from chaos.sink import Mailed
 from chaos.system import WORKERS
 
 UNFINISHED_BETWEEN = """
@@ -56,6 +56,7 @@ class Keys(Fault):
 
     number = 21
     webhook = False  # the processes that stand still are WORKERS
+    follow_up = False  # as above
     environment = {"MAIL_TIMEOUT": "4"}
     per_second, least = 20.0, 8_000  # as many as it takes: the load ends with the last key
     recovers_within = 20.0  # a lease of 15 s, a look every 2 s, and 3 s for a busy machine
@@ -72,7 +73,7 @@ class Keys(Fault):
         self._harmless: list[str] = []
         self._by_operator: list[str] = []
         self._unnamed: list[str] = []
-        self._in_flight: set[UUID] = set()
+        self._in_flight: set[Mailed] = set()
         self._slowest = (0.0, "")
         trial.system.sink.delay = 0.05  # so that there are always some in flight
 

@@ -26,6 +26,7 @@ class Refuse(Fault):
     """For some seconds every mail is deferred, and every twentieth address doesn't exist."""
 
     number = 14
+    follow_up = False  # the server refuses by recipient, and both mails would count
     title = "SMTP 421, then 550"
 
     def prepare(self, trial: Trial) -> None:
@@ -71,6 +72,7 @@ class Hang(Fault):
     """Every hundredth mail is accepted without an answer."""
 
     number = 15
+    follow_up = False  # as for Refuse
     title = "SMTP hangs after DATA (`hold`)"
     environment = {"MAIL_TIMEOUT": "3", "NOTIFIER_UNCERTAIN": "hold"}
     bound = 3.0 + 2.0

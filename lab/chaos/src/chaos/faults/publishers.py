@@ -23,6 +23,7 @@ class TwoPublishers(Fault):
 
     number = 23
     webhook = False  # this process publishes too, and WEBHOOK_URL isn't in its environment
+    follow_up = False  # as above
     title = "two publishers with a database each and one Redis: kill -9 of workers and relays, and a FLUSHALL"
     least, per_second = 1500, 100.0
     recovers_within = 60.0  # one fault comes while another is still being recovered from

@@ -88,6 +88,7 @@ class Down(Fault):
 
     number = 9
     webhook = False  # what is judged is how long a POST takes
+    follow_up = False  # as above
     title = "Redis down for a minute or more"
     per_second = 40.0
     ratio = 1.2

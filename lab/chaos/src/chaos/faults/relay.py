@@ -27,6 +27,7 @@ class LongTransactions(Fault):
 
     number = 3
     webhook = False  # this process publishes too, and WEBHOOK_URL isn't in its environment
+    follow_up = False  # as above
     title = "two relays, and long transactions that commit out of order"
     least, per_second = 1500, 150.0
     writers, rounds = 8, 5

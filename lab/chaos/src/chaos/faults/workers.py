@@ -35,7 +35,7 @@ class KillNotifier(Deaths):
 
     def look(self, trial: Trial) -> None:
         claimed = trial.system.claimed()
-        self._in_flight, self._accepted = len(claimed), len(claimed & trial.system.sink.events())
+        self._in_flight, self._accepted = len(claimed), len(claimed & trial.system.sink.mailed())
         trial.system.sink.delay = 0.0
 
 
@@ -154,5 +154,5 @@ def _signal(pids: set[int], number: int) -> None:
 
 
 def _twice(trial: Trial) -> int:
-    recipients = trial.system.sink.recipients
-    return len(recipients) - len(set(recipients))
+    sink = trial.system.sink
+    return sum(len(recipients) - len(set(recipients)) for recipients in (sink.recipients, sink.followed_up))
