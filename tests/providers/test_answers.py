@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from tests.integration.scripted_http import ScriptedHttpServer, answer
@@ -16,6 +17,7 @@ from notifier.errors import (
     ServerAway,
     Throttled,
 )
+from notifier.mail import Address
 from notifier.providers.sender import LEAST_WAIT, MOST_WAIT
 
 from .conftest import OpenSender
@@ -159,6 +161,20 @@ def test_a_status_alone(scheme: str, opened: OpenSender) -> None:
                 sender.send(WELCOME)
             assert type(caught.value) is STATUSES[status], (status, body[:20])
             sender.send(WELCOME)  # else refusals would be in a row
+
+
+@pytest.mark.parametrize(
+    ("scheme", "reply"),
+    [
+        ("mailgun", mailgun(400, "The mail to Sandbox Identity <account@example.org> is too big")),
+        ("postmark", postmark(422, 300, "The mail to Sandbox 'From' Identity metadata@example.org is too big")),
+        ("ses", ses(400, "MessageRejected", "The mail to Sandbox Identity <sender@example.org> is too big")),
+    ],
+)
+def test_a_recipient_cannot_choose_words_that_blame_the_settings(scheme: str, reply: bytes, opened: OpenSender) -> None:
+    mail = replace(WELCOME, recipient=Address("Sandbox 'From' Identity", "account@example.org"))
+    with ScriptedHttpServer([reply]) as server, pytest.raises(MailRefused):
+        opened(URLS[scheme].format(server.port)).send(mail)
 
 
 THROTTLED = {

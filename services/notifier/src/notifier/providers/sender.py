@@ -71,7 +71,8 @@ class ApiSender(ABC):
             try:
                 reply = Reply.of(self._client.post(f"{self.endpoint.origin}{path}", content, headers))
             except NotSent as error:
-                raise ServerAway(str(error)) from None
+                remedy = "check host and port in MAIL_URL; SSL_CERT_FILE names a private authority"
+                raise ServerAway(f"{error}: {remedy}") from None
             except NoAnswer as error:
                 raise MailUncertain(str(error)) from None
             if failure := self._failure(reply, mail):
