@@ -1,8 +1,13 @@
 """Each kind of tampering, by someone who may do everything in the database, is found and named."""
 
 import json
+from dataclasses import replace
 
 import pytest
+
+from auditor.chain import hashing
+from auditor.chain.rows import read_rows
+from auditor.chain.seals import read_groups, snapshot
 
 from .audit_world import Audit
 
@@ -15,7 +20,7 @@ TAMPERINGS = {
     "a letter of an action": (["UPDATE audit_log SET action = 'user_registereD' WHERE id = 5"], "edited", 5, 2),
     "a user": (["UPDATE audit_log SET user_id = 1 WHERE id = 5"], "edited", 5, 2),
     "an event": (["UPDATE audit_log SET event_id = gen_random_uuid() WHERE id = 5"], "edited", 5, 2),
-    "a correlation": (["UPDATE audit_log SET correlation_id = '' WHERE id = 5"], "edited", 5, 2),
+    "a correlation": (["UPDATE audit_log SET correlation_id = 'tesT' WHERE id = 5"], "edited", 5, 2),
     "a microsecond": (
         ["UPDATE audit_log SET occurred_at = occurred_at + interval '1 microsecond' WHERE id = 5"],
         "edited",
@@ -132,6 +137,24 @@ def test_it_is_found_and_the_first_bad_row_is_named(audit: Audit, name: str) -> 
     assert (finding.kind, finding.row_id, finding.seal) == (kind, row_id, seal)
     untouched = row_id is not None and kind == "edited" and "exchanged" not in name and name != "an event"
     assert not untouched or finding.event_id == events[row_id]
+
+
+def test_a_seal_that_was_computed_anew_does_not_fit_the_next(audit: Audit) -> None:
+    audit.write_sealed(*GROUPS)
+    audit.tamper("UPDATE audit_log SET email = 'x@example.com' WHERE id = 5")
+    with audit.connection() as connection, snapshot(connection):
+        old = next(seal for group in read_groups(connection) for seal in group if seal.number == 2)
+        rows = read_rows(connection, old.row_ids)
+    salts = hashing.parts(old.salts, hashing.SALT_BYTES)
+    leaves = b"".join(rows[row_id].leaf(salt) for row_id, salt in zip(old.row_ids, salts, strict=True))
+    forged = replace(old, leaves=leaves).computed
+    audit.tamper(f"UPDATE audit_seals SET leaves = '\\x{leaves.hex()}', hash = '\\x{forged.hex()}' WHERE seal = 2")
+
+    finding = audit.verify().finding
+
+    assert finding is not None
+    assert (finding.kind, finding.seal, finding.row_id) == ("broken", 3, 7)
+    assert "doesn't follow seal 2" in finding.detail
 
 
 def test_a_row_that_was_deleted_before_it_was_sealed_is_missed(audit: Audit) -> None:

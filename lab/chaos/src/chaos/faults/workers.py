@@ -99,7 +99,7 @@ class KillAuditor(Deaths):
     process = "auditor"
     per_second = PACE
     points = (("auditor.written", 10), ("auditor.committed", 50), ("auditor.sealing", 200))
-    recovers_within = 30.0  # a death is noticed within 10 s, and there are three
+    recovers_within = 20.0
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         super().judge(trial, ledger)
