@@ -12,11 +12,12 @@ import pytest
 import redis
 from tests.conftest import user_registered
 
+from contracts import UserRegistered
 from messaging import publish
 from messaging.effects import Ledger
 from messaging.effects.claims import Claim, Ending
 from messaging.process.database import Pool, open_pool
-from messaging.publishing.switches import enabled
+from messaging.publishing.switches import effects_of, enabled
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.relay import SETTINGS
@@ -73,7 +74,7 @@ class Relay:
     def _round(self) -> None:
         with self._pool.connection() as connection:
             connection.execute(*publish([user_registered(index) for index in range(EVENTS)]))
-        assert self._dispatcher.dispatch() == EVENTS * len(enabled())
+        assert self._dispatcher.dispatch() == EVENTS * len(effects_of(UserRegistered))
         self._dispatcher.next_due()
         self._applier.apply(self._receipts())
         self._redis.flushall()
