@@ -154,9 +154,7 @@ def test_while_postgresql_hangs_the_answer_is_503_and_later_it_works_again(
     assert registered[0] == "before@example.com"
     assert registered[-1] == "recovered@example.com"
     assert len(registered) <= 2 + 3, "of those who were told no, only whose group was on its way may be registered"
-    assert deliveries(server) == len(effects_of(UserRegistered)) * len(registered), (
-        "and then with all that belongs to it"
-    )
+    assert deliveries(server) == len(effects_of(UserRegistered)) * len(registered), "with all that belongs to it"
 
 
 @contextmanager
