@@ -12,11 +12,12 @@ import pytest
 import redis
 from tests.conftest import user_registered
 
+from contracts import UserRegistered
 from messaging import publish
 from messaging.effects import Ledger
 from messaging.effects.claims import Claim, Ending
 from messaging.process.database import Pool, open_pool
-from messaging.publishing.switches import enabled
+from messaging.publishing.switches import effects_of
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import Dispatcher
 from messaging.relay.relay import SETTINGS
@@ -60,8 +61,8 @@ class Relay:
     def __init__(self, pool: Pool, client: redis.Redis) -> None:
         self._pool = pool
         self._redis = client
-        self._dispatcher = Dispatcher(pool, client, enabled(), PUBLISHER)
-        self._applier = Applier(pool, enabled())
+        self._dispatcher = Dispatcher(pool, client, effects_of(UserRegistered), PUBLISHER)
+        self._applier = Applier(pool, effects_of(UserRegistered))
 
     def deliver(self, rounds: int) -> int:
         """Deliver events, round by round, and return how much of the deliveries was read for that."""
@@ -73,13 +74,13 @@ class Relay:
     def _round(self) -> None:
         with self._pool.connection() as connection:
             connection.execute(*publish([user_registered(index) for index in range(EVENTS)]))
-        assert self._dispatcher.dispatch() == EVENTS * len(enabled())
+        assert self._dispatcher.dispatch() == EVENTS * len(effects_of(UserRegistered))
         self._dispatcher.next_due()
         self._applier.apply(self._receipts())
         self._redis.flushall()
 
     def _receipts(self) -> list[Receipt]:
-        queues = {each.queue for each in enabled()}
+        queues = {each.queue for each in effects_of(UserRegistered)}
         stored = [data for queue in queues for data in self._redis.hvals(layout.messages_key(queue))]
         carried = [each for data in stored if isinstance(data, bytes) for each in message.references(data)]
         return [Receipt(each.event_id, each.subscription, each.dispatch, "succeeded") for each in carried]

@@ -9,12 +9,13 @@ import pytest
 from psycopg import sql
 from structlog.testing import capture_logs
 
-from contracts import SUBSCRIPTIONS, Event, EventData
+from contracts import Event, EventData, UserRegistered
 from devstack.postgres import Postgres
 from messaging.errors import DatabaseUnsuitable
 from messaging.process import session
 from messaging.process.database import connect, open_pool
 from messaging.process.migrate import migrate
+from messaging.publishing.switches import effects_of
 from users_api.app import MIGRATIONS
 from users_api.pool import Pool as UsersPool
 
@@ -118,7 +119,7 @@ def test_users_are_registered_and_read_whatever_the_database_sets(hostile: str) 
         assert http.get("/users").json()["users"][0]["full_name"] == "Māya 陳"
         user = http.get(registered.headers["location"]).json()
         assert user["created_at"].endswith(("Z", "+00:00"))
-        assert len(http.get(f"/users/{user['id']}/deliveries").json()["deliveries"]) == len(SUBSCRIPTIONS)
+        assert len(http.get(f"/users/{user['id']}/deliveries").json()["deliveries"]) == len(effects_of(UserRegistered))
         assert http.get("/readyz").status_code == 200
     listed = run("users-api", "deliveries", "list", "--state=pending", DATABASE_URL=hostile)
     assert (listed.returncode, listed.stderr) == (0, "")

@@ -20,11 +20,12 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from contracts import UserRegistered
 from devstack.ports import free_port
 from devstack.postgres import Postgres
 from devstack.processes import Process
 from messaging.process.migrate import migrate
-from messaging.publishing.switches import enabled
+from messaging.publishing.switches import effects_of
 from users_api.app import MIGRATIONS
 
 from .live_api import MAYA, is_problem, serving
@@ -153,7 +154,7 @@ def test_while_postgresql_hangs_the_answer_is_503_and_later_it_works_again(
     assert registered[0] == "before@example.com"
     assert registered[-1] == "recovered@example.com"
     assert len(registered) <= 2 + 3, "of those who were told no, only whose group was on its way may be registered"
-    assert deliveries(server) == len(enabled()) * len(registered), "and then with all that belongs to it"
+    assert deliveries(server) == len(effects_of(UserRegistered)) * len(registered), "with all that belongs to it"
 
 
 @contextmanager
@@ -257,7 +258,7 @@ def test_the_real_process_serves_without_redis_and_stops_in_order(postgres: Post
             until_answers(http, process)
             assert http.get("/readyz").json()["status"] == "ready"
             assert register(http, "maya").status_code == 201
-            assert len(http.get("/users/1/deliveries").json()["deliveries"]) == len(enabled())
+            assert len(http.get("/users/1/deliveries").json()["deliveries"]) == len(effects_of(UserRegistered))
         process.send(signal.SIGTERM)
         assert process.wait(10) == 0
     finally:

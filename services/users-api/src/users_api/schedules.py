@@ -16,7 +16,7 @@ from messaging.process.settings import exit_if_wrong
 from messaging.publishing.outbox import publish
 from messaging.publishing.schedules import LAST, TIME, event_of
 from messaging.publishing.slots import require_readable, slots
-from messaging.publishing.switches import enabled
+from messaging.publishing.switches import effects_of
 from users_api import PUBLISHER
 from users_api.execute import as_text, execute
 
@@ -43,7 +43,7 @@ def run_schedule(name: str) -> None:
     if schedule is None:
         sys.exit(f"There is no schedule {name}. Schedules: {', '.join(declared.name for declared in SCHEDULES)}")
     with exit_if_wrong():
-        effects = [effect.name for effect in enabled() if effect.event_type == schedule.event.event_type]
+        effects = [effect.name for effect in effects_of(schedule.event)]
     if not effects:
         sys.exit(_no_effect(schedule))
     [row] = execute(TIME, {})

@@ -8,9 +8,9 @@ from chaos.producer import insert_user
 from chaos.sabotage.events import UserRegisteredV2
 from chaos.sink import Mailed
 from chaos.system import Unsettled
-from contracts import WELCOME_EMAIL
+from contracts import WELCOME_EMAIL, UserRegistered
 from messaging.effects.ledger import MAX_DOUBTS
-from messaging.publishing.switches import enabled
+from messaging.publishing.switches import effects_of
 
 POISON = "poison@example.com"
 
@@ -82,12 +82,12 @@ class UnknownVersion(Fault):
         self._parked = listed.count("UnknownEventVersion")
         for name in ("notifier", "auditor"):
             trial.system.replace(name, "version:2")
-        for subscription in enabled():
+        for subscription in effects_of(UserRegistered):
             trial.system.run("users-api", "replay", "--subscription", subscription.name, "--since", "2000-01-01")
         trial.settle(self.patience)
 
     def judge(self, trial: Trial, ledger: Ledger) -> None:
         super().judge(trial, ledger)
-        effects = self._published * len(enabled())
+        effects = self._published * len(effects_of(UserRegistered))
         ledger.expect(self._parked == effects, f"{self._parked} of {effects} parked")
         ledger.figure = f"{self._parked} parked and listed, replayed after the upgrade"

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Self
 
 import contracts
 from chaos.sabotage.bomb import die
-from contracts import SUBSCRIPTIONS, EventData, UserRegistered
+from contracts import EventData, UserRegistered, subscriptions_to
 
 
 class UserRegisteredV2(UserRegistered):
@@ -23,7 +23,7 @@ class UserRegisteredV2(UserRegistered):
 
 def know_version_2() -> None:
     """Let this process be an upgraded one: its `contracts` knows version 2."""
-    for subscription in SUBSCRIPTIONS:
+    for subscription in subscriptions_to(UserRegistered.event_type):
         newer = subscription.model_copy(update={"event": UserRegisteredV2})
         setattr(contracts, subscription.name.upper(), newer)
 

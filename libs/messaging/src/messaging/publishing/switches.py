@@ -26,6 +26,15 @@ def enabled() -> tuple[Subscription[EventData], ...]:
     return switched_on(SUBSCRIPTIONS)
 
 
+def effects_of(event: type[EventData]) -> tuple[Subscription[EventData], ...]:
+    """Return the subscriptions to an event, in any version, that are on.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+    """
+    return tuple(effect for effect in enabled() if effect.event_type == event.event_type)
+
+
 def switched_on(subscriptions: Sequence[Subscription[EventData]]) -> tuple[Subscription[EventData], ...]:
     """Return those subscriptions that the environment turns on, with the delays that it sets.
 

@@ -21,7 +21,7 @@ STATEMENT = "statement_timeout = 60000"
 config = settings.load_or_exit(ReportSettings)
 logs.configure(config.log_level, config.log_format)
 require_suitable(config.database_url)
-os.nice(10)  # where all cores are busy, work that takes minutes yields to work that takes milliseconds
+os.nice(19)  # where all cores are busy, work that takes minutes yields to work that takes milliseconds
 broker = HeraldBroker(config.redis_url)
 dramatiq.set_broker(broker)
 pool = open_pool(config.database_url, size=2, name="reports", settings=[STATEMENT])
