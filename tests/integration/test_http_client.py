@@ -1,11 +1,14 @@
 """Requests to other people's servers: one deadline, and what is certain after a failure."""
 
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from importlib.abc import MetaPathFinder
+from typing import ClassVar
 
 import pytest
 
@@ -45,6 +48,20 @@ def test_connections_are_kept_and_threads_share_them(client: Client) -> None:
             results = list(threads.map(lambda _: post(client, server), range(40)))
         assert results == [(200, b"{}")] * 40
         assert server.connections <= 8
+
+
+def test_a_request_searches_for_no_module(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Finder(MetaPathFinder):
+        sought: ClassVar[list[str]] = []
+
+        def find_spec(self, fullname: str, *_: object) -> None:
+            self.sought.append(fullname)
+
+    with ScriptedHttpServer() as server:
+        post(client, server)
+        monkeypatch.setattr("sys.meta_path", [Finder(), *sys.meta_path])
+        post(client, server)
+    assert Finder.sought == []
 
 
 def test_a_redirect_is_an_answer(client: Client) -> None:
