@@ -6,14 +6,12 @@ pool of kept connections, which all threads of the process share.
 """
 
 import asyncio
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from importlib.util import find_spec
 from typing import Any
 
 import httpx
@@ -25,11 +23,6 @@ MAX_BODY = 64 * 1024
 
 IDLE_SECONDS = 20.0
 """A kept connection is closed after this time without a request: before load balancers forget it silently."""
-
-if "sniffio" not in sys.modules and find_spec("sniffio") is None:
-    # For each request httpcore looks four times whether it is installed, along the whole path: a third of the request's
-    # CPU time. None ends the search at once.
-    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 Prepare = Callable[[httpx.Request], Awaitable[None]]
 

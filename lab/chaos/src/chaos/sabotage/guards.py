@@ -52,18 +52,21 @@ def _retries() -> None:
     _set(Recorder, "_recorded", lambda self, endings: {each.claim.token: 0 for each in self._record_here(endings)})
 
 
+_RESEND = "%(resend)s AND effects.doubts + (effects.state = 'claimed')::int < %(max_doubts)s"
+
+
 def _hold() -> None:
     """An effect in doubt is caused again, whatever the operator has chosen."""
     from messaging.effects import ledger
 
-    _cut(ledger, "CLAIM", "%(resend)s AND effects.doubts < %(max_doubts)s", "true")
+    _cut(ledger, "CLAIM", _RESEND, "true")
 
 
 def _resend() -> None:
     """An effect in doubt is never caused again, whatever the operator has chosen."""
     from messaging.effects import ledger
 
-    _cut(ledger, "CLAIM", "%(resend)s AND effects.doubts < %(max_doubts)s", "false")
+    _cut(ledger, "CLAIM", _RESEND, "false")
 
 
 def _unique_key() -> None:

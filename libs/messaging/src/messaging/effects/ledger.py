@@ -10,12 +10,6 @@ runs out if its worker dies in that time, or before the provider has accepted. T
 `resend` lets another attempt claim the effect (at least once); `hold` reports the effect as uncertain until an operator
 retries it (at most once). After MAX_DOUBTS attempts without an answer `resend` leaves it to an operator too, because
 a provider that is merely slow would otherwise receive copies for ever.
-
-Every claim has a token of its own, which is the fence: only the attempt that holds the token records. Tokens are
-unique, so a statement that names effects by event and by token matches the two in pairs. A statement whose answer got
-lost can be repeated: that changes nothing more. Rows are found by `= ANY` on the primary key, not by a join with
-`unnest`: a plan of such a join, made while the table was empty, would later read the whole table. Claims run out by the
-database's clock.
 """
 
 import time
@@ -30,6 +24,7 @@ from psycopg_pool import PoolTimeout
 
 from messaging.effects.claims import Claim, Ending
 from messaging.effects.recorder import Recorder
+from messaging.effects.statements import CLAIM, LOOK, RECORD, RENEW
 from messaging.errors import EffectHeld, MessagingError, RetryLater
 from messaging.process.database import open_pool
 
@@ -55,77 +50,6 @@ DIED = "an earlier attempt ended without reporting a result"
 
 SLOW_SECONDS = 1.0
 """A statement that takes longer is logged, to show that the ledger delays the effects, and not their provider."""
-
-CLAIM: LiteralString = """
--- Claim effects that have no row or were released, and those that are uncertain or whose claim ran out, if the policy
--- allows another attempt or an operator has retried the delivery (a newer generation). An effect that is done is never
--- claimed. A claim of another attempt that ran out is a doubt. Sorted, so that overlapping attempts wait for each other
--- and don't deadlock.
-INSERT INTO effects (event_id, subscription, state, claim, claimed_until, generation)
-SELECT event_id, subscription, 'claimed', claim, now() + make_interval(secs => %(lease)s), generation
-FROM (SELECT unnest(%(event_ids)s::uuid[]) AS event_id, unnest(%(subscriptions)s::text[]) AS subscription,
-    unnest(%(tokens)s::uuid[]) AS claim, unnest(%(generations)s::int[]) AS generation) AS wanted
-ORDER BY event_id
-ON CONFLICT (event_id, subscription) DO UPDATE
-SET state = 'claimed', claim = excluded.claim, claimed_until = excluded.claimed_until,
-    doubts = CASE WHEN effects.generation < excluded.generation THEN 0
-        ELSE effects.doubts + (effects.state = 'claimed' AND effects.claim <> excluded.claim)::int END,
-    generation = greatest(effects.generation, excluded.generation)
-WHERE effects.claim = excluded.claim OR effects.state = 'released'
-    OR effects.state <> 'done' AND effects.claimed_until <= now() AND (effects.generation < excluded.generation
-        OR %(resend)s AND effects.doubts + (effects.state = 'claimed')::int < %(max_doubts)s)
-RETURNING claim
-"""
-
-RENEW: LiteralString = """
--- Renew claims, except those whose effect another attempt has claimed.
-UPDATE effects SET claimed_until = now() + make_interval(secs => %(lease)s)
-WHERE event_id = ANY (%(event_ids)s) AND claim = ANY (%(tokens)s) AND state = 'claimed'
-RETURNING claim
-"""
-
-LOOK: LiteralString = """
--- Return the states of effects that couldn't be claimed; `released`, if they can be claimed by now. If a claim has run
--- out and no attempt may claim its effect, the effect becomes uncertain here.
-WITH seen AS (
-    SELECT event_id, state, claimed_until, reference,
-        state IN ('claimed', 'uncertain') AND claimed_until <= now() AS is_over,
-        generation < (%(generations)s::int[])[array_position(%(event_ids)s::uuid[], event_id)]
-            OR %(resend)s AND doubts + (state = 'claimed')::int < %(max_doubts)s AS may_be_claimed
-    FROM effects WHERE event_id = ANY (%(event_ids)s) AND subscription = ANY (%(subscriptions)s)
-), held AS (
-    UPDATE effects SET state = 'uncertain', doubts = doubts + 1, evidence = %(evidence)s,
-        publisher = (%(publishers)s::text[])[array_position(%(event_ids)s::uuid[], event_id)],
-        dispatch = (%(dispatches)s::int[])[array_position(%(event_ids)s::uuid[], event_id)]
-    WHERE event_id = ANY (ARRAY(SELECT event_id FROM seen WHERE is_over AND NOT may_be_claimed))
-        AND subscription = ANY (%(subscriptions)s) AND state = 'claimed' AND claimed_until <= now()
-)
-SELECT event_id, CASE WHEN is_over AND may_be_claimed THEN 'released' ELSE state END,
-    extract(epoch FROM claimed_until - now())::float8, reference
-FROM seen
-"""
-
-RECORD: LiteralString = """
--- Record how effects of any number of attempts ended, in one commit. An effect that is done is recorded even if its
--- claim has run out, unless another attempt has claimed it.
-WITH done AS (
-    UPDATE effects SET state = 'done', done_at = coalesce(done_at, now()),
-        reference = (%(references)s::text[])[array_position(%(done)s::uuid[], claim)]
-    WHERE event_id = ANY (%(done_events)s) AND claim = ANY (%(done)s)
-    RETURNING claim, doubts
-), uncertain AS (
-    UPDATE effects SET state = 'uncertain', doubts = doubts + (state = 'claimed')::int, claimed_until = now(),
-        evidence = (%(evidence)s::text[])[array_position(%(uncertain)s::uuid[], claim)],
-        publisher = (%(publishers)s::text[])[array_position(%(uncertain)s::uuid[], claim)],
-        dispatch = (%(dispatches)s::int[])[array_position(%(uncertain)s::uuid[], claim)]
-    WHERE event_id = ANY (%(uncertain_events)s) AND claim = ANY (%(uncertain)s) AND state IN ('claimed', 'uncertain')
-    RETURNING claim, doubts
-), released AS (
-    UPDATE effects SET state = 'released', claimed_until = now()
-    WHERE event_id = ANY (%(released_events)s) AND claim = ANY (%(released)s) AND state = 'claimed'
-)
-SELECT * FROM done UNION ALL SELECT * FROM uncertain
-"""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("effects")
 
