@@ -31,7 +31,10 @@ OURS = "subscription IN ('welcome_email', 'follow_up_email', 'audit_log', 'webho
 WORKERS = ("notifier", "auditor")
 """The services that consume; each has a queue of its own name. So has `webhook`, which runs for some faults."""
 
-CLAIMED = "SELECT subscription, event_id FROM effects WHERE subscription LIKE '%email' AND state = 'claimed'"
+CLAIMED = (
+    "SELECT subscription, event_id FROM effects"
+    " WHERE subscription IN ('welcome_email', 'follow_up_email') AND state = 'claimed'"
+)
 """Mails that are claimed and not recorded: in doubt, if their worker is dead."""
 
 UNFINISHED = frozenset({"pending", "queued", "running", "retrying"})

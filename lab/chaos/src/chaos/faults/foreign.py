@@ -14,7 +14,7 @@ from chaos import foreign
 from chaos.fault import Fault, Trial
 from chaos.ledger import Ledger
 from chaos.system import WORKERS
-from contracts import SUBSCRIPTIONS
+from contracts import SUBSCRIPTIONS, UserRegistered
 from messaging.wire import layout
 from users_api import PUBLISHER
 
@@ -25,8 +25,8 @@ LARGE = 20_000
 DOUBLED = 10
 """How many messages are enqueued twice at a time."""
 
-READ = tuple(each for each in SUBSCRIPTIONS if each.queue in WORKERS)
-"""The subscriptions whose messages are read."""
+READ = tuple(each for each in SUBSCRIPTIONS if each.queue in WORKERS and each.event is UserRegistered)
+"""The subscriptions whose messages are read, and of whose events the foreign messages are made."""
 
 READERS = ("relay", *WORKERS)
 """The processes that read what is written into Redis."""
