@@ -90,7 +90,8 @@ class Relay:
 def relaying(database_url: str, client: redis.Redis, settings: Sequence[LiteralString]) -> Iterator[Relay]:
     with open_pool(database_url, size=1, name="test", settings=settings) as pool:
         with pool.connection() as connection:
-            connection.execute("ALTER TABLE deliveries SET (autovacuum_enabled = off)")
+            for table in ("deliveries", "events"):  # an ANALYZE of either may lead to another plan
+                connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)".encode())
         yield Relay(pool, client)
 
 
@@ -110,15 +111,16 @@ def test_a_round_reads_no_more_when_there_is_more_history(
     assert old < 1.5 * young
 
 
-@pytest.mark.parametrize("missing", ["enable_seqscan = off", "enable_bitmapscan = off"])
-def test_each_setting_is_needed(users_database: str, redis_client: redis.Redis, missing: str) -> None:
-    settings = [each for each in SETTINGS if each != missing]
+def test_without_the_settings_a_round_reads_more_and_more(users_database: str, redis_client: redis.Redis) -> None:
+    """Without `enable_bitmapscan = off` alone it depends on the moment at which PostgreSQL keeps a plan: 976,209 reads
+    in one run and 15,924 in another. So only its absence together with that of `enable_seqscan = off` is tested."""
+    settings = [each for each in SETTINGS if not each.endswith("scan = off")]
     with relaying(users_database, redis_client, settings) as relay:
         young = relay.deliver(ROUNDS)
         relay.deliver(2 * ROUNDS)
         old = relay.deliver(ROUNDS)
 
-    assert len(settings) == len(SETTINGS) - 1
+    assert len(settings) == len(SETTINGS) - 2
     assert old > 2 * young
 
 
