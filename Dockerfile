@@ -42,7 +42,7 @@ FROM messaging AS notifier
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
     pip install --quiet --no-index --find-links /wheels herald-notifier
 USER herald
-HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --start-interval=1s \
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --start-interval=3s \
     CMD ["python", "-m", "messaging.health", "worker"]
 CMD ["dramatiq", "notifier.worker", "--processes", "1", "--threads", "8", "--skip-logging"]
 
@@ -53,6 +53,6 @@ RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
 USER herald
 # Where matplotlib keeps its list of fonts: the rest of the file system is read-only.
 ENV MPLCONFIGDIR=/tmp/matplotlib
-HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --start-interval=1s \
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --start-interval=3s \
     CMD ["python", "-m", "messaging.health", "worker"]
 CMD ["dramatiq", "auditor.worker", "--processes", "1", "--threads", "8", "--skip-logging"]

@@ -2,16 +2,20 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from uuid import uuid4
 
 import pytest
+import redis
 
 from contracts import WELCOME_EMAIL
 from devstack.postgres import Postgres
 from messaging import HandedBack, PermanentError, RetryLater, TransientError, Unavailable, UncertainError
-from messaging.effects import Uncertain
+from messaging.effects import Uncertain, decisions
 from messaging.effects.claims import Ending
 from messaging.effects.once import Once
 from messaging.errors import ClaimLost, EffectHeld
+from messaging.process.database import connect
 
 from .effect_world import Consumer, address, error_of, kinds
 
@@ -332,3 +336,23 @@ def test_without_a_ledger_nothing_is_caused(postgres: Postgres) -> None:
     assert {type(error).__name__ for error in consumer.attempt(*range(25))} == {"PoolTimeout"}
     assert consumer.provider.tried == 0
     consumer.stopping.set()
+
+
+def test_a_decision_is_about_the_latest_dispatch_that_met_the_doubt(consumer: Consumer) -> None:
+    consumer.ledger.uncertain = "hold"
+    first, second = (replace(consumer.claim_of(1), token=uuid4(), publisher="x", dispatch=number) for number in (1, 2))
+    consumer.ledger.claim([first])
+    consumer.ledger.record([Ending(first, "uncertain", evidence="no reply")])
+
+    consumer.ledger.claim([second])
+    assert kinds(list(consumer.ledger.look([second]).values())) == [EffectHeld]  # type: ignore[arg-type]
+    assert consumer.rows("SELECT dispatch, doubts, evidence FROM effects") == [(2, 1, "no reply")]
+
+
+def test_an_effect_that_an_attempt_has_claimed_meanwhile_is_not_confirmed(consumer: Consumer) -> None:
+    consumer.ledger.claim([claim := consumer.claim_of(1)])
+    consumer.ledger.record([Ending(claim, "uncertain")])
+    with connect(consumer.url, name="test") as connection:
+        [effect] = decisions.uncertain_effects(connection)
+        consumer.rows("UPDATE effects SET state = 'claimed'")
+        assert not decisions.confirm(connection, redis.Redis(port=1), effect)

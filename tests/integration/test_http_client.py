@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from importlib.abc import MetaPathFinder
@@ -123,3 +124,25 @@ def test_errors_dont_quote_the_url(client: Client) -> None:
         client.post("http://secret:word@127.0.0.1:1/token", b"", {})
     assert "secret" not in str(caught.value)
     assert "token" not in str(caught.value)
+
+
+def test_cookies_are_not_kept(client: Client) -> None:
+    cookies = answer(200, b"{}", set_cookie="name=J\u00fcrgen")
+    with ScriptedHttpServer([cookies, answer(200, b"{}", set_cookie="plain=1")]) as server:
+        assert [post(client, server) for _ in range(3)] == [(200, b"{}")] * 3
+    assert not any("cookie" in request.headers for request in server.requests)
+
+
+def test_a_date_that_is_none_is_no_retry_after(client: Client) -> None:
+    with ScriptedHttpServer([answer(429, retry_after=f"Mon, 01 Jan {'9' * 23} 00:00:00 GMT")]) as server:
+        assert client.post(server.url, b"", {}).retry_after is None
+
+
+@pytest.mark.parametrize("reply", [answer(503), HANG, DROP])
+def test_a_proxy_that_makes_no_connection_sends_nothing(monkeypatch: pytest.MonkeyPatch, reply: bytes) -> None:
+    with ScriptedHttpServer([reply]) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        with closing(Client(timeout=1.0)) as client, pytest.raises(NotSent):
+            client.post("https://provider.example/", b"secret", {})
+        assert [request.method for request in proxy.requests] == ["CONNECT"]

@@ -114,6 +114,12 @@ def test_a_key_of_a_wrong_type_stops_no_mail(opened: Open, redis_client: redis.R
     assert sender.send(MAIL) == "reference"
 
 
+def test_a_clock_that_was_set_back_holds_up_no_mail(opened: Open, redis_client: redis.Redis) -> None:
+    sender = opened("100/s")
+    redis_client.set(sender._key, (redis_client.time()[0] + 3600) * 1_000_000)
+    assert sender.send(MAIL) == "reference"
+
+
 def test_a_backlog_leaves_at_the_rate_without_a_retry(postgres: Postgres, tmp_path: Path) -> None:
     with Servers(tmp_path, postgres).system("rate", MAIL_RATE="20/s") as system:
         system.start()

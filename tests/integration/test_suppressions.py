@@ -1,5 +1,6 @@
 """Addresses that were refused for good get no further mail, until an operator allows it."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -68,7 +69,7 @@ def test_an_address_that_is_refused_for_good_gets_no_further_mail(pool: Pool) ->
     del provider.trouble["gone@example.org"]
     for again in (sender, Suppressing(provider, pool)):
         again._read_at = float("-inf")
-        with pytest.raises(MailSuppressed, match=r"^suppressed: .*suppressions remove"):
+        with pytest.raises(MailSuppressed, match=r"is suppressed .*suppressions remove"):
             again.send(to("Gone@Example.org"))
     assert sender.send(to("ada@example.org")) == "reference"
     assert provider.sent == ["ada@example.org"]
@@ -142,3 +143,33 @@ def test_the_commands(url: str) -> None:
     assert (again.exit_code, "isn't suppressed" in again.output) == (1, True)
     assert command(url, "add", "nonsense").exit_code == 2
     assert command("postgresql://127.0.0.1:1/none", "list").exit_code == 1
+
+
+def test_a_locked_list_holds_up_no_mail_for_longer_than_a_claim_allows(pool: Pool, url: str) -> None:
+    sender = Suppressing(Provider(), pool)
+    sender.load()
+    sender._read_at = float("-inf")
+    with open_pool(url, size=1, name="other") as other, other.connection() as connection, connection.transaction():
+        connection.execute("LOCK TABLE suppressions IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        with pytest.raises(MailDeferred, match="suppression list"):
+            sender.send(to("ada@example.org"))
+        assert time.monotonic() - began < 5
+
+
+def test_what_was_added_long_ago_is_read_once(pool: Pool, now: list[float]) -> None:
+    with pool.connection() as connection:
+        connection.execute(
+            "INSERT INTO suppressions (address, reason, changed_at)"
+            " SELECT i || '@example.org', 'x', now() - interval '1 min' FROM generate_series(1, 1000) AS i"
+        )
+    sender = Suppressing(Provider(), pool)
+    sender.load()
+    assert len(sender._addresses) == 1000
+    sender._addresses.clear()
+    now[0] += 2
+    assert sender.send(to("7@example.org")) == "reference", "the rows weren't read again"
+
+
+def test_an_argument_that_is_no_text_is_no_address(url: str) -> None:
+    assert command(url, "add", "\udcff@example.org").exit_code == 2

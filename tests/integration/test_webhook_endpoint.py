@@ -99,7 +99,7 @@ def test_gone_is_final(open_endpoint: Open) -> None:
         ("1", timedelta(0), 1),
         ("0", timedelta(minutes=10), 60),
         ("1", timedelta(days=2), 900),
-        (format_datetime(datetime.now(UTC) + timedelta(seconds=3600), usegmt=True), timedelta(0), 3500),
+        (format_datetime(datetime.now(UTC) + timedelta(hours=12), usegmt=True), timedelta(0), 40_000),
         ("999999999", timedelta(0), LONGEST_WAIT),
         ("7", timedelta(days=-1), 7),
     ],

@@ -1,7 +1,7 @@
 """Herald's messaging: the outbox, the relay, deliveries, receipts, and the subscriber shell around handlers.
 
-Names that only a consumer needs are imported on first use, so a process that only publishes loads neither Dramatiq nor
-the Redis client.
+Names are imported on first use. So a process that only publishes loads neither Dramatiq nor the Redis client, and a
+health check loads neither.
 """
 
 from importlib import import_module
@@ -17,12 +17,12 @@ from messaging.errors import (
     Unavailable,
     UncertainError,
 )
-from messaging.publishing.outbox import publish
 
 if TYPE_CHECKING:
     from messaging.consuming.broker import HeraldBroker
     from messaging.consuming.subscriber import subscribe, subscribe_group
     from messaging.effects import subscribe_once
+    from messaging.publishing.outbox import publish
 
 __all__ = [
     "ConfigurationError",
@@ -40,8 +40,9 @@ __all__ = [
     "subscribe_once",
 ]
 
-_CONSUMING = {
+_LATE = {
     "HeraldBroker": "messaging.consuming.broker",
+    "publish": "messaging.publishing.outbox",
     "subscribe": "messaging.consuming.subscriber",
     "subscribe_group": "messaging.consuming.subscriber",
     "subscribe_once": "messaging.effects",
@@ -49,6 +50,6 @@ _CONSUMING = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _CONSUMING:
+    if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_CONSUMING[name]), name)
+    return getattr(import_module(_LATE[name]), name)

@@ -29,7 +29,7 @@ class RecipientRefused(MailRefused):
 
 
 class MailSuppressed(MailRefused):
-    """suppressed: the address was refused before. To send to it again: notifier suppressions remove, then retry."""
+    """The address is suppressed (see: notifier suppressions list). To send to it: notifier suppressions remove."""
 
     def __init__(self) -> None:
         super().__init__(self.__doc__)

@@ -12,6 +12,7 @@ from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -51,7 +52,7 @@ class Answer:
             return float(text[:9])
         try:
             when = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         when = when if when.tzinfo else when.replace(tzinfo=UTC)
         return max(0.0, (when - datetime.now(UTC)).total_seconds())
@@ -111,6 +112,7 @@ class Client:
                     limits=limits,
                     trust_env=self._proxies,
                     event_hooks=self._hooks,
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 )
                 loop = asyncio.new_event_loop()
                 thread = threading.Thread(target=_run, args=(loop,), name="http", daemon=True)
@@ -134,9 +136,9 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 async def _exchange(client: httpx.AsyncClient, request: httpx.Request, timeout: float) -> Answer:
     begun = False
 
-    async def trace(event: str, _: Mapping[str, Any]) -> None:
+    async def trace(event: str, info: Mapping[str, Any]) -> None:
         nonlocal begun
-        begun = begun or event.endswith("send_request_headers.started")
+        begun = begun or (event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT")
 
     request.extensions["trace"] = trace
     answer: Answer | None = None

@@ -1,8 +1,8 @@
 """`MAIL_RATE`: the mails of all processes leave in turn, so that a backlog doesn't trip the provider's limit.
 
-A thread reserves the next free moment in Redis and waits for it, so mails that are too early wait in the queue and use
-up no attempts. Moments are by Redis' clock. While Redis is unreachable mails are sent without a limit: the provider's
-own limit then defers them.
+A thread reserves the next free moment in Redis and waits for it. So a backlog waits in the queue and uses up no
+attempts, unless the rate is so low that a moment is further away than a thread may wait (`longest_wait`). Moments are
+by Redis' clock. While Redis is unreachable mails are sent without a limit: the provider's own limit then defers them.
 """
 
 import hashlib
@@ -28,6 +28,7 @@ _RESERVE = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local free = math.max(now, tonumber(redis.call('GET', KEYS[1]) or 0))
+if free - now > ARGV[1] + ARGV[2] then free = now end  -- such a moment is never reserved: the clock was set back
 if free - now > tonumber(ARGV[2]) then return now - free end
 local next = free + tonumber(ARGV[1])
 redis.call('SET', KEYS[1], string.format('%.0f', next), 'PX', math.ceil((next - now) / 1000) + 1000)

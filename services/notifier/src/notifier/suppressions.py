@@ -16,17 +16,31 @@ import structlog
 from psycopg import Connection
 from psycopg.rows import class_row
 
-from messaging.process.database import Connections
+from messaging.process.database import Pool
 from notifier.errors import MailDeferred, MailSuppressed, RecipientRefused
 from notifier.mail import Mail
 from notifier.senders import Sender
 
 REFRESH_SECONDS = 1.0
+CONNECT_SECONDS = 0.5
+READ_SECONDS = 1.0
+"""A thread waits this long for a connection, and for the changes. Only the read at the start may take longer."""
+
 NEVER = float("-inf")
+
+_NOW: LiteralString = """
+-- Return the database's time.
+SELECT now()
+"""
+
+_LIMIT: LiteralString = """
+-- Limit the time of each statement of this transaction.
+SELECT set_config('statement_timeout', %s, true)
+"""
 
 _CHANGED: LiteralString = """
 -- Return what has changed since a time, and ten seconds before: a change may be committed after a later one.
-SELECT address, removed_at IS NULL, changed_at FROM suppressions
+SELECT address, removed_at IS NULL FROM suppressions
 WHERE changed_at > coalesce(%(since)s::timestamptz, '-infinity') - interval '10 s'
 """
 
@@ -81,13 +95,21 @@ def listed(connection: Connection[Any]) -> list[Suppressed]:
 class Suppressing:
     """A sender that respects the list, and adds the addresses that are refused."""
 
-    def __init__(self, sender: Sender, connections: Connections) -> None:
+    def __init__(self, sender: Sender, pool: Pool) -> None:
         self._sender = sender
-        self._connections = connections
+        self._pool = pool
         self._addresses: set[str] = set()
-        self._latest: datetime | None = None
+        self._read_until: datetime | None = None
         self._read_at = NEVER
         self._reading = threading.Lock()
+
+    def load(self) -> None:
+        """Read the whole list, before the first mail. If that fails, the first mail tries again."""
+        try:
+            with self._pool.connection() as connection:
+                self._read(connection)
+        except psycopg.Error as error:
+            log.warning("suppressions.not_read", error=type(error).__name__)
 
     def send(self, mail: Mail) -> str | None:
         """Send a mail unless its address is on the list. See `notifier.senders.Sender`."""
@@ -101,7 +123,7 @@ class Suppressing:
             raise
 
     def _add(self, address: str, reason: str) -> None:
-        with suppress(psycopg.Error), self._connections.connection() as connection:
+        with suppress(psycopg.Error), self._pool.connection(CONNECT_SECONDS) as connection:
             add(connection, address, reason)
             log.info("address.suppressed", reason=reason)
 
@@ -111,19 +133,21 @@ class Suppressing:
             return
         if self._reading.acquire(blocking=self._read_at == NEVER):
             try:
-                self._read()
+                self._read_changes()
             except psycopg.Error as error:
                 raise MailDeferred(f"the suppression list can't be read: {type(error).__name__}") from None
             finally:
                 self._reading.release()
 
-    def _read(self) -> None:
-        if time.monotonic() - self._read_at < REFRESH_SECONDS:
-            return
+    def _read_changes(self) -> None:
+        if time.monotonic() - self._read_at >= REFRESH_SECONDS:
+            with self._pool.connection(CONNECT_SECONDS) as connection, connection.transaction():
+                connection.execute(_LIMIT, [f"{READ_SECONDS:.0f}s"])
+                self._read(connection)
+
+    def _read(self, connection: Connection[Any]) -> None:
         began = time.monotonic()
-        with self._connections.connection() as connection:
-            rows = connection.execute(_CHANGED, {"since": self._latest}).fetchall()
-        for address, is_on, changed_at in rows:
+        [(now,)] = connection.execute(_NOW).fetchall()
+        for address, is_on in connection.execute(_CHANGED, {"since": self._read_until}):
             (self._addresses.add if is_on else self._addresses.discard)(address)
-            self._latest = max(self._latest or changed_at, changed_at)
-        self._read_at = began
+        self._read_until, self._read_at = now, began

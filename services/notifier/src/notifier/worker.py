@@ -26,7 +26,8 @@ limit = config.mail_timeout + 1.0  # composing the mail takes a moment too
 if config.mail_rate:
     sender = Limited(sender, config.mail_rate, config.mail_url, broker.client, broker.stopping)
     limit += config.mail_rate.longest_wait
-sender = Suppressing(sender, open_pool(config.database_url, size=1, name="suppressions"))
+sender = suppressing = Suppressing(sender, open_pool(config.database_url, size=1, name="suppressions"))
+suppressing.load()
 mail_from = Address.sender(config.mail_from)
 ledger = Ledger(config.database_url, limit=limit, uncertain=config.notifier_uncertain)
 

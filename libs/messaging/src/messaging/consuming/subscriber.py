@@ -142,9 +142,9 @@ def one_by_one(
             end = HandedBack()
         with bound(attempt):
             error = end or _error_of(partial(handler, attempt.event))
-            if isinstance(error, Unavailable):
-                end = error
-            yield attempt, error
+        if isinstance(error, Unavailable):
+            end = error
+        yield attempt, error
 
 
 def as_group(

@@ -18,21 +18,21 @@ from messaging.wire.receipt import Outcome, Receipt
 
 _UNCERTAIN: LiteralString = """
 -- List uncertain effects, the oldest first.
-SELECT event_id, subscription, claimed_until AS since, doubts, evidence, publisher, dispatch
+SELECT event_id, subscription, state, claimed_until AS since, doubts, evidence, publisher, dispatch
 FROM effects WHERE state = 'uncertain' ORDER BY claimed_until
 """
 
 _FIND: LiteralString = """
 -- Return an event's effects that are uncertain, or were when an operator decided: they have a publisher.
-SELECT event_id, subscription, claimed_until AS since, doubts, evidence, publisher, dispatch
+SELECT event_id, subscription, state, claimed_until AS since, doubts, evidence, publisher, dispatch
 FROM effects WHERE event_id = %(event_id)s AND (state = 'uncertain' OR state = 'done' AND publisher IS NOT NULL)
     AND (%(subscription)s::text IS NULL OR subscription = %(subscription)s)
 """
 
 _CONFIRM: LiteralString = """
 -- Record that an uncertain effect has happened.
-UPDATE effects SET state = 'done', done_at = now(), reference = coalesce(%(reference)s, reference)
-WHERE event_id = %(event_id)s AND subscription = %(subscription)s AND state = 'uncertain'
+UPDATE effects SET state = 'done', done_at = coalesce(done_at, now()), reference = coalesce(%(reference)s, reference)
+WHERE event_id = %(event_id)s AND subscription = %(subscription)s AND state IN ('uncertain', 'done')
 """
 
 
@@ -40,12 +40,14 @@ WHERE event_id = %(event_id)s AND subscription = %(subscription)s AND state = 'u
 class UncertainEffect:
     """An effect of which it is unknown whether it happened.
 
-    `since`: when that was recorded. `doubts`: how many attempts ended without an answer. `evidence`: what is known
-    about the last of them. `publisher` and `dispatch`: of that attempt; None, if it was made by an older version.
+    `state`: `done`, if an operator has confirmed it. `since`: when the doubt was recorded. `doubts`: how many attempts
+    ended without an answer. `evidence`: what is known about the last of them. `publisher` and `dispatch`: of that
+    attempt; None, if it was made by an older version.
     """
 
     event_id: UUID
     subscription: str
+    state: str
     since: datetime
     doubts: int
     evidence: str | None
@@ -66,15 +68,19 @@ def find(connection: Connection[Any], event_id: UUID, subscription: str | None) 
 
 def confirm(
     connection: Connection[Any], client: redis.Redis, effect: UncertainEffect, reference: str | None = None
-) -> None:
+) -> bool:
     """Record that an effect has happened: its delivery becomes `succeeded`. `reference`: the provider's, if known.
+
+    Return False, and change nothing, if an attempt has claimed the effect meanwhile.
 
     Raises:
         redis.RedisError: the ledger has the decision, and the relay may not. Repeat it.
     """
     parameters = {"event_id": effect.event_id, "subscription": effect.subscription, "reference": reference}
-    connection.execute(_CONFIRM, parameters)
+    if not connection.execute(_CONFIRM, parameters).rowcount:
+        return False
     _report(client, effect, "succeeded", reference)
+    return True
 
 
 def resend(client: redis.Redis, effect: UncertainEffect) -> None:

@@ -39,7 +39,8 @@ RETURNING claim
 
 LOOK: LiteralString = """
 -- Return the states of effects that couldn't be claimed; `released`, if they can be claimed by now. If a claim has run
--- out and no attempt may claim its effect, the effect becomes uncertain here.
+-- out and no attempt may claim its effect, the effect becomes uncertain here. An operator's decision is a receipt about
+-- the latest dispatch, so that is noted too.
 WITH seen AS (
     SELECT event_id, state, claimed_until, reference,
         state IN ('claimed', 'uncertain') AND claimed_until <= now() AS is_over,
@@ -47,11 +48,12 @@ WITH seen AS (
             OR %(resend)s AND doubts + (state = 'claimed')::int < %(max_doubts)s AS may_be_claimed
     FROM effects WHERE event_id = ANY (%(event_ids)s) AND subscription = ANY (%(subscriptions)s)
 ), held AS (
-    UPDATE effects SET state = 'uncertain', doubts = doubts + 1, evidence = %(evidence)s,
+    UPDATE effects SET state = 'uncertain', doubts = doubts + (state = 'claimed')::int,
+        evidence = CASE state WHEN 'claimed' THEN %(evidence)s ELSE evidence END,
         publisher = (%(publishers)s::text[])[array_position(%(event_ids)s::uuid[], event_id)],
         dispatch = (%(dispatches)s::int[])[array_position(%(event_ids)s::uuid[], event_id)]
     WHERE event_id = ANY (ARRAY(SELECT event_id FROM seen WHERE is_over AND NOT may_be_claimed))
-        AND subscription = ANY (%(subscriptions)s) AND state = 'claimed' AND claimed_until <= now()
+        AND subscription = ANY (%(subscriptions)s) AND state IN ('claimed', 'uncertain') AND claimed_until <= now()
 )
 SELECT event_id, CASE WHEN is_over AND may_be_claimed THEN 'released' ELSE state END,
     extract(epoch FROM claimed_until - now())::float8, reference

@@ -68,6 +68,9 @@ def remove(address: EmailAddress) -> None:
 
 def _address(text: str) -> str:
     try:
-        return Address.recipient("", text.strip()).email.lower()
+        address = Address.recipient("", text.strip()).email.lower()
     except MailRefused:
-        raise typer.BadParameter(f"{text!r} is no email address") from None
+        address = ""
+    if not address or clean(address) != address:
+        raise typer.BadParameter(f"{text!r} is no email address")
+    return address

@@ -62,7 +62,9 @@ def confirm(
     settings = load_or_exit(Settings)
     with opened(settings.database_url) as connection, _reported():
         effect = _one(connection, event_id, subscription)
-        decisions.confirm(connection, connect_redis(settings.redis_url), effect, reference and clean(reference))
+        client = connect_redis(settings.redis_url)
+        if not decisions.confirm(connection, client, effect, reference and clean(reference)):
+            sys.exit("An attempt to cause this effect is under way. See what becomes of it: notifier uncertain list")
     typer.echo(f"{event_id} {effect.subscription}: confirmed")
 
 
@@ -72,8 +74,10 @@ def resend(event_id: EventId, subscription: SubscriptionName = None) -> None:
     settings = load_or_exit(Settings)
     with opened(settings.database_url) as connection, _reported():
         effect = _one(connection, event_id, subscription)
+        if effect.state == "done":
+            sys.exit("This effect was confirmed, so it isn't caused again. To end its delivery, run: confirm")
         decisions.resend(connect_redis(settings.redis_url), effect)
-    typer.echo(f"{event_id} {effect.subscription}: it is sent again as soon as a relay has read this decision")
+    typer.echo(f"{event_id} {effect.subscription}: it is sent again when a relay has read this decision")
 
 
 def _one(connection: Connection[Any], event_id: UUID, subscription: str | None) -> UncertainEffect:

@@ -1,23 +1,18 @@
 """The commands of `notifier webhook`. The exit status is 0 for yes, 1 for no, and 2 if a setting is wrong."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import uuid4
 
-import psycopg
 import typer
-from psycopg import Connection
-from psycopg.rows import TupleRow
 
-from messaging.errors import DatabaseUnsuitable, MessagingError
+from messaging.errors import MessagingError
 from messaging.privacy import Hidden
-from messaging.process.database import connect, refuse
 from messaging.process.settings import load_or_exit
+from notifier.commands.opened import opened
 from notifier.webhooks import disabled
 from notifier.webhooks.disabled import Disabled
 from notifier.webhooks.handlers import trial_message
-from notifier.webhooks.settings import WebhookSettings, open_endpoint
+from notifier.webhooks.settings import EndpointSettings, WebhookSettings, open_endpoint
 
 app = typer.Typer(help="The endpoint that WEBHOOK_URL names.", no_args_is_help=True)
 
@@ -25,8 +20,8 @@ app = typer.Typer(help="The endpoint that WEBHOOK_URL names.", no_args_is_help=T
 @app.command()
 def status() -> None:
     """Show whether the endpoint is enabled. Ends with status 1 if it is disabled."""
-    config = load_or_exit(WebhookSettings)
-    with _database(config) as connection:
+    config = load_or_exit(EndpointSettings)
+    with opened(config.database_url) as connection:
         found = disabled.look(connection, str(config.webhook_url))
     typer.echo(f"{config.webhook_url.host}: {_in_words(found)}")
     if found:
@@ -37,8 +32,8 @@ def status() -> None:
 @app.command()
 def enable() -> None:
     """Let the endpoint be called again, after it answered 410 Gone."""
-    config = load_or_exit(WebhookSettings)
-    with _database(config) as connection:
+    config = load_or_exit(EndpointSettings)
+    with opened(config.database_url) as connection:
         found = disabled.enable(connection, str(config.webhook_url))
     typer.echo(f"{config.webhook_url.host}: enabled{f'; it was {_in_words(found)}' if found else ' already'}")
     if found:
@@ -63,21 +58,6 @@ def test() -> None:
     typer.echo(f"{config.webhook_url.host}: {answer.status} in {time.monotonic() - began:.2f} s, {message_id} {body}")
     if answer.status not in range(200, 300):
         raise typer.Exit(1)
-
-
-@contextmanager
-def _database(config: WebhookSettings) -> Iterator[Connection[TupleRow]]:
-    try:
-        with connect(config.database_url, name="webhook") as connection:
-            yield connection
-    except DatabaseUnsuitable as fault:
-        refuse(fault)
-    except psycopg.errors.UndefinedTable:
-        raise SystemExit(
-            "notifier webhook: this database lacks a table. If DATABASE_URL is the notifier's, run: notifier migrate"
-        ) from None
-    except psycopg.Error as error:
-        raise SystemExit(f"notifier webhook: {str(error).strip()}. Check DATABASE_URL.") from None
 
 
 def _in_words(found: Disabled | None) -> str:

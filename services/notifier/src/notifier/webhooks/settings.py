@@ -33,14 +33,19 @@ def read_url(text: str) -> httpx.URL:
     return url
 
 
-class WebhookSettings(DatabaseSettings):
-    """What the commands need.
+class EndpointSettings(DatabaseSettings):
+    """Which endpoint it is."""
+
+    webhook_allow_private: Literal["yes", "no"] = "no"
+    webhook_url: Annotated[httpx.URL, secret(read_url), Field(repr=False)]
+
+
+class WebhookSettings(EndpointSettings):
+    """What it takes to call the endpoint.
 
     `webhook_secret`: the secrets; each message is signed with all of them. `webhook_timeout`: seconds for one call.
     """
 
-    webhook_allow_private: Literal["yes", "no"] = "no"
-    webhook_url: Annotated[httpx.URL, secret(read_url), Field(repr=False)]
     webhook_secret: Annotated[tuple[bytes, ...], NoDecode, secret(read_secrets), Field(repr=False)]
     webhook_timeout: float = Field(default=20.0, gt=0, le=30)
 
