@@ -207,7 +207,7 @@ def test_the_webhook_worker_runs_where_an_endpoint_is_named(tmp_path: Path) -> N
     with started(Run(tmp_path, WEBHOOK_URL="https://hooks.example.com/s3cret")) as run:
         run.eventually_says("worker notifier.webhooks.worker")
 
-        assert re.search(r"│ Webhook +on, because WEBHOOK_URL is set", run.output.read_text())
+        assert re.search(r"│ Also on +WEBHOOK_URL ", run.output.read_text())
         assert not run.says("s3cret")
 
 

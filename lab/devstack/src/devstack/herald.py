@@ -67,11 +67,15 @@ class Herald:
         """Where this machine finds the API."""
         return f"http://{'127.0.0.1' if self.host in EVERYWHERE else self.host}:{self.port}"
 
+    def has(self, setting: str) -> bool:
+        """Return whether a setting, or a file for it, is in the environment of the processes."""
+        environment = {**os.environ, **self.extra}
+        return bool(environment.get(setting) or environment.get(f"{setting}_FILE"))
+
     @property
     def calls_webhook(self) -> bool:
         """Whether WEBHOOK_URL is set: only then the webhook's worker runs."""
-        environment = {**os.environ, **self.extra}
-        return any(environment.get(name) for name in ("WEBHOOK_URL", "WEBHOOK_URL_FILE"))
+        return self.has("WEBHOOK_URL")
 
     def migrations(self) -> list[Command]:
         """Return the commands that prepare the databases; in any order, at the same time if you like."""
@@ -101,7 +105,7 @@ class Herald:
         In a database that the auditor shares with users-api the relay of users-api moves the deliveries of both. A
         second one under another name would take its messages for lost.
         """
-        if not {**os.environ, **self.extra}.get("REPORT_TO"):
+        if not self.has("REPORT_TO"):
             return []
         size = ("--processes", "1", "--threads", "1")
         processes = [self._command("reports", "auditor", "dramatiq", "auditor.reports.worker", *size)]

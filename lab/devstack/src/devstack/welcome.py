@@ -18,8 +18,9 @@ def welcome(herald: Herald, crashing: Sequence[str] = ()) -> str:
     rows.add_row("API", herald.local_url)
     rows.add_row("Try it", f"{herald.local_url}/docs")
     rows.add_row("Mails", herald.mailbox_url or _without_password(herald.mail_url))
-    if herald.calls_webhook:
-        rows.add_row("Webhook", "on, because WEBHOOK_URL is set (docs/webhook.md)")
+    rows.add_row("MAIL_URL", _without_password(herald.mail_url))
+    if on := [name for name in ("FOLLOW_UP_AFTER", "WEBHOOK_URL", "REPORT_TO") if herald.has(name)]:
+        rows.add_row("Also on", f"{', '.join(on)} (docs/effects.md)")
     for name, url in herald.databases.items():
         rows.add_row(f"Database {name}", _without_password(url))
     rows.add_row("Redis", _without_password(herald.redis_url))
