@@ -36,6 +36,5 @@ def erase(
 
 
 def _rows(ids: list[int]) -> str:
-    if len(ids) > SHOWN:
-        return f"{len(ids):,} rows, {', '.join(map(str, ids[:SHOWN]))} …"
-    return ("row " if len(ids) == 1 else "rows ") + ", ".join(map(str, ids))
+    more = f" and {len(ids) - SHOWN:,} more" if len(ids) > SHOWN else ""
+    return ("row " if len(ids) == 1 else "rows ") + ", ".join(map(str, ids[:SHOWN])) + more

@@ -47,8 +47,9 @@ def progress_bar(doing: str, connection: psycopg.Connection[Any]) -> Iterator[Ca
 
 
 def counted(number: int, noun: str) -> str:
-    """Write a number and its noun: 1 row, 2 rows."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    """Write a number and its noun: 1 row, 2 rows, 2 addresses."""
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}" + ("" if number == 1 else plural)
 
 
 def end(command: str, why: str, status: int) -> NoReturn:
