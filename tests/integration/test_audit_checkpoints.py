@@ -118,7 +118,8 @@ def test_a_missing_key_or_file_is_named(audit: Audit, arguments: list[str]) -> N
     ended = audit.run("verify", *arguments)
 
     assert ended.returncode == 2
-    assert ("/nowhere" if PUBLIC in arguments else "--public-key") in ended.stderr
+    named = ["/nowhere"] if PUBLIC in arguments else ["--public-key", "AUDIT_PUBLIC_KEY"]
+    assert all(each in ended.stderr for each in named)
 
 
 def test_a_torn_line_is_a_warning_and_the_next_checkpoint_has_a_line_of_its_own(audit: Audit, path: Path) -> None:
@@ -134,6 +135,46 @@ def test_a_torn_line_is_a_warning_and_the_next_checkpoint_has_a_line_of_its_own(
     assert status == 0
     assert f"warning: line 2 of {path} isn't a checkpoint" in said
     assert "2 checkpoints, up to seal 2" in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"seal": 1e999, "hash": "00", "rows": 1, "signature": ""}',
+        b'{"seal": 1, "hash": "00", "rows": NaN, "signature": ""}',
+        b'{"seal": ' + b"9" * 5000 + b', "hash": "00", "rows": 1, "signature": ""}',
+        b"[" * 100_000,
+        b'{"seal": 1, "hash": "00", "rows": 1, "signature": "", "x": ' + b"[" * 900 + b"]" * 900 + b"}",
+        b"[]",
+        b"\xff",
+    ],
+    ids=range(7),
+)
+def test_an_unreadable_line_is_a_warning_and_never_stops_checkpoints(audit: Audit, path: Path, line: bytes) -> None:
+    audit.write_sealed(GROUPS[0])
+    path.write_bytes(line + b"\n")
+    checkpoint(audit, path)
+
+    status, said = verified(audit, path)
+
+    assert path.read_bytes().count(b"\n") == 2
+    assert "Traceback" not in said
+    assert (status, "line 1" in said) in {(0, True), (2, True)}
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_a_line_that_the_key_did_not_sign_does_not_stop_checkpoints(audit: Audit, path: Path, count: int) -> None:
+    audit.write_sealed(GROUPS[0])
+    checkpoint(audit, path)
+    with path.open("a") as file:
+        file.write(f'{{"seal": 999999999, "hash": "{"00" * 32}", "rows": 1, "signature": ""}}\n' * count)
+
+    checkpoint(audit, path)
+    assert len(path.read_text().splitlines()) == count + 1, "there is nothing new"
+    audit.write_sealed(GROUPS[1])
+    checkpoint(audit, path)
+
+    assert json.loads(path.read_text().splitlines()[-1])["seal"] == 2
 
 
 def test_several_processes_append_each_checkpoint_once_and_in_order(path: Path) -> None:

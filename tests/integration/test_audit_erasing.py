@@ -1,5 +1,8 @@
 """A person's data goes, the chain stays, and nothing else passes for an erasure."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
 from tests.conftest import user_registered
@@ -79,6 +82,17 @@ def test_the_same_person_can_be_erased_again_when_there_is_more(audit: Audit) ->
     assert audit.verify().erased == 2
 
 
+def test_erasures_at_once_make_one_chain_and_erase_each_person_once(audit: Audit) -> None:
+    audit.write_sealed(range(1, 20))
+
+    with ThreadPoolExecutor(6) as threads:
+        erased = list(threads.map(lambda user_id: erase(audit, user_id), [*range(1, 9), *range(1, 9)]))
+
+    assert sum(each is not None for each in erased) == 8
+    result = audit.verify()
+    assert (result.finding, result.rows, result.erased, len(result.erasures)) == (None, 27, 8, 8)
+
+
 def test_an_event_that_comes_again_does_not_bring_the_data_back(audit: Audit) -> None:
     event = user_registered(7)
     with audit.connection() as connection:
@@ -111,6 +125,40 @@ def test_a_row_that_no_seal_covers_is_not_erased(audit: Audit) -> None:
     audit.tamper("DELETE FROM audit_unsealed")
 
     with pytest.raises(ErasureRefused, match="row 1"):
+        erase(audit)
+
+
+def test_a_row_that_the_chain_covers_twice_is_not_erased(audit: Audit) -> None:
+    audit.write_sealed(*GROUPS)
+    audit.query("INSERT INTO audit_unsealed (ids) VALUES ('{6}') RETURNING 1")
+
+    with pytest.raises(ErasureRefused, match=r"row 6 is covered by the chain twice\. .* auditor verify"):
+        erase(audit)
+
+    assert (6, "user7@example.com", 7) in personal(audit)
+
+
+def test_a_row_that_has_a_commitment_already_is_not_erased_and_the_remedy_finds_it(audit: Audit) -> None:
+    audit.write_sealed(*GROUPS)
+    audit.tamper("UPDATE audit_log SET commitment = sha256('x') WHERE id = 6")
+
+    refused, verified = audit.run("erase", "--user", "7", "--yes"), audit.run("verify")
+
+    assert refused.returncode == verified.returncode == 1
+    assert "row 6 isn't what its seal covers" in refused.stderr
+    assert "auditor verify" in refused.stderr
+    assert verified.stdout.startswith("TAMPERED (edited): row 6 was edited: it has a commitment")
+
+
+def test_a_row_that_shares_its_id_is_not_erased(audit: Audit) -> None:
+    audit.write_sealed(*GROUPS)
+    audit.tamper(
+        "ALTER TABLE audit_log DROP CONSTRAINT audit_log_pkey",
+        "INSERT INTO audit_log (id, event_id, action, email, user_id, correlation_id, occurred_at)"
+        " OVERRIDING SYSTEM VALUE VALUES (6, gen_random_uuid(), 'user_registered', 'x@example.com', 99, 'test', now())",
+    )
+
+    with pytest.raises(ErasureRefused, match="row 6 isn't the only one with its id"):
         erase(audit)
 
 
@@ -148,6 +196,69 @@ def test_a_record_that_is_not_sealed_explains_nothing(audit: Audit) -> None:
     assert (finding.kind, finding.row_id) == ("edited", 2)
 
 
+FORGERIES = {
+    # what is forged: (action, email, user_id, the rows that it names)
+    "another action": ("user_registered", None, None, "{2}"),
+    "a person": ("personal_data_erased", "x@example.com", 9, "{2}"),
+    "a row that is not there": ("personal_data_erased", None, None, "{2,99}"),
+    "no row": ("personal_data_erased", None, None, "{}"),
+    "no id": ("personal_data_erased", None, None, "{2,NULL}"),
+    "a row that has its data": ("personal_data_erased", None, None, "{2,3}"),
+    "itself": ("personal_data_erased", None, None, "{2,7}"),
+    "a row twice": ("personal_data_erased", None, None, "{2,2}"),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_a_sealed_row_that_passes_for_an_erasure_is_found(audit: Audit, name: str) -> None:
+    audit.write_sealed(*GROUPS)
+    forge_erasure(audit, *FORGERIES[name])
+    audit.query(f"{ERASED_BY_HAND} RETURNING id")
+
+    finding = audit.verify().finding
+
+    assert finding is not None
+    assert (finding.kind, finding.row_id) == ("inserted", 7)
+    assert "passes for an erasure" in finding.detail
+
+
+def test_a_second_record_of_the_same_erasure_is_found(audit: Audit) -> None:
+    audit.write_sealed(*GROUPS)
+    erase(audit)
+    forge_erasure(audit, "personal_data_erased", None, None, "{2}")
+
+    finding = audit.verify().finding
+
+    assert finding is not None
+    assert (finding.kind, finding.row_id) == ("inserted", 8)
+
+
+def forge_erasure(audit: Audit, *values: object) -> None:
+    audit.query(
+        "WITH forged AS (INSERT INTO audit_log (event_id, action, email, user_id, correlation_id, occurred_at, erased)"
+        " VALUES (gen_random_uuid(), %s, %s, %s, '', now(), %s::bigint[]) RETURNING id)"
+        " INSERT INTO audit_unsealed (ids) SELECT ARRAY[id] FROM forged RETURNING ids",
+        values,
+    )
+    audit.seal()
+
+
+def test_the_erasures_are_listed_for_a_comparison_with_the_requests(audit: Audit) -> None:
+    audit.write_sealed(*GROUPS)
+    erase(audit)
+    erase(audit, 1)
+    records = audit.query("SELECT id, event_id::text, recorded_at::text FROM audit_log WHERE erased IS NOT NULL")
+
+    listed = json.loads(audit.run("verify", "--json").stdout)["erasures"]
+
+    found = [(each["row_id"], each["event_id"], each["erased"]) for each in listed]
+    assert found == [(row_id, event_id, ids) for (row_id, event_id, _), ids in zip(records, [[2, 6], [1]], strict=True)]
+    assert [each["recorded_at"] for each in listed] == [
+        at.replace("+00", "+00:00") if at.endswith("+00") else at for _, _, at in records
+    ]
+    assert "0 waiting, 3 erased by 2 erasures\n" in audit.run("verify").stdout
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -183,7 +294,7 @@ def test_the_command_shows_what_it_would_do_and_wants_a_yes(audit: Audit) -> Non
 
     dry = audit.run("erase", "--user", "7", "--dry-run")
     without = audit.run("erase", "--user", "7")
-    assert dry.stdout == "user 7: 2 rows with 1 email addresses (2, 6)\n"
+    assert dry.stdout == "user 7: rows 2, 6; 1 email address\n"
     assert (dry.returncode, without.returncode) == (0, 1)
     assert (2, "user7@example.com", 7) in personal(audit)
 
@@ -196,3 +307,29 @@ def test_the_command_shows_what_it_would_do_and_wants_a_yes(audit: Audit) -> Non
     lines = [line.split(" | ")[1:] for line in audit.run("log").stdout.splitlines()]
     assert lines.count(["user_registered", "[erased]"]) == 2
     assert lines[-1] == ["personal_data_erased", "[erased]"]
+
+
+def test_the_command_counts_one_and_none_rightly(audit: Audit) -> None:
+    audit.write_sealed(*GROUPS)
+
+    one = audit.run("erase", "--user", "1", "--yes")
+    nothing = [audit.run("erase", "--user", "1", "--yes"), audit.run("erase", "--user", "99", "--dry-run")]
+
+    assert one.stdout.splitlines() == [
+        "user 1: row 1; 1 email address",
+        "erased the personal data of 1 row. Row 7 records it, and seal 3 covers that row.",
+    ]
+    assert [each.returncode for each in nothing] == [1, 1]
+    assert nothing[0].stderr == "auditor erase: user 1: no row of the log holds this user's data\n"
+
+
+def test_the_command_does_not_print_all_of_a_long_list(audit: Audit) -> None:
+    audit.query(
+        "INSERT INTO audit_log (event_id, action, email, user_id, correlation_id, occurred_at)"
+        " SELECT gen_random_uuid(), 'user_registered', i || '@example.com', 7, 'test', now()"
+        " FROM generate_series(1, 12) AS i RETURNING id"
+    )
+
+    dry = audit.run("erase", "--user", "7", "--dry-run")
+
+    assert dry.stdout == "user 7: rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more; 12 email addresses\n"

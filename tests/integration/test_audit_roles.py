@@ -91,6 +91,19 @@ def test_it_can_do_nothing_else(roles: Roles, statement: str) -> None:
     assert roles.owner.verify().rows == 1
 
 
+@pytest.mark.parametrize("ids", ["{}", "{NULL}", "{NULL,1}", "{{1,2},{3,4}}", "{{1},{NULL}}"])
+def test_it_cannot_queue_what_no_sealer_can_seal(roles: Roles, ids: str) -> None:
+    refusals = (psycopg.errors.CheckViolation, psycopg.errors.FeatureNotSupported)
+
+    with pytest.raises(refusals), roles.writer.connection() as connection:
+        connection.execute("INSERT INTO audit_unsealed (ids) VALUES (%s::bigint[])", [ids])
+    with pytest.raises(refusals), roles.writer.connection() as connection:
+        connection.execute("INSERT INTO audit_unsealed (ids) SELECT array_agg(i) FROM generate_series(1, 10001) AS i")
+
+    roles.writer.write_sealed((1,))
+    assert roles.owner.verify().rows == 1
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -122,7 +135,7 @@ def test_the_owner_erases_and_the_writer_is_sent_to_it(roles: Roles) -> None:
     assert refused.returncode == 1
     assert "Connect as the owner" in refused.stderr
     assert roles.owner.run("erase", "--user", "1", "--yes").returncode == 0
-    assert roles.writer.run("verify").stdout == "verified: 2 rows in 2 seals, 0 waiting, 1 erased\n"
+    assert roles.writer.run("verify").stdout == "verified: 2 rows in 2 seals, 0 waiting, 1 erased by 1 erasure\n"
 
 
 def test_a_writer_that_does_not_exist_is_named(roles: Roles) -> None:

@@ -101,6 +101,16 @@ def test_a_long_queue_becomes_several_seals(audit: Audit, monkeypatch: pytest.Mo
     assert audit.verify().finding is None
 
 
+def test_entries_without_rows_do_not_hide_those_behind_them(audit: Audit) -> None:
+    """The table's check refuses such entries; this is a table without it."""
+    audit.tamper("ALTER TABLE audit_unsealed DROP CONSTRAINT audit_unsealed_ids_check")
+    audit.query("INSERT INTO audit_unsealed (ids) SELECT '{}' FROM generate_series(1, 150) RETURNING 1")
+    audit.write(1)
+    audit.seal()
+
+    assert sealed(audit) == [[1]]
+
+
 def test_several_sealers_and_writers_at_once_make_one_chain_of_every_row(audit: Audit, pool: Pool) -> None:
     done = threading.Event()
 

@@ -37,6 +37,12 @@ TAMPERINGS = {
     "a row that passes for an erasure": (["UPDATE audit_log SET erased = '{1}' WHERE id = 5"], "edited", 5, 2),
     "an address removed": (["UPDATE audit_log SET email = NULL WHERE id = 5"], "edited", 5, 2),
     "personal data removed": (["UPDATE audit_log SET email = NULL, user_id = NULL WHERE id = 5"], "edited", 5, 2),
+    "a commitment of a row that is not erased": (
+        ["UPDATE audit_log SET commitment = sha256('x') WHERE id = 5"],
+        "edited",
+        5,
+        2,
+    ),
     "a row deleted": (["DELETE FROM audit_log WHERE id = 5"], "deleted", 5, 2),
     "the last row deleted": (["DELETE FROM audit_log WHERE id = 10"], "deleted", 10, 4),
     "two rows exchanged": (
@@ -137,6 +143,57 @@ def test_it_is_found_and_the_first_bad_row_is_named(audit: Audit, name: str) -> 
     assert (finding.kind, finding.row_id, finding.seal) == (kind, row_id, seal)
     untouched = row_id is not None and kind == "edited" and "exchanged" not in name and name != "an event"
     assert not untouched or finding.event_id == events[row_id]
+
+
+FORGED = (
+    "INSERT INTO audit_log (id, event_id, action, email, user_id, correlation_id, occurred_at) OVERRIDING SYSTEM VALUE"
+    " SELECT id, gen_random_uuid(), action, 'x@example.com', 99, 'test', now() FROM audit_log WHERE id = {}"
+)
+REREAD_LAST = "UPDATE audit_log SET action = action WHERE id = {} AND user_id <> 99"
+
+
+@pytest.mark.parametrize("row_id", [5, 11], ids=["sealed", "waiting"])
+@pytest.mark.parametrize("more", [(), (REREAD_LAST,), ("CREATE INDEX audit_log_pkey ON audit_log (id)", REREAD_LAST)])
+def test_a_row_with_the_id_of_another_is_found(audit: Audit, row_id: int, more: tuple[str, ...]) -> None:
+    audit.write_sealed(*GROUPS)
+    audit.write(11)
+    statements = ("ALTER TABLE audit_log DROP CONSTRAINT audit_log_pkey", FORGED, *more)
+    audit.tamper(*(statement.format(row_id) for statement in statements))
+
+    finding = audit.verify().finding
+
+    assert finding is not None
+    assert (finding.kind, finding.row_id) == ("inserted", row_id)
+    assert f"several have the id {row_id}" in finding.detail
+
+
+def test_a_row_that_is_queued_again_is_found_before_and_after_it_is_sealed_again(audit: Audit) -> None:
+    audit.write_sealed(*GROUPS)
+    audit.query("INSERT INTO audit_unsealed (ids) VALUES ('{5}') RETURNING 1")
+
+    before = audit.verify().finding
+    audit.seal()
+    after = audit.verify().finding
+
+    assert before is not None
+    assert before == after
+    assert (before.kind, before.row_id) == ("inserted", 5)
+    assert before.event_id == audit.query("SELECT event_id FROM audit_log WHERE id = 5")[0][0]
+
+
+def test_a_second_cover_does_not_make_room_for_a_forged_row(audit: Audit) -> None:
+    audit.write_sealed(*GROUPS)
+    audit.query("INSERT INTO audit_unsealed (ids) VALUES ('{5}') RETURNING 1")
+    audit.seal()
+    audit.tamper(
+        "INSERT INTO audit_log (event_id, action, email, user_id, correlation_id, occurred_at)"
+        " VALUES (gen_random_uuid(), 'user_registered', 'x@example.com', 11, 'test', now())"
+    )
+
+    finding = audit.verify().finding
+
+    assert finding is not None
+    assert (finding.kind, finding.row_id) == ("inserted", 5)
 
 
 def test_a_seal_that_was_computed_anew_does_not_fit_the_next(audit: Audit) -> None:

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What reading a line raises that isn't a checkpoint, whatever it holds."""
+
+TAIL_BYTES = 4096
+"""Where the newest checkpoint is sought first."""
+
+
 class ChainCut(MessagingError):
     """The chain ends before its newest checkpoint. Run: auditor verify. After a restore, move the checkpoints away."""
 
@@ -38,42 +45,56 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The file that checkpoints are appended to. Several processes may do that."""
+    """The file that checkpoints are appended to. Several processes may do that. Only lines that `key` signed count."""
 
     def __init__(self, path: Path, key: "Ed25519PrivateKey") -> None:
         self._path = path
         self._key = key
 
     def append(self, read_head: Callable[[], Head]) -> None:
-        """Append a checkpoint, unless the file's last one reaches as far. Only one process at a time reads the head.
+        """Append a checkpoint, unless the file's newest one reaches as far. Only one process at a time reads the head.
 
         Raises:
-            ChainCut: the last one reaches further than the chain.
+            ChainCut: the newest one reaches further than the chain.
         """
         with self._path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            last, head = _last_line(file), read_head()
-            if head.seal < _seal_of(last):
+            reached, head = self._reached(file), read_head()
+            if head.seal < reached:
                 raise ChainCut
-            if head.seal > _seal_of(last):
-                broken = b"\n" if last and not last.endswith(b"\n") else b""
-                file.write(broken + _line(head, self._key))
+            if head.seal > reached:
+                file.write(_end_of_line(file) + _line(head, self._key))
                 file.flush()
                 os.fsync(file.fileno())
+
+    def _reached(self, file: Any) -> int:
+        """Return the seal of the newest checkpoint that this key signed; 0, if there is none."""
+        size, key = file.seek(0, os.SEEK_END), self._key.public_key()
+        for start in (max(0, size - TAIL_BYTES), 0):
+            file.seek(start)
+            for line in reversed(file.readlines()):
+                checkpoint = _read(line, 0, key)
+                if checkpoint and checkpoint.is_signed:
+                    return checkpoint.head.seal
+        return 0
 
 
 def read_checkpoints(path: Path, key: "Ed25519PublicKey") -> Iterator[Checkpoint | int]:
     """Yield the checkpoints of a file, and the number of each line that isn't one."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            try:
-                fields = json.loads(line)
-                head = Head(int(fields["seal"]), bytes.fromhex(fields["hash"]), int(fields["rows"]))
-                signature = base64.b64decode(fields.pop("signature"), validate=True)
-            except (ValueError, TypeError, KeyError, AttributeError):
-                yield number
-            else:
-                yield Checkpoint(head, number, _is_signed(key, signature, fields))
+            yield _read(line, number, key) or number
+
+
+def _read(line: bytes, number: int, key: "Ed25519PublicKey") -> Checkpoint | None:
+    """Read a line of the file; return None, if it isn't a checkpoint."""
+    try:
+        fields = json.loads(line)
+        head = Head(int(fields["seal"]), bytes.fromhex(fields["hash"]), int(fields["rows"]))
+        signature = base64.b64decode(fields.pop("signature"), validate=True)
+        return Checkpoint(head, number, _is_signed(key, signature, fields))
+    except UNREADABLE:
+        return None
 
 
 def _line(head: Head, key: "Ed25519PrivateKey") -> bytes:
@@ -97,15 +118,9 @@ def _is_signed(key: "Ed25519PublicKey", signature: bytes, fields: dict[str, Any]
     return True
 
 
-def _last_line(file: Any) -> bytes:
-    file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
-    lines: list[bytes] = file.readlines()
-    return lines[-1] if lines else b""
-
-
-def _seal_of(line: bytes) -> int:
-    """Return how far a line of the file reaches; 0, if it can't be read."""
-    try:
-        return int(json.loads(line)["seal"])
-    except (ValueError, TypeError, KeyError):
-        return 0
+def _end_of_line(file: Any) -> bytes:
+    """Return what ends the file's last line, if a writer died in the middle of it."""
+    if file.seek(0, os.SEEK_END) == 0:
+        return b""
+    file.seek(-1, os.SEEK_END)
+    return b"" if file.read(1) == b"\n" else b"\n"

@@ -13,7 +13,7 @@ from psycopg import Connection
 
 from auditor.chain import hashing
 from auditor.chain.hashing import HASH_BYTES, NO_SALT, SALT_BYTES
-from auditor.chain.rows import Row, read_rows
+from auditor.chain.rows import Row, RowDoubled, read_single_rows
 from auditor.chain.sealing import seal_all, try_seal
 from auditor.chain.seals import read_head
 from messaging.errors import MessagingError
@@ -58,10 +58,10 @@ VACUUM audit_log, audit_seals
 
 
 class ErasureRefused(MessagingError):
-    """A row isn't what its seal covers, so an erasure would hide a change of it. Run: auditor verify."""
+    """An erasure would hide what was done to a row, or break the chain. Run: auditor verify."""
 
-    def __init__(self, row_id: int) -> None:
-        super().__init__(f"row {row_id}: {self.__doc__}")
+    def __init__(self, row_id: int, why: str) -> None:
+        super().__init__(f"row {row_id} {why}. {self.__doc__}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def erase(connection: Connection[Any], user_id: int) -> Erasure | None:
     """Erase a user's personal data; return None, if there is none.
 
     Raises:
-        ErasureRefused: one of the rows was tampered with.
+        ErasureRefused: one of the rows, or their chain, was tampered with.
     """
     while try_seal(connection):  # a long queue, in transactions of its own
         pass
@@ -100,7 +100,7 @@ def erase(connection: Connection[Any], user_id: int) -> Erasure | None:
         ids = find(connection, user_id).ids
         if not ids:
             return None
-        commitments = _forget_salts(connection, read_rows(connection, ids))
+        commitments = _forget_salts(connection, _read(connection, ids))
         connection.execute(_ERASE, {"ids": list(commitments), "commitments": list(commitments.values())})
         event_id = uuid.uuid4()
         values = {"event_id": event_id, "action": ACTION, "correlation_id": str(event_id), "ids": ids}
@@ -111,6 +111,13 @@ def erase(connection: Connection[Any], user_id: int) -> Erasure | None:
     return Erasure(ids, row_id, seal)
 
 
+def _read(connection: Connection[Any], ids: list[int]) -> dict[int, Row]:
+    try:
+        return read_single_rows(connection, ids)
+    except RowDoubled as doubled:
+        raise ErasureRefused(doubled.row_id, "isn't the only one with its id") from None
+
+
 def _forget_salts(connection: Connection[Any], rows: Mapping[int, Row]) -> dict[int, bytes]:
     """Remove the salts of rows from their seals, and return the rows' commitments by id."""
     commitments: dict[int, bytes] = {}
@@ -118,11 +125,13 @@ def _forget_salts(connection: Connection[Any], rows: Mapping[int, Row]) -> dict[
         salts = hashing.parts(packed, SALT_BYTES)
         for position, row_id in enumerate(row_ids):
             if row := rows.get(row_id):
+                if row_id in commitments:
+                    raise ErasureRefused(row_id, "is covered by the chain twice")
                 commitments[row_id] = row.committed(salts[position])
-                if row.leaf(salts[position]) != hashing.parts(leaves, HASH_BYTES)[position]:
-                    raise ErasureRefused(row_id)
+                if row.is_half_erased or row.leaf(salts[position]) != hashing.parts(leaves, HASH_BYTES)[position]:
+                    raise ErasureRefused(row_id, "isn't what its seal covers")
                 salts[position] = NO_SALT
         connection.execute(_FORGET_SALTS, {"seal": seal, "salts": b"".join(salts)})
     if uncovered := rows.keys() - commitments.keys():
-        raise ErasureRefused(min(uncovered))
+        raise ErasureRefused(min(uncovered), "is covered by no seal")
     return commitments

@@ -1,5 +1,6 @@
 """Rows of the log as the chain's hashes cover them. PostgreSQL encodes: that is faster than Python, and exact."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
@@ -38,6 +39,11 @@ class Row(NamedTuple):
         return UUID(bytes=self.body[8:24])
 
     @property
+    def is_half_erased(self) -> bool:
+        """Whether it has both what an erasure removes and what an erasure leaves."""
+        return self.commitment is not None and (self.person is not None or self.is_erasure)
+
+    @property
     def is_erased(self) -> bool:
         """Whether its personal data was removed."""
         return self.person is None and not self.is_erasure
@@ -53,8 +59,34 @@ class Row(NamedTuple):
         return hashing.NOTHING if self.is_erasure else self.commitment or b""
 
 
+class RowDoubled(Exception):
+    """Several rows have the same id, which the log's primary key forbids."""
+
+    def __init__(self, row_id: int) -> None:
+        super().__init__(f"several rows have the id {row_id}")
+        self.row_id = row_id
+
+
 def read_rows(connection: Connection[Any], ids: Sequence[int]) -> dict[int, Row]:
     """Return those of the rows that exist, by id."""
+    return {row.id: row for row in _read(connection, ids)}
+
+
+def read_single_rows(connection: Connection[Any], ids: Sequence[int]) -> dict[int, Row]:
+    """Return those of the rows that exist, by id.
+
+    Raises:
+        RowDoubled: several have the same id.
+    """
+    found = _read(connection, ids)
+    rows = {row.id: row for row in found}
+    if len(rows) < len(found):
+        count = Counter(row.id for row in found)
+        raise RowDoubled(min(row_id for row_id in rows if count[row_id] > 1))
+    return rows
+
+
+def _read(connection: Connection[Any], ids: Sequence[int]) -> list[Row]:
     array = "{" + ",".join(map(str, ids)) + "}"  # psycopg takes longer to write one than PostgreSQL to read it
     rows = connection.cursor(binary=True).execute(_ROWS, {"ids": array}).fetchall()
-    return {fields[0]: Row._make(fields) for fields in rows}
+    return [Row._make(fields) for fields in rows]

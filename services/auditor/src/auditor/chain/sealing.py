@@ -58,7 +58,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("audit")
 def try_seal(connection: Connection[Any]) -> bool | None:
     """Seal rows that wait, in a transaction of its own.
 
-    Return True if a seal was written, False if no row waits, and None if another sealer is at work.
+    Return True if the queue had entries, False if it is empty, and None if another sealer is at work.
     """
     if not one_row(connection, _IS_WAITING)[0]:
         return False
@@ -76,14 +76,17 @@ def seal_all(connection: Connection[Any]) -> None:
 
 
 def seal_next(connection: Connection[Any]) -> bool:
-    """Write the next seal in the caller's transaction, which holds LOCK. Return False if no row waits.
+    """Write the next seal in the caller's transaction, which holds LOCK. Return False if the queue is empty.
 
     A row that was queued and is gone gets a leaf of zeros: then the chain shows that it is missing.
     """
     taken = connection.execute(_TAKE, {"entries": ENTRIES}).fetchall()
-    row_ids = sorted({row_id for (entry,) in taken for row_id in entry})
-    if not row_ids:
-        return False
+    if row_ids := sorted({row_id for (entry,) in taken for row_id in entry}):
+        _seal_rows(connection, row_ids)
+    return bool(taken)
+
+
+def _seal_rows(connection: Connection[Any], row_ids: list[int]) -> None:
     rows = read_rows(connection, row_ids)
     if missing := [row_id for row_id in row_ids if row_id not in rows]:
         log.error("audit.rows_missing", ids=missing[:10], count=len(missing))
@@ -91,7 +94,6 @@ def seal_next(connection: Connection[Any]) -> bool:
     of_rows = zip(row_ids, hashing.parts(salts, SALT_BYTES), strict=True)
     leaves = b"".join(rows[row_id].leaf(salt) if row_id in rows else NOTHING for row_id, salt in of_rows)
     _write(connection, row_ids, leaves, salts)
-    return True
 
 
 def _write(connection: Connection[Any], row_ids: list[int], leaves: bytes, salts: bytes) -> None:

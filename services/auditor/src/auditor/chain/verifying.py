@@ -1,50 +1,24 @@
 """Verify the chain: compute every hash anew, in one snapshot of the database, and stop at the first sign of tampering.
 
-Memory doesn't grow with the log: seals are read by a cursor of the server, their rows in groups, and PostgreSQL looks
-for rows that no seal covers.
+Memory doesn't grow with the log: seals are read by a cursor of the server, their rows in groups, and PostgreSQL checks
+the log as a whole (`whole_log`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, LiteralString, NoReturn
+from typing import Any, NoReturn
 
 from psycopg import Connection
 
-from auditor.chain import hashing
+from auditor.chain import hashing, whole_log
 from auditor.chain.checkpoints import Checkpoint
 from auditor.chain.findings import Finding, Kind, Verified
 from auditor.chain.hashing import HASH_BYTES, NOTHING, SALT_BYTES
-from auditor.chain.rows import Row, read_rows
+from auditor.chain.rows import Row, RowDoubled, read_single_rows
 from auditor.chain.seals import Head, Seal, read_groups, snapshot, well_formed
 
 PATIENCE = timedelta(minutes=1)
 """A row that waits for longer to be sealed is worth a warning."""
-
-_WAITING: LiteralString = """
--- Count the rows that wait to be sealed, those of them that are gone, and how long the first has waited.
-SELECT count(*), count(*) FILTER (WHERE audit_log.id IS NULL), min(waiting.id) FILTER (WHERE audit_log.id IS NULL),
-    clock_timestamp() - min(recorded_at)
-FROM (SELECT unnest(ids) AS id FROM audit_unsealed) AS waiting LEFT JOIN audit_log USING (id)
-"""
-
-_UNCOVERED: LiteralString = """
--- Find the first row that no seal covers and that doesn't wait to be sealed.
-SELECT id, event_id FROM audit_log WHERE NOT EXISTS (
-    SELECT FROM (
-        SELECT unnest(row_ids) AS id FROM audit_seals UNION ALL SELECT unnest(ids) FROM audit_unsealed
-    ) AS covered WHERE covered.id = audit_log.id
-) ORDER BY id LIMIT 1
-"""
-
-_UNEXPLAINED: LiteralString = """
--- Find the first row without personal data that no sealed erasure names.
-SELECT id, event_id FROM audit_log WHERE email IS NULL AND user_id IS NULL AND erased IS NULL AND NOT EXISTS (
-    SELECT FROM (
-        SELECT unnest(erased) AS id FROM audit_log
-        WHERE erased IS NOT NULL AND id NOT IN (SELECT unnest(ids) FROM audit_unsealed)
-    ) AS explained WHERE explained.id = audit_log.id
-) ORDER BY id LIMIT 1
-"""
 
 
 class _Found(Exception):
@@ -83,13 +57,20 @@ class _Verification:
     def run(self, progress: Callable[[int], None]) -> None:
         for group in read_groups(self._connection):
             ids = [row_id for seal in group for row_id in seal.row_ids if isinstance(row_id, int)]
-            rows = read_rows(self._connection, ids)
+            rows = self._read_rows(ids)
             for seal in group:
                 self._check_seal(seal, rows)
             progress(self.result.rows)
         self._check_end()
         self._check_waiting()
-        self._check_covered()
+        self._check_whole_log()
+        self.result.erasures = whole_log.erasures(self._connection)
+
+    def _read_rows(self, ids: list[int]) -> dict[int, Row]:
+        try:
+            return read_single_rows(self._connection, ids)
+        except RowDoubled as doubled:
+            _found("inserted", f"a row was inserted: several have the id {doubled.row_id}", row_id=doubled.row_id)
 
     def _check_seal(self, seal: Seal, rows: Mapping[int, Row]) -> None:
         """Compare a seal with its rows, with the seal before, and with the checkpoints of it."""
@@ -113,8 +94,9 @@ class _Verification:
             row = rows.get(row_id)
             if row is None:
                 _found("deleted", f"row {row_id} was deleted", seal=seal.number, row_id=row_id)
-            if row.leaf(salt) != leaf:
-                _found("edited", f"row {row_id} was edited", seal=seal.number, row=row)
+            if row.is_half_erased or row.leaf(salt) != leaf:
+                detail = ": it has a commitment, as erased rows have, and isn't erased" if row.is_half_erased else ""
+                _found("edited", f"row {row_id} was edited{detail}", seal=seal.number, row=row)
             self.result.rows += 1
             self.result.erased += row.is_erased
 
@@ -139,22 +121,19 @@ class _Verification:
             _found("truncated", detail, seal=self._head.seal + 1)
 
     def _check_waiting(self) -> None:
-        [(self.result.waiting, gone, first, age)] = self._connection.execute(_WAITING).fetchall()
-        if gone:
-            _found("deleted", f"row {first} was deleted before it was sealed", row_id=first)
+        self.result.waiting, gone, age = whole_log.waiting(self._connection)
+        if gone is not None:
+            _found("deleted", f"row {gone} was deleted before it was sealed", row_id=gone)
         if age is not None and age > PATIENCE:
             seconds = int(age.total_seconds())
             self.result.warnings.append(
                 f"a row has waited for {seconds} s to be sealed; check that an auditor is running"
             )
 
-    def _check_covered(self) -> None:
-        for row_id, event_id in self._connection.execute(_UNCOVERED):
-            detail = f"row {row_id} was inserted: no seal covers it, and it doesn't wait for one"
-            _found("inserted", detail, row_id=row_id, event_id=event_id)
-        for row_id, event_id in self._connection.execute(_UNEXPLAINED):
-            detail = f"row {row_id} was edited: its personal data is gone, and no sealed erasure names it"
-            _found("edited", detail, row_id=row_id, event_id=event_id)
+    def _check_whole_log(self) -> None:
+        covered = self.result.rows + self.result.waiting
+        if finding := whole_log.not_covered_once(self._connection, covered) or whole_log.not_erased(self._connection):
+            raise _Found(finding)
 
 
 def _first(seal: Seal, rows: Mapping[int, Row]) -> Row | None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from auditor.chain import erasing
-from auditor.commands.session import database, end
+from auditor.commands.session import counted, database, end
 
 SHOWN = 10
 """How many ids of a user's rows are printed."""
@@ -19,9 +19,10 @@ def erase(
     """Erase a person's data from the log, for good. The rows stay, without email and user id, and still verify."""
     with database("erase", 1) as connection:
         found = erasing.find(connection, user_id)
-        ids = ", ".join(map(str, found.ids[:SHOWN])) + (" …" if len(found.ids) > SHOWN else "")
-        typer.echo(f"user {user_id}: {len(found.ids)} rows with {found.addresses} email addresses ({ids or 'none'})")
-        if dry_run or not found.ids:
+        if not found.ids:
+            end("erase", f"user {user_id}: no row of the log holds this user's data", 1)
+        typer.echo(f"user {user_id}: {_rows(found.ids)}; {counted(found.addresses, 'email address')}")
+        if dry_run:
             return
         if not yes:
             typer.confirm("Erase their personal data? There is no way back.", abort=True)
@@ -31,4 +32,9 @@ def erase(
             end("erase", str(refusal), 1)
     if erasure:
         recorded = f"Row {erasure.row_id} records it, and seal {erasure.seal} covers that row."
-        typer.echo(f"erased the personal data of {len(erasure.ids)} rows. {recorded}")
+        typer.echo(f"erased the personal data of {counted(len(erasure.ids), 'row')}. {recorded}")
+
+
+def _rows(ids: list[int]) -> str:
+    more = f" and {len(ids) - SHOWN:,} more" if len(ids) > SHOWN else ""
+    return ("row " if len(ids) == 1 else "rows ") + ", ".join(map(str, ids[:SHOWN])) + more

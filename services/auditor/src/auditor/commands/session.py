@@ -46,6 +46,12 @@ def progress_bar(doing: str, connection: psycopg.Connection[Any]) -> Iterator[Ca
         yield lambda done: bar.update(task, completed=done)
 
 
+def counted(number: int, noun: str) -> str:
+    """Write a number and its noun: 1 row, 2 rows, 2 addresses."""
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}" + ("" if number == 1 else plural)
+
+
 def end(command: str, why: str, status: int) -> NoReturn:
     """End a command with one line on stderr."""
     typer.echo(f"auditor {command}: {why}", err=True)

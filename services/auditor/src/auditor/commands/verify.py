@@ -11,7 +11,7 @@ from auditor.chain import verifying
 from auditor.chain.checkpoints import Checkpoint, read_checkpoints
 from auditor.chain.findings import Verified
 from auditor.chain.keys import KeyUnusable, public_key
-from auditor.commands.session import database, end, progress_bar
+from auditor.commands.session import counted, database, end, progress_bar
 
 TAMPERED, UNKNOWN = 1, 2
 """Exit statuses."""
@@ -42,8 +42,12 @@ def verify(
 
 def _checkpoints(path: Path, key: str | None) -> list[Checkpoint | int]:
     """Read the checkpoints before the log, so that the log reaches as far as each of them."""
-    if key is None:
-        end("verify", "--public-key is missing: the key that `auditor keygen` printed", UNKNOWN)
+    if not key:
+        end(
+            "verify",
+            "set AUDIT_PUBLIC_KEY or give --public-key: the key that `auditor keygen` printed",
+            UNKNOWN,
+        )
     try:
         checkpoints = list(read_checkpoints(path, public_key(key)))
     except (OSError, KeyUnusable) as error:
@@ -73,6 +77,8 @@ def _verdict(result: Verified) -> str:
         where += [f"first row {finding.row_id}"] if finding.row_id and finding.kind in {"broken", "rewritten"} else []
         return f"TAMPERED ({finding.kind}): {finding.detail}" + (f" ({', '.join(where)})" if where else "")
     counts = f"{result.rows:,} rows in {result.seals:,} seals, {result.waiting:,} waiting, {result.erased:,} erased"
+    if erasures := len(result.erasures):
+        counts += f" by {counted(erasures, 'erasure')}"
     if result.checkpoints is None:
         return f"verified: {counts}"
     return f"verified: {counts}; {result.checkpoints:,} checkpoints, up to seal {result.checkpoint_seal:,}"

@@ -18,7 +18,9 @@ def upgrade() -> None:
         """
         CREATE TABLE audit_unsealed (
             entry bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-            ids   bigint[] NOT NULL
+            ids   bigint[] NOT NULL CHECK (
+                array_ndims(ids) = 1 AND cardinality(ids) BETWEEN 1 AND 10000 AND array_position(ids, NULL) IS NULL
+            )
         );
         COMMENT ON TABLE audit_unsealed IS 'Ids of rows that no seal covers yet, as one statement wrote them';
 
