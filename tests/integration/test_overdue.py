@@ -18,7 +18,7 @@ def overdue(api: LiveApi) -> float:
     """Return the metric of `audit_log`; nothing else is late."""
     found = re.findall(r'^herald_delivery_overdue_seconds{subscription="(.+)"} (.+)$', metrics(api), re.MULTILINE)
     seconds = {name: float(value) for name, value in found}
-    assert seconds.keys() == {"audit_log", "welcome_email"}
+    assert seconds.keys() >= {"audit_log", "welcome_email"}
     assert seconds["welcome_email"] < 60
     return seconds["audit_log"]
 

@@ -33,7 +33,7 @@ COMMANDS = {
     "notifier migrate": {"DATABASE_URL"},
     "dramatiq notifier.worker --processes=1": {"DATABASE_URL", "REDIS_URL", "MAIL_URL"},
     "dramatiq notifier.webhooks.worker --processes=1": {"DATABASE_URL", "REDIS_URL", "WEBHOOK_URL", "WEBHOOK_SECRET"},
-    "notifier webhook status": {"DATABASE_URL", "WEBHOOK_URL", "WEBHOOK_SECRET"},
+    "notifier webhook status": {"DATABASE_URL", "WEBHOOK_URL"},
     "notifier webhook test": {"WEBHOOK_URL", "WEBHOOK_SECRET"},
     "auditor migrate": {"DATABASE_URL"},
     "auditor log": {"DATABASE_URL"},

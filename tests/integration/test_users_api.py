@@ -7,7 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from contracts import SUBSCRIPTIONS
+from contracts import UserRegistered
+from messaging.publishing.switches import effects_of
 
 from .live_api import MAYA, LiveApi, is_problem, metrics
 
@@ -41,7 +42,7 @@ def test_a_registration_is_one_user_one_event_and_a_pending_delivery_for_each_su
     assert event["envelope"]["data"].items() >= {"user_id": 1, **MAYA}.items()
     assert api.rows("SELECT event_id, subscription, state, attempts FROM deliveries ORDER BY subscription") == [
         {"event_id": event["id"], "subscription": name, "state": "pending", "attempts": 0}
-        for name in sorted(subscription.name for subscription in SUBSCRIPTIONS)
+        for name in sorted(effect.name for effect in effects_of(UserRegistered))
     ]
 
 

@@ -65,7 +65,11 @@ def test_without_postgresql_an_operators_command_says_so_in_one_line() -> None:
 @pytest.mark.parametrize(
     ("change", "command", "says"),
     [
-        ("RENAME COLUMN last_error TO error", ["deliveries", "list"], '42703: column "last_error" does not exist'),
+        (
+            "RENAME COLUMN last_error TO error",
+            ["deliveries", "list"],
+            'column "last_error" does not exist: the tables are of an older version',
+        ),
         (
             "ADD CHECK (state <> 'pending')",
             ["replay", "--subscription=audit_log", "--since=2026-01-01"],
