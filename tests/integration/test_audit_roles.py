@@ -170,4 +170,6 @@ def test_the_grants_are_those_of_the_tables(roles: Roles) -> None:
         "audit_log": "INSERT, SELECT",
         "audit_seals": "INSERT, SELECT",
         "audit_unsealed": "DELETE, INSERT, SELECT",
+        "reports": "INSERT, SELECT",
+        **dict.fromkeys(("events", "deliveries", "schedule_slots"), "DELETE, INSERT, SELECT, UPDATE"),
     }
