@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import psycopg
 import pytest
@@ -247,15 +248,13 @@ def test_the_erasures_are_listed_for_a_comparison_with_the_requests(audit: Audit
     audit.write_sealed(*GROUPS)
     erase(audit)
     erase(audit, 1)
-    records = audit.query("SELECT id, event_id::text, recorded_at::text FROM audit_log WHERE erased IS NOT NULL")
+    records = audit.query("SELECT id, event_id::text, recorded_at FROM audit_log WHERE erased IS NOT NULL")
 
     listed = json.loads(audit.run("verify", "--json").stdout)["erasures"]
 
     found = [(each["row_id"], each["event_id"], each["erased"]) for each in listed]
     assert found == [(row_id, event_id, ids) for (row_id, event_id, _), ids in zip(records, [[2, 6], [1]], strict=True)]
-    assert [each["recorded_at"] for each in listed] == [
-        at.replace("+00", "+00:00") if at.endswith("+00") else at for _, _, at in records
-    ]
+    assert [datetime.fromisoformat(each["recorded_at"]) for each in listed] == [at for _, _, at in records]
     assert "0 waiting, 3 erased by 2 erasures\n" in audit.run("verify").stdout
 
 
