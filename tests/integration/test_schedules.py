@@ -57,7 +57,7 @@ def events(url: str) -> list[Event[ReportDue]]:
 
 
 def begin(url: str, schedule: Schedule, hours: float) -> None:
-    """Let a schedule have begun so many hours ago."""
+    """Let a schedule have begun `hours` ago."""
     statement = "INSERT INTO schedule_slots VALUES (%s, '-infinity', NULL, now() - make_interval(secs => %s))"
     execute(url, statement, schedule.name, 3600 * hours)
 

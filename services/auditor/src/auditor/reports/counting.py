@@ -21,7 +21,7 @@ PAGE = 5_000
 """A page takes milliseconds. Between two pages the worker's time limit takes effect."""
 
 PROGRESS = 100_000
-"""After so many rows a line of the log shows that the work goes on."""
+"""After each PROGRESS rows a line of the log shows that the work goes on."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("reports")
 
