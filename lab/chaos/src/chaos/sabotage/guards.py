@@ -67,6 +67,7 @@ def _resend() -> None:
     from messaging.effects import ledger
 
     _cut(ledger, "CLAIM", _RESEND, "false")
+    _cut(ledger, "LOOK", _RESEND.replace("effects.", ""), "false")  # otherwise an attempt waits for its turn for ever
 
 
 def _unique_key() -> None:
