@@ -14,7 +14,8 @@ def test_two_auditors_one_of_which_dies_with_a_seal_written_make_one_chain(
     private, public = new_key()
     path = tmp_path / "checkpoints.jsonl"
     system = start_system(AUDIT_CHECKPOINTS=str(path), AUDIT_SIGNING_KEY=private)
-    system.add("auditor-2", "auditor", "kill:auditor.sealing:1")
+    system.add("auditor-2", "auditor")
+    system.replace("auditor-2", "kill:auditor.sealing:1")
     registered = 0
     while system.processes["auditor-2"].running:
         system.register(f"user{registered}")

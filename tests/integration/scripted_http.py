@@ -109,7 +109,7 @@ class ScriptedHttpServer:
 
 def _read(reader: BinaryIO) -> Received | None:
     first = reader.readline().decode("latin-1").split()
-    if len(first) != 3:
+    if len(first) != 3 or not first[2].startswith("HTTP/1."):  # a TLS hello may contain a newline and two blanks
         return None
     headers: dict[str, str] = {}
     while line := reader.readline().decode("latin-1").strip():
