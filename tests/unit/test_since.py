@@ -39,7 +39,11 @@ def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
         read_time(text)
 
 
-@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-14:00", (datetime.now(UTC) + timedelta(hours=1)).isoformat()])
+@pytest.mark.parametrize(
+    "text",
+    ["9999-12-31T23:59:59-14:00", (datetime.now(UTC) + timedelta(hours=1)).isoformat()],
+    ids=["the last moment", "in an hour"],
+)
 def test_what_is_in_the_future_can_match_nothing(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="is in the future: no event can match"):
         read_time(text)
