@@ -2,8 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,10 +9,7 @@ from auditor.reports.handlers import ready
 from contracts import SCHEDULES, EventData, InvalidEvent, ReportDue, ReportReady, Schedule, Scheduled, decode
 from messaging.publishing.schedules import event_of
 
-
-def golden(name: str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads(Path(__file__).with_name(f"{name}.v1.json").read_text("utf-8"))
-    return read
+from .goldens import golden
 
 
 def test_the_relay_writes_exactly_the_golden() -> None:

@@ -1,4 +1,5 @@
-"""user_registered, version 1: what users-api writes and what every consumer reads is the golden JSON beside this.
+"""user_registered, version 1: what users-api writes and what every consumer reads is the golden JSON of
+libs/contracts/golden.
 
 A golden never changes once it is published: a new version gets a new file, and both stay readable.
 """
@@ -6,7 +7,6 @@ A golden never changes once it is published: a new version gets a new file, and 
 import asyncio
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,7 +18,9 @@ from users_api.pool import Connection
 from users_api.registration import Registration, register
 from users_api.schemas import NewUser
 
-GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("user_registered.v1.json").read_text("utf-8"))
+from .goldens import golden
+
+GOLDEN = golden("user_registered")
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 RFC3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")

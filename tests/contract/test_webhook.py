@@ -13,7 +13,9 @@ from notifier.webhooks import handlers
 from notifier.webhooks.disabled import Switch
 from notifier.webhooks.endpoint import Endpoint
 
-EVENT = json.loads(Path(__file__).with_name("user_registered.v1.json").read_text("utf-8"))
+from .goldens import golden
+
+EVENT = golden("user_registered")
 GOLDEN = Path(__file__).with_name("webhook.user_registered.json").read_text("utf-8").strip()
 
 

@@ -37,8 +37,10 @@ def arrived(mail: Mail) -> list[Attachment]:
     files = parse(mail).iter_attachments()
     return [
         Attachment(
-            part["content-disposition"].params["filename"], part.get_content_type(), part.get_payload(decode=True)
-        )  # type: ignore[arg-type]  # bytes: not multipart
+            part["content-disposition"].params["filename"],
+            part.get_content_type(),
+            part.get_payload(decode=True),  # type: ignore[arg-type]  # bytes: not multipart
+        )
         for part in files
     ]
 

@@ -2,7 +2,7 @@
 
 
 class ContractError(Exception):
-    """The event breaks its contract. Compare it with the golden JSON in tests/contract."""
+    """The event breaks its contract. Compare it with the schemas and golden messages of libs/contracts."""
 
 
 class UnknownEventVersion(ContractError):

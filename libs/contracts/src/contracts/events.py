@@ -1,5 +1,6 @@
 """Every event that Herald publishes, one model for each version."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -69,3 +70,9 @@ class ReportReady(EventData):
 EVENTS: tuple[type[EventData], ...] = (UserRegistered, ReportDue, ReportReady)
 """The newest version of each event type. `predecessor` leads to the older versions. Keep an older version's model as
 long as a database holds events of that version."""
+
+PUBLISHERS: Mapping[str, tuple[type[EventData], ...]] = {
+    "users-api": (UserRegistered, ReportDue),
+    "auditor": (ReportReady,),
+}
+"""Which service publishes which event. A service sends the newest version alone, so it is deployed last."""

@@ -35,6 +35,7 @@ class Subscription(BaseModel, Generic[DataT]):
     """One effect that wants every event of one type. Its Dramatiq actor has the same name.
 
     `event`: the newest version of the event's data. The handler receives this version, whichever was published.
+    `service`: the service that handles it; the queue's name, unless the service has several queues.
     `group_size`: the most events that one message carries, when many are due at once.
     `time_limit`: seconds after which the handling of a message is interrupted, and tried again.
     `repeatable`: whether repeating the effect never adds anything, because the effect is one row with a unique key and
@@ -50,6 +51,7 @@ class Subscription(BaseModel, Generic[DataT]):
     name: str
     event: type[DataT]
     queue: str
+    service: str = Field(default_factory=lambda fields: str(fields["queue"]))
     retry: RetryPolicy
     group_size: int = Field(default=100, ge=1)
     time_limit: float = Field(default=600.0, gt=0)
@@ -94,6 +96,7 @@ WEBHOOK = Subscription(
     name="webhook",
     event=UserRegistered,
     queue="webhook",
+    service="notifier",
     group_size=10,  # a call may take 20 seconds
     retry=RetryPolicy(max_attempts=300, first_delay=5, max_delay=1200),  # about three days
     switch="WEBHOOK_URL",
@@ -103,6 +106,7 @@ DAILY_REPORT = Subscription(
     name="daily_report",
     event=ReportDue,
     queue="reports",  # of its own, so that minutes of work delay no other effect
+    service="auditor",
     retry=RetryPolicy(max_attempts=20, first_delay=30, max_delay=3600),  # about a day
     group_size=1,
     time_limit=600.0,

@@ -1,0 +1,13 @@
+"""The golden messages: one for each published revision of each event, as a publisher writes it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+GOLDEN = Path(__file__).parents[2] / "libs/contracts/golden"
+
+
+def golden(event: str, revision: str = "1.0") -> dict[str, Any]:
+    """Return the golden message of a revision, such as `golden("user_registered", "1.0")`."""
+    read: dict[str, Any] = json.loads((GOLDEN / f"{event}.{revision}.json").read_text("utf-8"))
+    return read
