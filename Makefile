@@ -8,7 +8,7 @@ PEERS := .venv-bench/.installed
 SHARED := dramatiq|email-validator|fastapi|httptools|psycopg|psycopg-binary|psycopg-pool|pydantic|pydantic-core|redis|starlette|uvicorn|uvloop
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check chaos chaos-guards soak bench lock clean
+.PHONY: help install run test contracts check chaos chaos-guards soak bench lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ $(PEERS): lab/benchmarks/requirements.lock
 	@$(PYTHON) -m venv --clear .venv-bench
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r lab/benchmarks/requirements.lock
 	@touch $(PEERS)
+
+contracts: $(STAMP) ## Write every contract anew from the code
+	@$(BIN)/users-api openapi > services/users-api/openapi.json
 
 check: $(STAMP) ## Check lint, format, types and imports
 	@$(BIN)/ruff check .

@@ -43,6 +43,14 @@ def migrate() -> None:
     migrate_command("users_api", MIGRATIONS)
 
 
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the HTTP API. Needs no settings and no server."""
+    from users_api.openapi import text
+
+    typer.echo(text(), nl=False)
+
+
 @deliveries.command("list")
 def list_deliveries(
     state: Annotated[DeliveryState, typer.Option(help="Only deliveries in this state.")] = "failed",

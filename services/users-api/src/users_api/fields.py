@@ -94,11 +94,9 @@ def _is_visible(character: str) -> bool:
     return unicodedata.category(character)[0] in "LNPS" and not _BLANK.match(character)
 
 
-EmailAddress = Annotated[
-    str,
-    AfterValidator(_clean_email),
-    WithJsonSchema({"type": "string", "format": "email", "maxLength": MAX_ADDRESS, "examples": ["maya@example.com"]}),
-]
+ADDRESS = {"type": "string", "format": "email", "maxLength": MAX_ADDRESS, "examples": ["maya@example.com"]}
+
+EmailAddress = Annotated[str, AfterValidator(_clean_email), WithJsonSchema(ADDRESS)]
 
 FullName = Annotated[
     str,
