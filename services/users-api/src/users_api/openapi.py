@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from users_api import examples
 from users_api.documented import components
 
 ABOUT = """\
@@ -24,14 +25,20 @@ TAGS = [
 
 
 class DescribedApi(FastAPI):
-    """A FastAPI whose document has the components of `users_api.documented`."""
+    """A FastAPI whose document has the components of `users_api.documented`, and examples with nulls.
+
+    (FastAPI leaves out every null in what it writes, also in the examples of models.)
+    """
 
     def openapi(self) -> dict[str, Any]:
         """Return the document. It is made once."""
         if self.openapi_schema is None:
             document = super().openapi()
+            described = document["components"]
+            for name, example in examples.OF_MODELS.items():
+                described["schemas"][name]["examples"] = [example]
             for kind, parts in components().items():
-                document["components"][kind] = document["components"].get(kind, {}) | parts
+                described[kind] = described.get(kind, {}) | parts
         return super().openapi()
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from contracts import AUDIT_LOG
 from messaging.publishing import operations
 from users_api.documented import RETRY_AFTER, problem
+from users_api.examples import EVENT_ID
 from users_api.idempotency import STILL_RUNNING
 from users_api.problems import Problem
 from users_api.registration import KEY_REUSED, TAKEN
-from users_api.schemas import EVENT_ID
 
 Responses = dict[int | str, dict[str, Any]]
 

@@ -14,10 +14,11 @@ from users_api import queries, responses
 from users_api.database import in_time
 from users_api.dependencies import Database, Registering
 from users_api.documented import ANYWHERE, UNAVAILABLE, documented
+from users_api.examples import EVENT_ID
 from users_api.fields import ADDRESS, EmailAddress
 from users_api.problems import Problem, problem_response
 from users_api.registration import Registration, subject
-from users_api.schemas import EVENT_ID, Deliveries, Moved, NewUser, Registered, User, UserPage
+from users_api.schemas import Deliveries, Moved, NewUser, Registered, User, UserPage
 from users_api.strict_route import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, responses=documented(*ANYWHERE, UNAVAILABLE))

@@ -1,7 +1,7 @@
 """What goes in and out over HTTP."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -9,37 +9,12 @@ from pydantic import BaseModel, ConfigDict
 from messaging.publishing.states import DeliveryState
 from users_api.fields import EmailAddress, FullName
 
-EVENT_ID = "019abc6f-7d1c-7c3e-9d0a-3f2b8c6d5e4f"
-"""The event of the examples."""
-
-_MAYA = {"email": "maya@example.com", "full_name": "Maya Chen"}
-_USER = {"id": 1, **_MAYA, "created_at": "2026-11-23T16:27:01.123456Z"}
-_DELIVERY = {
-    "event_id": EVENT_ID,
-    "event_type": "user_registered",
-    "subscription": "audit_log",
-    "state": "pending",
-    "attempts": 0,
-    "crashes": 0,
-    "last_error": None,
-    "reference": None,
-    "created_at": "2026-11-23T16:27:01.123456Z",
-    "due_at": "2026-11-23T16:27:01.123456Z",
-    "queued_at": None,
-    "started_at": None,
-    "finished_at": None,
-}
-
-
-def _example(**example: Any) -> ConfigDict:
-    """Describe a model by an example. (A field with a default is always in an answer.)"""
-    return ConfigDict(json_schema_extra={"examples": [example]}, json_schema_serialization_defaults_required=True)
+_COMPLETE = ConfigDict(json_schema_serialization_defaults_required=True)
+"""A field with a default is always in an answer."""
 
 
 class NewUser(BaseModel):
     """A registration as a client sends it. Other fields are ignored."""
-
-    model_config = _example(**_MAYA)
 
     email: EmailAddress
     full_name: FullName
@@ -47,8 +22,6 @@ class NewUser(BaseModel):
 
 class User(BaseModel):
     """A registered user. Plain strings: what was validated once is not validated again."""
-
-    model_config = _example(**_USER)
 
     id: int
     email: str
@@ -59,7 +32,7 @@ class User(BaseModel):
 class Registered(BaseModel):
     """The answer to a registration."""
 
-    model_config = _example(id=1, **_MAYA, message="User created. Background tasks scheduled.")
+    model_config = _COMPLETE
 
     id: int
     email: str
@@ -70,16 +43,12 @@ class Registered(BaseModel):
 class UserPage(BaseModel):
     """Users, oldest first; `next` is the cursor of the page after this, null at the end."""
 
-    model_config = _example(users=[_USER], next="MQ==")
-
     users: list[User]
     next: str | None
 
 
 class Delivery(BaseModel):
     """One effect of one event. The states: docs/deliveries.md. `reference`: what the provider calls the effect."""
-
-    model_config = _example(**_DELIVERY)
 
     event_id: UUID
     event_type: str
@@ -99,15 +68,11 @@ class Delivery(BaseModel):
 class Deliveries(BaseModel):
     """Every effect of every event about a user."""
 
-    model_config = _example(deliveries=[_DELIVERY])
-
     deliveries: list[Delivery]
 
 
 class Moved(BaseModel):
     """A delivery that an operator has moved, and its new state."""
-
-    model_config = _example(event_id=EVENT_ID, subscription="audit_log", state="pending")
 
     event_id: UUID
     subscription: str
@@ -117,7 +82,7 @@ class Moved(BaseModel):
 class Alive(BaseModel):
     """The process runs."""
 
-    model_config = _example(status="alive")
+    model_config = _COMPLETE
 
     status: Literal["alive"] = "alive"
 
@@ -125,7 +90,7 @@ class Alive(BaseModel):
 class Ready(BaseModel):
     """Users can be registered and read; else the answer is a problem with the same `checks`."""
 
-    model_config = _example(status="ready", checks={"postgresql": "ok", "migrations": "ok"})
+    model_config = _COMPLETE
 
     status: Literal["ready"] = "ready"
     checks: dict[str, str]
