@@ -1,6 +1,6 @@
 """Runs schemathesis against a running API: single requests first, then sequences of requests along links.
 
-`HTTP_EXAMPLES` (60) is the number of examples for each operation, `HTTP_SEED` chooses other ones:
+`HTTP_EXAMPLES` (40) is the number of examples for each operation, `HTTP_SEED` chooses other ones:
 
     HTTP_EXAMPLES=300 HTTP_SEED=7 .venv/bin/pytest tests/http_contract --log-cli-level=INFO
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 CONFIGURATION = HERE / "schemathesis.toml"
-EXAMPLES = int(os.environ.get("HTTP_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("HTTP_EXAMPLES", "40"))
 SEED = int(os.environ.get("HTTP_SEED", "19"))
 
 SINGLE = "examples,coverage,fuzzing"
