@@ -1,5 +1,6 @@
 """The fields of a JSON Schema, as rows of a table."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,10 +59,19 @@ def _rows(document: Schema, schema: Schema, prefix: str, inside: tuple[object, .
             required=name in schema.get("required", ()),
             meaning=whole.get("description", ""),
         )
-        path, nested = f"{prefix}{name}", whole
-        while nested.get("type") == "array":
-            path, nested = f"{path}[]", resolved(document, nested.get("items", {}))
-        yield from _rows(document, nested, f"{path}.", (*inside, properties))
+        for path, nested in _objects(document, whole, prefix + name):
+            yield from _rows(document, nested, f"{path}.", (*inside, properties))
+
+
+def _objects(document: Schema, schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
+    """Find the objects that a field may be, or is a list of."""
+    whole = resolved(document, schema)
+    for each in whole.get("anyOf", ()):
+        yield from _objects(document, each, path)
+    if whole.get("type") == "array":
+        yield from _objects(document, whole.get("items", {}), f"{path}[]")
+    if "properties" in whole:
+        yield path, whole
 
 
 def _type(document: Schema, schema: Schema) -> str:
@@ -81,4 +91,4 @@ def _type(document: Schema, schema: Schema) -> str:
 
 
 def _value(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return json.dumps(value, ensure_ascii=False)

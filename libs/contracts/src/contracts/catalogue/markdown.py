@@ -9,8 +9,8 @@ _HEAD = """\
 <!-- Made by `make contracts` from libs/contracts: edit the models and the subscriptions there. -->
 # Events
 
-Which service publishes which event, and what follows from it: each service box holds its effects. A running users-api
-shows the same at `/events`; the [AsyncAPI document](../libs/contracts/src/contracts/asyncapi/document.json) is for tools.
+Which service publishes which event, and which effects follow. A running users-api shows the same at `/events`. For
+tools there is the [AsyncAPI document](../libs/contracts/src/contracts/asyncapi/document.json), at `/asyncapi.json`.
 """
 
 _ENVELOPE = """\
@@ -19,8 +19,8 @@ Every event is a [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0
 """
 
 _COLUMNS = """\
-**When**: the delay after the event. Publishers write no delivery for an effect whose setting is empty. **Retries**: after
-a transient error, a delivery is due again; after the last attempt it is `failed`, until an operator retries it.
+**When**: the delay after the event. Publishers write no delivery for an effect whose setting is empty. **Retries**:
+after a transient error a delivery is due again; after the last attempt it is `failed`, until an operator retries it.
 """
 
 
