@@ -130,4 +130,4 @@ def test_it_is_said_when_an_effect_is_due(changes: dict[str, Any], text: str) ->
 
 def test_it_is_said_how_often_a_delivery_is_attempted() -> None:
     effect = WELCOME_EMAIL.model_dump(mode="json", exclude={"event"})
-    assert retries(effect) == "at most 300 attempts; the delay doubles from 1 s to 5 min"
+    assert retries(effect) == "300 attempts, 1 s to 5 min apart"

@@ -14,10 +14,9 @@ _DURATION = TypeAdapter(timedelta)
 
 
 def retries(effect: Effect) -> str:
-    """Say how often and how far apart a delivery is attempted, after transient errors."""
+    """Say how often a delivery is attempted, and how far apart: each delay is twice the one before."""
     retry = effect["retry"]
-    delays = span(retry["first_delay"]), span(retry["max_delay"])
-    return f"at most {retry['max_attempts']:,} attempts; the delay doubles from {delays[0]} to {delays[1]}"
+    return f"{retry['max_attempts']:,} attempts, {span(retry['first_delay'])} to {span(retry['max_delay'])} apart"
 
 
 def due(effect: Effect) -> str:

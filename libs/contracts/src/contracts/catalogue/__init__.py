@@ -13,6 +13,12 @@ from contracts.catalogue.fields import Field, fields, resolved
 
 Document = Mapping[str, Any]
 
+POLICIES = """\
+Publishers write no delivery for an effect whose setting is empty. After a transient error a delivery is attempted
+again, with delays that double from the shorter to the longer one; after its last attempt it is `failed`, until an
+operator retries it."""
+"""What to know of the effects' columns `when` and `retries`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:

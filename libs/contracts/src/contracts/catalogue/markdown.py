@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from contracts.catalogue import Document, Effect, Entry, Version, entries, envelope
+from contracts.catalogue import POLICIES, Document, Effect, Entry, Version, entries, envelope
 from contracts.catalogue.fields import Field
 
 _HEAD = """\
@@ -18,16 +18,11 @@ _ENVELOPE = """\
 Every event is a [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md) JSON object.
 """
 
-_COLUMNS = """\
-**When**: the delay after the event. Publishers write no delivery for an effect whose setting is empty. **Retries**:
-after a transient error a delivery is due again; after the last attempt it is `failed`, until an operator retries it.
-"""
-
 
 def markdown(document: Document) -> str:
     """Write the catalogue."""
     known = entries(document)
-    parts = [_HEAD, _picture(known), _COLUMNS, *map(_entry, known), _ENVELOPE, _fields(envelope(document))]
+    parts = [_HEAD, _picture(known), f"{POLICIES}\n", *map(_entry, known), _ENVELOPE, _fields(envelope(document))]
     return "\n".join(parts)
 
 
