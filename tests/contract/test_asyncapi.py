@@ -84,6 +84,12 @@ def test_every_reference_leads_somewhere() -> None:
         resolved(DOCUMENT, {"$ref": "#/components/schemas/nothing"})
 
 
+def test_no_schema_has_an_id_which_references_in_it_would_be_relative_to() -> None:
+    schemas = DOCUMENT["components"]["schemas"].values()
+
+    assert [schema["title"] for schema in schemas if {"$id", "$schema"} & set(schema)] == []
+
+
 def test_every_publisher_and_every_subscription_is_an_operation() -> None:
     sends = {f"{service}.send.{event.event_type}" for service, events in PUBLISHERS.items() for event in events}
     receives = {f"{each.service}.receive.{each.name}" for each in SUBSCRIPTIONS}

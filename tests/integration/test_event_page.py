@@ -39,6 +39,7 @@ def test_the_page_shows_every_field_and_an_example(api: LiveApi) -> None:
         assert f"<code>{field.name}</code>" in page
         assert str(code(field.meaning)) in page
     assert "zoë@bücher.example" in page
+    assert "Zoë O&#39;Brien" in page, "escaped"
 
 
 def test_the_page_loads_nothing_and_runs_nothing(api: LiveApi) -> None:
