@@ -29,7 +29,7 @@ run: $(STAMP) ## Start everything: PostgreSQL, Redis, a mailbox, the API, relay 
 	@exec $(BIN)/devstack run
 
 test: check contracts-check ## Run every check and test
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 chaos: $(STAMP) ## Inject each fault into a running Herald and count what is lost (FAULT="7 13" SEED= REGISTRATIONS=)
 	@$(BIN)/herald-chaos $(FAULT:%=--fault %) $(SEED:%=--seed %) $(REGISTRATIONS:%=--registrations %)

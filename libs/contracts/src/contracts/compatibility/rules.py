@@ -82,8 +82,10 @@ class _Comparison:
         if not _types(written) <= _accepted_types(read):
             yield Break(Rule.TYPE, path, _name(_types(written)), _name(_types(read)))
             return
-        if "const" in read and ("const" not in written or not _same(written["const"], read["const"])):
-            yield Break(Rule.VALUES, path, _value(written), _value(read))
+        if "const" in read:
+            if "const" not in written or not _same(written["const"], read["const"]):
+                yield Break(Rule.VALUES, path, _value(written), _value(read))
+            return
         if "format" in read and written.get("format") != read["format"] and "const" not in written:
             yield Break(Rule.FORMAT, path, written.get("format", "any text"), read["format"])
         for wide, narrow in exceeded(written, read):
