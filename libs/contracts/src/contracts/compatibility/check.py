@@ -55,8 +55,8 @@ def without_golden(published: Collection[Revision], folder: Path) -> Iterator[Fi
         if revision.event in newest:
             fault = _golden_fault(folder / revision.file_name, revision, newest[revision.event])
             if fault:
-                todo = f"put a message there, as {publishers(revision.event)} writes it; never change one"
-                yield Finding(str(revision), "", fault, "nothing shows that it can still be read", todo)
+                todo = f"write {folder / revision.file_name}, a message as {publishers(revision.event)} writes it"
+                yield Finding(str(revision), "", fault, "nothing would show that it can still be read", todo)
 
 
 def _golden_fault(path: Path, revision: Revision, newest: type[EventData]) -> str:
@@ -64,11 +64,11 @@ def _golden_fault(path: Path, revision: Revision, newest: type[EventData]) -> st
         message = json.loads(path.read_bytes())
         decode(message, newest)
     except FileNotFoundError:
-        return f"{path} is missing"
+        return "has no golden message"
     except (ContractError, ValueError) as error:
-        return f"{path} can't be read: {error}"
+        return f"has a golden message that can't be read: {error}"
     schema_id = revision.schema["$id"]
-    return "" if message["dataschema"] == schema_id else f"{path} is no message of {schema_id}"
+    return "" if message["dataschema"] == schema_id else f"has a golden message that isn't of {schema_id}"
 
 
 def consumers(event: str) -> str:

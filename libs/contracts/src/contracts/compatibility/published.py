@@ -9,9 +9,9 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.request import urlopen
 
 from contracts.errors import ContractError
@@ -86,7 +86,7 @@ def _get(url: str) -> bytes:
     try:
         with urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310  # http and https alone
             return bytes(answer.read())
-    except (URLError, OSError, ValueError) as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise Unreadable(f"{url} can't be read: {error}") from None
 
 

@@ -1,0 +1,52 @@
+"""A copy of libs/contracts that a test changes, and its command line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+ORIGINAL = Path(__file__).parents[2] / "libs/contracts"
+
+
+class ContractsCopy:
+    """The copy is in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        copytree(ORIGINAL, folder, ignore=ignore_patterns("__pycache__"))
+        self.schemas = folder / "schemas"
+        self.golden = folder / "golden"
+
+    def change(self, old: str, new: str) -> None:
+        """Replace one piece of events.py."""
+        path = self.folder / "src/contracts/events.py"
+        text = path.read_text()
+        assert text.count(old) == 1, f"events.py has {text.count(old)} times: {old}"
+        path.write_text(text.replace(old, new))
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `contracts` with the changed models."""
+        return contracts(*arguments, path=self.folder / "src")
+
+    def check(self) -> subprocess.CompletedProcess[str]:
+        return self.run("check", str(self.folder))
+
+    def generate(self) -> subprocess.CompletedProcess[str]:
+        return self.run("generate", str(self.folder))
+
+    def files(self) -> dict[str, bytes]:
+        """Return the published files."""
+        return {path.name: path.read_bytes() for path in self.schemas.iterdir()}
+
+
+def contracts(*arguments: str, path: Path = ORIGINAL / "src") -> subprocess.CompletedProcess[str]:
+    """Run the command line of the contracts whose source is in `path`."""
+    start = "from contracts.cli import main; raise SystemExit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", start, *arguments],
+        env={**os.environ, "PYTHONPATH": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
