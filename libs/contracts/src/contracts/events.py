@@ -14,10 +14,10 @@ class UserRegistered(EventData):
     event_type: ClassVar[str] = "user_registered"
     version: ClassVar[int] = 1
 
-    user_id: int = Field(description="The user's number in the API: GET /users/{id}.")
-    email: str = Field(description="The address that the user registered with.")
-    full_name: str = Field(description="The name that the user registered with.")
-    registered_at: AwareDatetime = Field(description="When the user registered.")
+    user_id: int
+    email: str
+    full_name: str
+    registered_at: AwareDatetime
 
 
 class Scheduled(EventData):

@@ -52,9 +52,10 @@ def _version(version: Version) -> str:
     return "\n".join([f"### {version.title}\n`{version.schema}`\n", _fields(version.fields), *examples])
 
 
-def _fields(listed: Iterable[Field]) -> str:
+def _fields(listed: Sequence[Field]) -> str:
     rows = [(f"`{each.name}`", each.type, "yes" if each.required else "no", each.meaning) for each in listed]
-    return _table(("field", "type", "required", "meaning"), rows)
+    columns = 4 if any(each.meaning for each in listed) else 3
+    return _table(("field", "type", "required", "meaning")[:columns], [row[:columns] for row in rows])
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
