@@ -61,7 +61,7 @@ check: $(STAMP) ## Check lint, format, types and imports
 	@$(BIN)/lint-imports
 
 contracts: $(STAMP) ## Publish the contracts: JSON Schemas, AsyncAPI, OpenAPI, docs/events.md
-	@$(BIN)/contracts generate libs/contracts
+	@$(BIN)/contracts generate libs/contracts --events docs/events.md
 
 contracts-check: $(STAMP) ## Compare the contracts with all that is published: would a deploy break something?
 	@$(BIN)/contracts check libs/contracts

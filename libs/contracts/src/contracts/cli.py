@@ -8,7 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from contracts import asyncapi
+from contracts.catalogue.markdown import markdown
 from contracts.compatibility import check, deploy, publishing
+from contracts.compatibility.golden import read_golden, without_golden
 from contracts.compatibility.published import read_folder, read_published
 from contracts.compatibility.table import table
 from contracts.errors import ContractError
@@ -33,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         "generate", help="publish the schemas of the models, unless they break a published one"
     )
     generate.add_argument("folder", type=Path, help="libs/contracts, or where schemas/ is to be made")
+    generate.add_argument("--events", type=Path, help="the file for the catalogue of events")
     generate.set_defaults(run=_generate)
 
     checking = commands.add_parser("check", help="compare the models with all that is published; 1 if they break it")
@@ -53,13 +57,17 @@ def _generate(options: argparse.Namespace) -> int:
     if findings:
         print(f"Nothing is written, because the models break what is published.\n\n{table(findings)}")
         return 1
-    print("\n".join(written) or "The schemas are up to date.")
+    made = asyncapi.document(read_golden(options.folder / "golden"))
+    asyncapi.PUBLISHED.write_text(asyncapi.as_text(made), "utf-8")
+    if options.events:
+        options.events.write_text(markdown(made), "utf-8")
+    print("\n".join(written) or "The schemas were up to date.")
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
     schemas, published = all_schemas(), read_folder(options.folder / "schemas")
-    findings = [*check.breaking(schemas, published), *check.without_golden(published, options.folder / "golden")]
+    findings = [*check.breaking(schemas, published), *without_golden(published, options.folder / "golden")]
     if findings:
         print(f"no: the models break what is published\n\n{table(findings)}")
         return 1

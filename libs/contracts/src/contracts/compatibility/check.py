@@ -1,16 +1,11 @@
 """Each model against every published revision of its version, in both directions."""
 
-import json
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 
 from contracts.compatibility.findings import Finding, newest_only, reading, writing
 from contracts.compatibility.published import Revision, of_version
 from contracts.compatibility.rules import structure
-from contracts.decoding import decode
-from contracts.envelope import EventData
-from contracts.errors import ContractError
-from contracts.events import EVENTS, PUBLISHERS
+from contracts.events import PUBLISHERS
 from contracts.schemas import Schema
 from contracts.subscriptions import subscriptions_to
 
@@ -46,29 +41,6 @@ def unpublished(schemas: Mapping[str, Schema], published: Collection[Revision]) 
         elif newest.schema != schema:
             found[Revision(event, int(version), newest.revision, schema)] = "is described in other words"
     return found
-
-
-def without_golden(published: Collection[Revision], folder: Path) -> Iterator[Finding]:
-    """Yield what is wrong with the golden messages: each revision of an event has one, which is readable for ever."""
-    newest = {model.event_type: model for model in EVENTS}
-    for revision in published:
-        if revision.event in newest:
-            fault = _golden_fault(folder / revision.file_name, revision, newest[revision.event])
-            if fault:
-                todo = f"write {folder / revision.file_name}, a message as {publishers(revision.event)} writes it"
-                yield Finding(str(revision), "", fault, "nothing would show that it can still be read", todo)
-
-
-def _golden_fault(path: Path, revision: Revision, newest: type[EventData]) -> str:
-    try:
-        message = json.loads(path.read_bytes())
-        decode(message, newest)
-    except FileNotFoundError:
-        return "has no golden message"
-    except (ContractError, ValueError) as error:
-        return f"has a golden message that can't be read: {error}"
-    schema_id = revision.schema["$id"]
-    return "" if message["dataschema"] == schema_id else f"has a golden message that isn't of {schema_id}"
 
 
 def consumers(event: str) -> str:
