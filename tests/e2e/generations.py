@@ -36,9 +36,7 @@ REVISION = (
         "diff",
         """\
 -    data = UserRegistered(user_id=_UNKNOWN, email=user.email, full_name=user.full_name, registered_at=now)
-+    data = UserRegistered(
-+        user_id=_UNKNOWN, email=user.email, full_name=user.full_name, registered_at=now, locale="de"
-+    )
++    data = UserRegistered(user_id=_UNKNOWN, email=user.email, full_name=user.full_name, registered_at=now, locale="de")
 """,
     ),
     Edit(
@@ -126,8 +124,8 @@ RENAMED = (
         PRODUCER,
         "diff",
         """\
--        user_id=_UNKNOWN, email=user.email, full_name=user.full_name, registered_at=now, locale="de"
-+        user_id=_UNKNOWN, email=user.email, name=user.full_name, registered_at=now, locale="de"
+-    data = UserRegistered(user_id=_UNKNOWN, email=user.email, full_name=user.full_name, registered_at=now, locale="de")
++    data = UserRegistered(user_id=_UNKNOWN, email=user.email, name=user.full_name, registered_at=now, locale="de")
 """,
     ),
     Edit(
