@@ -94,6 +94,8 @@ def test_after_a_producer_that_was_upgraded_first_an_operator_brings_everything_
         system.run("users-api", "replay", "--subscription", subscription, "--since", "2000-01-01")
 
     system.until(lambda: system.states() == {"succeeded": 2 * len(users)})
+    system.run("users-api", "replay", "--subscription", "audit_log", "--since", "2000-01-01", "--succeeded")
+    system.until(lambda: system.states() == {"succeeded": 2 * len(users)})
     assert Counter(system.sink.recipients) == Counter(users)
     assert Counter(system.audited()) == Counter(users)
     assert system.stop_workers() == {0}

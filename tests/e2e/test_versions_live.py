@@ -45,7 +45,7 @@ def system(postgres: Postgres, tmp_path: Path) -> Iterator[System]:
         yield system
 
 
-@pytest.mark.parametrize("place", PLACES, ids=lambda place: ",".join(map("=".join, place.items())))
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: "-".join(map("-".join, place.items())))
 def test_what_the_window_promises_flows_and_all_else_is_parked_until_the_upgrade(
     place: dict[str, str], system: System, generations: dict[str, str]
 ) -> None:
