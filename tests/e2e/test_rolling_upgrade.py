@@ -48,8 +48,8 @@ def test_consumers_then_relay_then_producer_are_upgraded_under_traffic_and_nothi
     for name, at_work in AT_WORK.items():
         add_newer(system, name, generations[NEWEST])
         system.until(lambda: at_work in system.log(f"{name}-newer"))  # noqa: B023  # called at once
-        system.processes[name].stop(timeout=20)
-    system.processes["users-api"].stop(timeout=20)
+        system.processes[name].stop(timeout=60)
+    system.processes["users-api"].stop(timeout=60)
     system.redirect("users-api", PYTHONPATH=generations[NEWEST])
     system.processes["users-api"].start()
     system.until(lambda: ("urn:herald:user_registered:3",) in system.query("users", DATASCHEMA))
@@ -87,15 +87,16 @@ def test_after_a_producer_that_was_upgraded_first_an_operator_brings_everything_
     first, *_ = failed(system, "welcome_email")
 
     for name in ("notifier", "auditor"):
-        system.processes[name].stop(timeout=20)
+        system.processes[name].stop(timeout=60)
     add_newer(system, "auditor", generations[NEWEST])
     system.run("users-api", "deliveries", "retry", first, "welcome_email")
     for subscription in ("welcome_email", "audit_log"):
         system.run("users-api", "replay", "--subscription", subscription, "--since", "2000-01-01")
 
-    system.until(lambda: system.states() == {"succeeded": 2 * len(users)})
+    system.until(lambda: system.unfinished() == 0)
     system.run("users-api", "replay", "--subscription", "audit_log", "--since", "2000-01-01", "--succeeded")
-    system.until(lambda: system.states() == {"succeeded": 2 * len(users)})
+    system.until(lambda: system.unfinished() == 0)
+    assert system.states() == {"succeeded": 2 * len(users)}
     assert Counter(system.sink.recipients) == Counter(users)
     assert Counter(system.audited()) == Counter(users)
     assert system.stop_workers() == {0}
