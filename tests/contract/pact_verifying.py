@@ -55,7 +55,7 @@ def _require_all(
     verified = {
         (result["consumer"], result["description"])
         for result in results
-        if result["provider"] == provider and result["result"] == "OK" and not result["pending"]
+        if result["provider"] == provider and result["result"] == "OK"
     }
     if missing := {(each.service, each.name) for each in subscriptions} - verified:
         effects = ", ".join(f"{effect} of {consumer}" for consumer, effect in sorted(missing))
