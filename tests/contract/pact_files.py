@@ -2,27 +2,24 @@
 
 import sys
 from collections.abc import Iterable
-from itertools import groupby
 from pathlib import Path
 
 from pact import Pact
 
-from contracts import SUBSCRIPTIONS, EventData, Subscription
+from contracts import EventData, Subscription
+from contracts.events import PUBLISHERS
 
-from .pact_readings import expectation, provider_of
+from .pact_readings import effects_of, expectation
 
 PACTS = Path(__file__).with_name("pacts")
 COMMAND = ".venv/bin/python -m tests.contract.pact_files"
 
 
-def pact_of(subscriptions: Iterable[Subscription[EventData]]) -> Pact:
-    """Make the pact of subscriptions that have one consumer and one provider."""
-    subscriptions = list(subscriptions)
-    [(consumer, provider)] = {(each.service, provider_of(each)) for each in subscriptions}
+def pact_of(consumer: str, provider: str, effects: Iterable[Subscription[EventData]]) -> Pact:
+    """Make the pact of a consumer's effects with one provider."""
     pact = Pact(consumer, provider).with_specification("V4")
-    for subscription in subscriptions:
-        message = pact.upon_receiving(subscription.name, "Async")
-        message.with_body(expectation(subscription), "application/json")
+    for effect in effects:
+        pact.upon_receiving(effect.name, "Async").with_body(expectation(effect), "application/json")
     return pact
 
 
@@ -31,9 +28,11 @@ def write(directory: Path) -> None:
     directory.mkdir(exist_ok=True)
     for file in directory.glob("*.json"):
         file.unlink()
-    ordered = sorted(SUBSCRIPTIONS, key=lambda each: (each.service, provider_of(each)))
-    for _, subscriptions in groupby(ordered, key=lambda each: (each.service, provider_of(each))):
-        pact_of(subscriptions).write_file(directory, overwrite=True)
+    for provider in PUBLISHERS:
+        effects = effects_of(provider)
+        for consumer in {each.service for each in effects}:
+            own = [each for each in effects if each.service == consumer]
+            pact_of(consumer, provider, own).write_file(directory, overwrite=True)
 
 
 if __name__ == "__main__":

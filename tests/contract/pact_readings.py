@@ -19,7 +19,7 @@ os.environ["PACT_DO_NOT_TRACK"] = "true"  # Pact would report each verification 
 
 from pact import match
 
-from contracts import EventData, Subscription
+from contracts import SUBSCRIPTIONS, EventData, Subscription
 from contracts.events import PUBLISHERS
 
 from .goldens import golden
@@ -104,10 +104,9 @@ def parent_of(message: Json, field: Field) -> Any:
     return parent
 
 
-def provider_of(subscription: Subscription[EventData]) -> str:
-    """Return the service that publishes the subscription's event."""
-    [provider] = [service for service, events in PUBLISHERS.items() if subscription.event in events]
-    return provider
+def effects_of(provider: str) -> list[Subscription[EventData]]:
+    """Return the subscriptions to the events that a service publishes."""
+    return [each for each in SUBSCRIPTIONS if each.event in PUBLISHERS.get(provider, ())]
 
 
 def _matching(shape: Shape, value: Mapping[str, Any]) -> Json:

@@ -18,9 +18,9 @@ from typing import Any
 
 from pact import Verifier
 
-from contracts import SUBSCRIPTIONS, EventData, Subscription
+from contracts import EventData, Subscription
 
-from .pact_readings import provider_of
+from .pact_readings import effects_of
 
 Message = Mapping[str, Any]
 
@@ -35,31 +35,31 @@ def verify(provider: str, directory: Path, messages: Mapping[str, Message]) -> N
     Raises:
         PactUnverified: a message isn't what a pact states, or there is no such pact.
     """
-    subscriptions = {each.name: each for each in SUBSCRIPTIONS if provider_of(each) == provider}
-    if not subscriptions:
+    effects = {each.name: each for each in effects_of(provider)}
+    if not effects:
         raise PactUnverified(f"{provider} publishes no event to which there is a subscription")
-    with _serving(lambda effect: json.dumps(messages[subscriptions[effect].event_type]).encode()) as port:
+    with _serving(lambda name: json.dumps(messages[effects[name].event_type]).encode()) as port:
         verifier = Verifier(provider).add_transport(protocol="message", port=port, path="/")
         verifier.add_source(directory)
         try:
             verifier.verify()
         except RuntimeError:  # its own message says nothing
             raise PactUnverified(verifier.output(strip_ansi=True)) from None
-    _require_all(provider, subscriptions.values(), verifier.results["interactionResults"])
+    _require_all(provider, effects.values(), verifier.results["interactionResults"])
 
 
 def _require_all(
-    provider: str, subscriptions: Iterable[Subscription[EventData]], results: Iterable[Mapping[str, Any]]
+    provider: str, effects: Iterable[Subscription[EventData]], results: Iterable[Mapping[str, Any]]
 ) -> None:
-    """Check that the pact of each subscription was verified."""
+    """Check that what each effect states was verified."""
     verified = {
         (result["consumer"], result["description"])
         for result in results
         if result["provider"] == provider and result["result"] == "OK"
     }
-    if missing := {(each.service, each.name) for each in subscriptions} - verified:
-        effects = ", ".join(f"{effect} of {consumer}" for consumer, effect in sorted(missing))
-        raise PactUnverified(f"no pact with {provider} was verified for: {effects}")
+    if missing := {(each.service, each.name) for each in effects} - verified:
+        names = ", ".join(f"{effect} of {consumer}" for consumer, effect in sorted(missing))
+        raise PactUnverified(f"no pact with {provider} was verified for: {names}")
 
 
 @contextmanager

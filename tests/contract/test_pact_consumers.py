@@ -52,7 +52,8 @@ def store(tmp_path: Path) -> Path:
 def stated_by(subscription: Effect) -> dict[str, Any]:
     """Return the message of the subscription's pact, as Pact gives it to a consumer."""
     messages: list[dict[str, Any]] = []
-    pact_of([subscription]).verify(lambda body, _: messages.append(json.loads(body or "")), "Async")
+    pact = pact_of(subscription.service, "any publisher", [subscription])
+    pact.verify(lambda body, _: messages.append(json.loads(body or "")), "Async")
     [message] = messages
     return message
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from contracts import SUBSCRIPTIONS
+from contracts.events import PUBLISHERS
 
 from .pact_files import PACTS
-from .pact_readings import READINGS, Field, Json, example, fields, parent_of, provider_of
+from .pact_readings import READINGS, Field, Json, example, fields, parent_of
 from .pact_verifying import PactUnverified, verify
 
-EVENTS = {each.event_type: provider_of(each) for each in SUBSCRIPTIONS}
-"""The provider of each event."""
+EVENTS = {event.event_type: provider for provider, events in PUBLISHERS.items() for event in events}
+"""A publisher of each event."""
 
 
 def messages(**changed: Json) -> dict[str, Json]:
