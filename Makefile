@@ -8,10 +8,10 @@ PEERS := .venv-bench/.installed
 SHARED := dramatiq|email-validator|fastapi|httptools|psycopg|psycopg-binary|psycopg-pool|pydantic|pydantic-core|redis|starlette|uvicorn|uvloop
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test contracts check chaos chaos-guards soak bench lock clean
+.PHONY: help install run test check contracts contracts-check chaos chaos-guards soak bench lock clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Make .venv with everything in it
 
@@ -28,8 +28,8 @@ $(STAMP): requirements.lock $(PACKAGES:=/pyproject.toml)
 run: $(STAMP) ## Start everything: PostgreSQL, Redis, a mailbox, the API, relay and consumers (PORT=)
 	@exec $(BIN)/devstack run
 
-test: check ## Run every check and test
-	@$(BIN)/pytest
+test: check contracts-check ## Run every check and test
+	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 chaos: $(STAMP) ## Inject each fault into a running Herald and count what is lost (FAULT="7 13" SEED= REGISTRATIONS=)
 	@$(BIN)/herald-chaos $(FAULT:%=--fault %) $(SEED:%=--seed %) $(REGISTRATIONS:%=--registrations %)
@@ -54,14 +54,18 @@ $(PEERS): lab/benchmarks/requirements.lock
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r lab/benchmarks/requirements.lock
 	@touch $(PEERS)
 
-contracts: $(STAMP) ## Write every contract anew from the code
-	@$(BIN)/users-api openapi > services/users-api/openapi.json
-
 check: $(STAMP) ## Check lint, format, types and imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+contracts: $(STAMP) ## Publish the contracts: JSON Schemas, AsyncAPI, OpenAPI, docs/events.md
+	@$(BIN)/contracts generate libs/contracts --events docs/events.md
+	@$(BIN)/users-api openapi > services/users-api/openapi.json
+
+contracts-check: $(STAMP) ## Compare the contracts with all that is published: would a deploy break something?
+	@$(BIN)/contracts check libs/contracts
 
 lock: ## Pin every dependency, with hashes (UPGRADE=1: the newest of each)
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv

@@ -9,5 +9,9 @@ GOLDEN = Path(__file__).parents[2] / "libs/contracts/golden"
 
 def golden(event: str, revision: str = "1.0") -> dict[str, Any]:
     """Return the golden message of a revision, such as `golden("user_registered", "1.0")`."""
-    read: dict[str, Any] = json.loads((GOLDEN / f"{event}.{revision}.json").read_text("utf-8"))
-    return read
+    return goldens()[f"{event}.{revision}"]
+
+
+def goldens() -> dict[str, dict[str, Any]]:
+    """Return all golden messages, by names such as `user_registered.1.0`."""
+    return {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(GOLDEN.glob("*.json"))}

@@ -14,6 +14,8 @@ from devstack.ports import free_port
 from devstack.redis_server import RedisServer
 from messaging.process.migrate import migrate
 
+from . import generations as versions
+
 
 @pytest.fixture
 def start_system(
@@ -45,3 +47,9 @@ def start_system(
 @pytest.fixture
 def system(start_system: Callable[..., System]) -> System:
     return start_system()
+
+
+@pytest.fixture(scope="session")
+def generations(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """For each generation of Herald, the PYTHONPATH of its processes."""
+    return versions.make(tmp_path_factory.mktemp("generations"))

@@ -20,7 +20,7 @@ AUDITOR = [*CONSUMER, "auditor.handlers", "auditor.settings", "auditor.chain.sea
 @pytest.mark.parametrize(
     ("modules", "needless"),
     [
-        (API, OPERATORS | QUEUES),
+        (API, OPERATORS | QUEUES | {"jinja2", "contracts.asyncapi", "contracts.catalogue"}),
         (RELAY, OPERATORS | WEB),
         (NOTIFIER, OPERATORS | WEB),
         (WEBHOOK, OPERATORS | WEB | {"jinja2", "smtplib", "notifier.mail", "notifier.senders"}),

@@ -1,7 +1,8 @@
-"""Reads a walk out of docs/changing.md and carries it out in a copy of the repository.
+"""Reads a walk out of a page of docs and carries it out in a copy of the repository.
 
 A walk is a section of the page. The file that a code block is about is the last path before it. A `diff` block changes
-the file, hunk by hunk (`@@` between two): its old lines are in the file exactly once. Any other block is a new file.
+the file, hunk by hunk (`@@` between two): its old lines are in the file exactly once. A `sh` block is commands, and a
+`text` block after it is what the last of them prints. Any other block is a new file.
 """
 
 import re
@@ -46,17 +47,35 @@ class Edit:
         return content.replace(old, new)
 
 
+@dataclass
+class Command:
+    """A line of a `sh` block. `prints`: what the page says that it prints, if it does."""
+
+    line: str
+    prints: str = ""
+
+
 def walk(title: str) -> list[Edit]:
-    """Return the edits of the section that has this title."""
-    section = PAGE.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-    edits = []
+    """Return the edits of the section of docs/changing.md that has this title."""
+    return [step for step in steps(title, PAGE) if isinstance(step, Edit)]
+
+
+def steps(title: str, page: Path) -> list[Edit | Command]:
+    """Return the edits and commands of a section, in order."""
+    section = page.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    found: list[Edit | Command] = []
     start = 0
     for block in _BLOCK.finditer(section):
-        path = PATH.findall(section[start : block.start()])[-1]
-        edits.append(Edit(path, block[1], block[2]))
+        if block[1] == "sh":
+            found += [Command(line) for line in block[2].splitlines()]
+        elif block[1] == "text":
+            assert isinstance(found[-1], Command), f"what prints {block[2]}?"
+            found[-1].prints = block[2]
+        else:
+            found.append(Edit(PATH.findall(section[start : block.start()])[-1], block[1], block[2]))
         start = block.end()
-    assert edits, f"no walk named {title}"
-    return edits
+    assert found, f"no walk named {title}"
+    return found
 
 
 def copy_to(root: Path) -> None:

@@ -43,7 +43,10 @@ def _unreadable(envelope: Mapping[str, object], newest: type[EventData]) -> Cont
     if envelope.get("type") != newest.event_type:
         return InvalidEvent(f"type: the event isn't of type {newest.event_type}")
     known = ", ".join(str(schema) for _, schema in _readers(newest))
-    return UnknownEventVersion(f"no model for dataschema {envelope.get('dataschema')!r}; known: {known}")
+    return UnknownEventVersion(
+        f"no model for dataschema {envelope.get('dataschema')!r}; known: {known};"
+        " deploy a consumer that knows it, then retry the delivery"
+    )
 
 
 def _envelope_of(data: type[EventData]) -> type[Event[Any]]:

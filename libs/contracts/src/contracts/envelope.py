@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
 class EventData(BaseModel):
@@ -59,16 +59,16 @@ class Event(BaseModel, Generic[DataT]):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    specversion: Literal["1.0"] = "1.0"
-    id: UUID
-    source: str
-    type: str
-    subject: str
-    time: AwareDatetime
-    datacontenttype: Literal["application/json"] = "application/json"
-    dataschema: str
-    correlationid: str
-    data: DataT
+    specversion: Literal["1.0"] = Field("1.0", description="The version of CloudEvents.")
+    id: UUID = Field(description="The identity of the event. An event that is delivered again has the same id.")
+    source: str = Field(description="The service that published the event.")
+    type: str = Field(description="What happened. It decides which subscriptions receive the event.")
+    subject: str = Field(description="What the event is about, such as users/7.")
+    time: AwareDatetime = Field(description="When it happened.")
+    datacontenttype: Literal["application/json"] = Field("application/json", description="The format of `data`.")
+    dataschema: str = Field(description="Which version of `data` this is.")
+    correlationid: str = Field(description="The id that log lines of the request and of all its effects share.")
+    data: DataT = Field(description="What happened, as facts: the fields of each event.")
 
     @classmethod
     def about(

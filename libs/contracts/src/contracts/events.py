@@ -21,15 +21,11 @@ class UserRegistered(EventData):
 
 
 class Scheduled(EventData):
-    """An event that a schedule makes: one for each slot. A subclass adds no field, because nothing would fill it.
+    """An event that a schedule makes: one for each slot. A subclass adds no field, because nothing would fill it."""
 
-    `slot`: the time that the schedule names, however late the event was made. `time_zone`: the schedule's, such as
-    Europe/Berlin; a handler that thinks in days means the days of this zone.
-    """
-
-    schedule: str
-    slot: AwareDatetime
-    time_zone: str
+    schedule: str = Field(description="The schedule's name.")
+    slot: AwareDatetime = Field(description="The time that the schedule names, however late the event was made.")
+    time_zone: str = Field(description="The schedule's time zone. A handler that thinks in days means its days.")
 
 
 class ReportDue(Scheduled):
@@ -40,31 +36,30 @@ class ReportDue(Scheduled):
 
 
 class StoredFile(BaseModel):
-    """A file that waits in the report store, by reference: `path` is relative to the store, `size` in bytes."""
+    """A file that waits in the report store, by reference."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    name: str
-    content_type: str
-    path: str
-    size: int = Field(ge=0)
-    sha256: str
+    name: str = Field(description="The file's name, as its reader sees it.")
+    content_type: str = Field(description="Its media type, such as text/csv.")
+    path: str = Field(description="Where the file is, relative to the report store.")
+    size: int = Field(ge=0, description="Its size in bytes.")
+    sha256: str = Field(description="The SHA-256 of its content, in hexadecimal.")
 
 
 class ReportReady(EventData):
-    """A report was made, and its files are in the report store. `until` and `time_zone`: what its `report_due` says.
-
-    `registrations`: how many it counts. `days`: on how many days, from the first registration to `until`.
-    """
+    """A report was made, and its files are in the report store."""
 
     event_type: ClassVar[str] = "report_ready"
     version: ClassVar[int] = 1
 
-    until: AwareDatetime
-    time_zone: str
-    days: int
-    registrations: int
-    files: tuple[StoredFile, ...]
+    until: AwareDatetime = Field(
+        description="The report covers what was registered before this time: the slot of its `report_due`."
+    )
+    time_zone: str = Field(description="The time zone of its `report_due`.")
+    days: int = Field(description="How many days the report covers, from the first registration to `until`.")
+    registrations: int = Field(description="How many registrations it counts.")
+    files: tuple[StoredFile, ...] = Field(description="The report, as files.")
 
 
 EVENTS: tuple[type[EventData], ...] = (UserRegistered, ReportDue, ReportReady)

@@ -41,13 +41,13 @@ def schema_of(model: type[EventData]) -> Schema:
 def envelope_schema() -> Schema:
     """Return the schema of the envelope, around data of any kind."""
     schema = _one_form(Event[EventData])
-    properties = {**schema["properties"], "data": {"title": "Data", "type": "object"}}
+    data = {**_without(schema["properties"]["data"], "$ref"), "title": "Data", "type": "object"}
     return {
         "$schema": DIALECT,
         "$id": ENVELOPE,
         **_without(schema, "$defs"),
         "title": "Event",
-        "properties": properties,
+        "properties": {**schema["properties"], "data": data},
     }
 
 

@@ -1,10 +1,13 @@
-"""The pages for people: `/` says what this is, `/docs` lets them try it. Nothing on them comes from elsewhere."""
+"""The pages for people: `/` says what this is, `/docs` lets them try it, `/events` shows what happens here.
+
+Nothing on them comes from elsewhere.
+"""
 
 from html import escape
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from users_api.strict_route import StrictRoute
@@ -63,12 +66,30 @@ async def show_docs(request: Request) -> HTMLResponse:
     )
 
 
+@router.get("/events")
+def show_events(request: Request) -> HTMLResponse:
+    """Show the event catalogue."""
+    from users_api.event_page import event_page
+
+    return HTMLResponse(event_page(_root(request)))
+
+
+@router.get("/asyncapi.json")
+def show_asyncapi() -> FileResponse:
+    """Return the AsyncAPI document, which the catalogue is made from."""
+    from contracts.asyncapi import PUBLISHED
+
+    return FileResponse(PUBLISHED, media_type="application/json")
+
+
 def _links(request: Request) -> list[tuple[str, str, str]]:
     """Return name, URL and purpose of what is linked to."""
     root, mailbox = _root(request), request.app.state.mailbox_url
     links = [
         ("docs", f"{root}/docs", "try the API"),
         ("openapi", f"{root}/openapi.json", "the API, for programs"),
+        ("events", f"{root}/events", "the events, and what follows from them"),
+        ("asyncapi", f"{root}/asyncapi.json", "the events, for programs"),
         ("users", f"{root}/users", "the registered users"),
         ("ready", f"{root}/readyz", "can it register users?"),
         ("metrics", f"{root}/metrics", "for Prometheus"),

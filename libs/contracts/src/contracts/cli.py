@@ -1,0 +1,91 @@
+"""The command line of the contracts: publish their schemas, check a change, ask before a deploy.
+
+It exits with 0 for yes, 1 for no, and 2 if the question can't be answered.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from contracts import asyncapi
+from contracts.catalogue.markdown import markdown
+from contracts.compatibility import check, deploy, publishing
+from contracts.compatibility.golden import read_golden, without_golden
+from contracts.compatibility.published import read_folder, read_published
+from contracts.compatibility.table import table
+from contracts.errors import ContractError
+from contracts.schemas import all_schemas
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (ContractError, OSError) as error:
+        print(f"contracts: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="contracts", description="What Herald's services agree on.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    generate = commands.add_parser(
+        "generate", help="publish the schemas of the models, unless they break a published one"
+    )
+    generate.add_argument("folder", type=Path, help="libs/contracts, or where schemas/ is to be made")
+    generate.add_argument("--events", type=Path, help="the file for the catalogue of events")
+    generate.set_defaults(run=_generate)
+
+    checking = commands.add_parser("check", help="compare the models with all that is published; 1 if they break it")
+    checking.add_argument("folder", type=Path, help="libs/contracts, or where schemas/ and golden/ are")
+    checking.set_defaults(run=_check)
+
+    deploying = commands.add_parser(
+        "can-deploy", help="say whether a service fits into an environment; 1 if it doesn't"
+    )
+    deploying.add_argument("--service", required=True, help="such as notifier")
+    deploying.add_argument("--against", required=True, help="the schemas that are published there: a folder or a URL")
+    deploying.set_defaults(run=_can_deploy)
+    return parser
+
+
+def _generate(options: argparse.Namespace) -> int:
+    findings, written = publishing.publish(options.folder / "schemas")
+    if findings:
+        print(f"Nothing is written, because the models break what is published.\n\n{table(findings)}")
+        return 1
+    made = asyncapi.document(read_golden(options.folder / "golden"))
+    asyncapi.PUBLISHED.write_text(asyncapi.as_text(made), "utf-8")
+    if options.events:
+        options.events.write_text(markdown(made), "utf-8")
+    print("\n".join(written) or "The schemas were up to date.")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    schemas, published = all_schemas(), read_folder(options.folder / "schemas")
+    findings = [*check.breaking(schemas, published), *without_golden(published, options.folder / "golden")]
+    if findings:
+        print(f"no: the models break what is published\n\n{table(findings)}")
+        return 1
+    if new := check.unpublished(schemas, published):
+        lines = "\n".join(f"  {revision} {reason}" for revision, reason in new.items())
+        print(f"no: not published yet; `make contracts` does it\n\n{lines}")
+        return 1
+    print(f"yes: compatible with {', '.join(map(str, published))}")
+    return 0
+
+
+def _can_deploy(options: argparse.Namespace) -> int:
+    verdict = deploy.can_deploy(options.service, read_published(options.against))
+    compared = "\n".join(f"  {line}" for line in verdict.compared)
+    if verdict.findings:
+        print(
+            f"no: {options.service} doesn't fit {options.against}\n\n{table(verdict.findings)}\n\ncompared:\n{compared}"
+        )
+        return 1
+    print(f"yes: {options.service} fits {options.against}\n\ncompared:\n{compared}")
+    return 0

@@ -1,0 +1,79 @@
+"""A schema as the list of its alternatives, each a schema of one type or one value."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from contracts.errors import ContractError
+from contracts.schemas import Schema
+
+_CHOICES = ("anyOf", "oneOf")
+_TYPES = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    type(None): "null",
+    list: "array",
+    dict: "object",
+}
+
+
+class Resolver:
+    """Finds the definitions that a document's references name."""
+
+    def __init__(self, document: Schema) -> None:
+        self._document = document
+
+    def resolve(self, schema: Schema) -> Schema:
+        """Return what a schema refers to, with the keywords beside the reference; or the schema, without one.
+
+        Raises:
+            ContractError: there is no such definition, or it refers to itself.
+        """
+        seen = set()
+        while "$ref" in schema:
+            reference = schema["$ref"]
+            if reference in seen:
+                raise ContractError(f"the schema's reference {reference} leads to itself")
+            seen.add(reference)
+            schema = {
+                **self._definition(reference),
+                **{name: value for name, value in schema.items() if name != "$ref"},
+            }
+        return schema
+
+    def _definition(self, reference: object) -> Schema:
+        found: Any = self._document
+        root, *steps = str(reference).split("/")
+        for step in steps:
+            found = found.get(step) if isinstance(found, Mapping) else None
+        if root != "#" or not isinstance(found, Mapping):
+            raise ContractError(f"the schema refers to {reference}, and has no such definition")
+        return found
+
+
+def alternatives(schema: Schema, resolver: Resolver) -> list[Schema]:
+    """Return the alternatives of a schema. What it accepts is what at least one of them accepts."""
+    return list(_split(resolver.resolve(schema), resolver))
+
+
+def _split(schema: Schema, resolver: Resolver) -> Iterator[Schema]:
+    keyword = next((each for each in _CHOICES if each in schema), None)
+    if keyword:
+        rest = {name: value for name, value in schema.items() if name not in {keyword, "discriminator"}}
+        for choice in schema[keyword]:
+            yield from _split({**rest, **resolver.resolve(choice)}, resolver)
+    elif len(schema.get("allOf", ())) == 1:
+        rest = {name: value for name, value in schema.items() if name != "allOf"}
+        yield from _split({**rest, **resolver.resolve(schema["allOf"][0])}, resolver)
+    elif "enum" in schema:
+        rest = {name: value for name, value in schema.items() if name != "enum"}
+        yield from (_of_one_value({**rest, "const": value}) for value in schema["enum"])
+    elif isinstance(schema.get("type"), list):
+        yield from ({**schema, "type": each} for each in schema["type"])
+    else:
+        yield _of_one_value(schema) if "const" in schema else schema
+
+
+def _of_one_value(schema: Schema) -> Schema:
+    return {**schema, "type": _TYPES[type(schema["const"])]}

@@ -1,0 +1,82 @@
+"""May this service be deployed, into an environment where these schemas are published?
+
+The service has the models of the contracts that are installed beside it. It must read what is published there, and
+what it publishes must be known there.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from contracts.compatibility.check import consumers
+from contracts.compatibility.findings import Finding, newest_only, reading, writing
+from contracts.compatibility.published import Revision, of_version
+from contracts.envelope import EventData
+from contracts.errors import ContractError
+from contracts.events import PUBLISHERS
+from contracts.schemas import ENVELOPE, envelope_schema, schema_of, versions
+from contracts.subscriptions import SUBSCRIPTIONS, subscriptions_to
+
+
+class UnknownService(ContractError):
+    """No service of that name publishes or receives events. See PUBLISHERS and SUBSCRIPTIONS."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`compared`: what was looked at, a line each; `findings`: why the answer is no."""
+
+    compared: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def can_deploy(service: str, published: Collection[Revision]) -> Verdict:
+    """Compare the events of a service with what is published.
+
+    Raises:
+        UnknownService: there is no such service.
+    """
+    received = {each.event.event_type: each.event for each in SUBSCRIPTIONS if each.service == service}
+    sent = PUBLISHERS.get(service, ())
+    if not received and not sent:
+        names = sorted({*PUBLISHERS, *(each.service for each in SUBSCRIPTIONS)})
+        raise UnknownService(f"no service is named {service}; there are {', '.join(names)}")
+    compared = [f"receives {_names(model, published)}" for model in received.values()]
+    compared += [f"publishes {model.event_type} {model.version}" for model in sent]
+    findings = [each for model in received.values() for each in _receiving(model, published)]
+    findings += [each for model in sent for each in _sending(model, published)]
+    return Verdict(tuple(compared), tuple(newest_only([*_envelope(bool(sent), published), *findings])))
+
+
+def _names(model: type[EventData], published: Collection[Revision]) -> str:
+    numbers = [each.number for each in published if each.event == model.event_type]
+    return f"{model.event_type} {', '.join(numbers) or '(not published there)'}"
+
+
+def _receiving(newest: type[EventData], published: Collection[Revision]) -> Iterator[Finding]:
+    known = {model.version: model for model in versions(newest)}
+    for revision in sorted(published, reverse=True):
+        if revision.event != newest.event_type:
+            continue
+        if revision.version in known:
+            yield from reading(schema_of(known[revision.version]), revision)
+        else:
+            parked = f"events of {revision.number} would be parked as failed until it is upgraded"
+            change = f"is published there, and the newest known here is {newest.version}"
+            yield Finding(f"{revision.event} {revision.version}", "", change, parked, "upgrade the contracts first")
+
+
+def _sending(model: type[EventData], published: Collection[Revision]) -> Iterator[Finding]:
+    names = consumers(model.event_type)
+    known = of_version(published, model.schema_uri())
+    if not known and subscriptions_to(model.event_type):
+        about = f"{model.event_type} {model.version}"
+        yield Finding(about, "", "isn't known there", f"{names} would park it as failed", f"deploy {names} first")
+    for revision in known:
+        yield from writing(schema_of(model), revision, names)
+
+
+def _envelope(sends: bool, published: Collection[Revision]) -> Iterator[Finding]:
+    for revision in of_version(published, ENVELOPE):
+        yield from reading(envelope_schema(), revision)
+        if sends:
+            yield from writing(envelope_schema(), revision, "consumers")

@@ -1,0 +1,81 @@
+"""What a change breaks, for whom, and what to do instead: a break, in words for the person who made the change."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from contracts.compatibility.published import Revision
+from contracts.compatibility.rules import Break, Rule, breaks
+from contracts.schemas import ENVELOPE, Schema
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong. `about`: a version, such as user_registered 1; `field`: empty, if it is all of it."""
+
+    about: str
+    field: str
+    change: str
+    breaks: str
+    instead: str
+
+
+def writing(schema: Schema, revision: Revision, readers: str) -> Iterator[Finding]:
+    """Yield what a publisher of `schema` breaks for consumers that know `revision`. `readers`: their names."""
+    for each in breaks(schema, revision.schema):
+        yield _finding(
+            each, revision, _WRITTEN[each.rule], f"{readers} with {revision.number}", _instead_of_writing(each)
+        )
+
+
+def reading(schema: Schema, revision: Revision) -> Iterator[Finding]:
+    """Yield what consumers with `schema` refuse of events that were published as `revision`."""
+    for each in breaks(revision.schema, schema):
+        stored = f"events of {revision.number}, stored or on their way"
+        yield _finding(each, revision, _READ[each.rule], stored, _instead_of_reading(each))
+
+
+def newest_only(findings: Iterable[Finding]) -> list[Finding]:
+    """Drop what was found in an older revision too."""
+    return list({(each.about, each.field, each.change): each for each in reversed(list(findings))}.values())[::-1]
+
+
+def _finding(found: Break, revision: Revision, words: str, breaks: str, instead: str) -> Finding:
+    change = words.format(written=found.written, read=found.read)
+    if found.rule is Rule.MISSING and found.written:
+        change += f" (is it {found.written}, renamed?)"
+    if revision.schema["$id"] == ENVELOPE:
+        advice = "keep the envelope as CloudEvents 1.0 has it; new attributes are optional"
+    else:
+        version = f"leave version {revision.version} as it is, and add version {revision.version + 1} with an upcast"
+        advice = f"{instead}, or {version}" if instead else version
+    return Finding(f"{revision.event} {revision.version}", found.path, change, breaks, advice)
+
+
+_WRITTEN = {
+    Rule.MISSING: "is removed",
+    Rule.OPTIONAL: "has become optional",
+    Rule.UNKNOWN: "is new, where unknown fields are refused",
+    Rule.TYPE: "may be {written}, was {read}",
+    Rule.VALUES: "may be {written}",
+    Rule.FORMAT: "has another format: {written}, was {read}",
+    Rule.BOUND: "has a wider bound: {written}, was {read}",
+    Rule.KEYWORD: "has {written}, had {read}",
+}
+_READ = {
+    Rule.MISSING: "is new and required",
+    Rule.OPTIONAL: "has become required",
+    Rule.UNKNOWN: "is no longer known, and unknown fields are refused",
+    Rule.TYPE: "must be {read}, may have been {written}",
+    Rule.VALUES: "may no longer be {written}",
+    Rule.FORMAT: "must have another format: {read}, was {written}",
+    Rule.BOUND: "has a tighter bound: {read}, was {written}",
+    Rule.KEYWORD: "must have {read}, had {written}",
+}
+
+
+def _instead_of_writing(found: Break) -> str:
+    return "keep the field" if found.rule in {Rule.MISSING, Rule.OPTIONAL} else ""
+
+
+def _instead_of_reading(found: Break) -> str:
+    return "give the field a default" if found.rule in {Rule.MISSING, Rule.OPTIONAL} else ""

@@ -1,0 +1,110 @@
+"""The schemas that are published: in a folder, or at a URL.
+
+A file is named `<event>.<version>.<revision>.json`, such as user_registered.1.0.json. A version is a model, and has its
+own `dataschema`. Its revisions differ by harmless changes, such as a new optional field, and each of them stays: some
+database holds messages of it, and some service may still run with it.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from contracts.errors import ContractError
+from contracts.schemas import Schema
+
+INDEX = "index.json"
+"""Lists the names of the files, for readers of a URL."""
+
+_NAME = re.compile(r"([a-z][a-z0-9_]*)\.([1-9][0-9]*)\.(0|[1-9][0-9]*)\.json")
+_TIMEOUT = 10.0
+
+
+class Unreadable(ContractError):
+    """There are no published schemas there. Name the folder `schemas` of libs/contracts, or a URL that serves it."""
+
+
+@dataclass(frozen=True, order=True)
+class Revision:
+    """One published schema. Its text is `user_registered 1.0`."""
+
+    event: str
+    version: int
+    revision: int
+    schema: Schema = field(compare=False, repr=False)
+
+    @property
+    def number(self) -> str:
+        """The version and the revision, such as 1.0."""
+        return f"{self.version}.{self.revision}"
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file, and of its golden message."""
+        return f"{self.event}.{self.number}.json"
+
+    def __str__(self) -> str:
+        """Return its event and number."""
+        return f"{self.event} {self.number}"
+
+
+def read_published(where: str) -> list[Revision]:
+    """Read the schemas of a folder or URL, in the order of their names and numbers.
+
+    Raises:
+        Unreadable: there are none, or one of them is no JSON Schema with the `$id` that its name says.
+    """
+    found = _fetch(where.rstrip("/")) if where.startswith(("http://", "https://")) else _read(Path(where))
+    if not found:
+        raise Unreadable(f"{where} has no file such as user_registered.1.0.json")
+    return sorted(found)
+
+
+def read_folder(folder: Path) -> list[Revision]:
+    """Read the schemas of a folder, of which there may be none yet."""
+    return sorted(_read(folder)) if folder.is_dir() else []
+
+
+def _read(folder: Path) -> list[Revision]:
+    if not folder.is_dir():
+        raise Unreadable(f"{folder} is no folder")
+    return [_revision(path.name, path.read_bytes()) for path in folder.iterdir() if _NAME.fullmatch(path.name)]
+
+
+def _fetch(url: str) -> list[Revision]:
+    names = _json(f"{url}/{INDEX}", _get(f"{url}/{INDEX}"))
+    if not isinstance(names, list) or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
+        raise Unreadable(f"{url}/{INDEX} isn't a list of names such as user_registered.1.0.json")
+    return [_revision(name, _get(f"{url}/{name}")) for name in names]
+
+
+def _get(url: str) -> bytes:
+    try:
+        with urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310  # http and https alone
+            return bytes(answer.read())
+    except (OSError, HTTPException, ValueError) as error:
+        raise Unreadable(f"{url} can't be read: {error}") from None
+
+
+def _revision(name: str, content: bytes) -> Revision:
+    match = _NAME.fullmatch(name)
+    schema = _json(name, content)
+    if not match or not isinstance(schema, dict) or schema.get("$id") != f"urn:herald:{match[1]}:{match[2]}":
+        raise Unreadable(f"{name} is no JSON Schema whose $id is the version that the file's name says")
+    return Revision(match[1], int(match[2]), int(match[3]), schema)
+
+
+def _json(name: str, content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise Unreadable(f"{name} is no JSON: {error}") from None
+
+
+def of_version(published: Iterable[Revision], schema_id: str) -> list[Revision]:
+    """Return the revisions of one version, newest first."""
+    return sorted((each for each in published if each.schema["$id"] == schema_id), reverse=True)

@@ -1,0 +1,45 @@
+"""The walks of docs/contracts.md, carried out in a copy of the repository with the commands that the page names."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .walk import ROOT, Edit, copy_to, sources, steps
+
+PAGE = ROOT / "docs/contracts.md"
+BIN = Path(sys.executable).parent
+
+
+def run(line: str, root: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of the page; `make` uses this environment, and doesn't look whether it is up to date."""
+    command = line.replace("make ", f"make --silent -o .venv/.installed BIN={BIN} ", 1)
+    path = os.pathsep.join(map(str, sources(root)))
+    return subprocess.run(
+        command,
+        shell=True,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": path, "PATH": f"{BIN}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("title", ["Add a field", "Add a version", "Add an event", "Add a consumer"])
+def test_a_walk_ends_in_a_contract_that_may_be_deployed(title: str, tmp_path: Path) -> None:
+    copy_to(tmp_path)
+    (tmp_path / "docs").mkdir()
+    for step in steps(title, PAGE):
+        if isinstance(step, Edit):
+            step.apply(tmp_path)
+            continue
+        done = run(step.line, tmp_path)
+        assert "Traceback" not in done.stderr, done.stderr
+        assert (done.returncode == 0) == (not step.prints.startswith("no")), done.stdout + done.stderr
+        if step.prints:
+            printed, _, _ = done.stdout.partition("\nmake: ")
+            assert printed == step.prints
+    assert run("make contracts-check", tmp_path).returncode == 0
