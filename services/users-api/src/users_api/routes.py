@@ -26,7 +26,10 @@ router = APIRouter(route_class=StrictRoute, responses=documented(*ANYWHERE, UNAV
 _VISIBLE = r"^[\x21-\x7e]+$"
 """ASCII, without white space; not empty."""
 
-_ABOUT_KEY = "For one day, a repeated request with the same key gets the first response and creates no second user."
+_ABOUT_KEY = (
+    "For one day, a repeated request with the same key gets the first response and creates no second user. Each key is"
+    " for one request: with another body it is refused."
+)
 _ABOUT_ID = "Appears in every service's log lines about the event; generated if omitted."
 _ABOUT_FILTER = "Only the user with this address, compared as registering does. (A + in it is %2B in a URL.)"
 _ABOUT_CURSOR = "`next` of the previous page, unchanged."
@@ -51,7 +54,10 @@ Filter = Annotated[EmailAddress | None, Query(description=_ABOUT_FILTER), _docum
 IdempotencyKey = Annotated[
     str | None,
     Header(alias="Idempotency-Key", max_length=255, pattern=_VISIBLE, description=_ABOUT_KEY),
-    _documented({"type": "string", "minLength": 1, "maxLength": 255, "pattern": _VISIBLE}, "b9b1cb2e"),
+    _documented(
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _VISIBLE},
+        "8e03978e-40d5-43dd-bc93-6894a57f9324",
+    ),
 ]
 CorrelationId = Annotated[
     str | None,
