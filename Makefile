@@ -60,9 +60,10 @@ check: $(STAMP) ## Check lint, format, types and imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-contracts: $(STAMP) ## Publish the contracts: JSON Schemas, AsyncAPI, OpenAPI, docs/events.md
+contracts: $(STAMP) ## Publish the contracts: JSON Schemas, AsyncAPI, OpenAPI, pacts, docs/events.md
 	@$(BIN)/contracts generate libs/contracts --events docs/events.md
 	@$(BIN)/users-api openapi > services/users-api/openapi.json
+	@$(BIN)/python -m tests.contract.pact_files
 
 contracts-check: $(STAMP) ## Compare the contracts with all that is published: would a deploy break something?
 	@$(BIN)/contracts check libs/contracts

@@ -12,7 +12,7 @@ from contracts.events import PUBLISHERS
 from .pact_readings import effects_of, expectation
 
 PACTS = Path(__file__).with_name("pacts")
-COMMAND = ".venv/bin/python -m tests.contract.pact_files"
+COMMAND = "make contracts"
 
 
 def pact_of(consumer: str, provider: str, effects: Iterable[Subscription[EventData]]) -> Pact:

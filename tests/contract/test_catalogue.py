@@ -34,7 +34,8 @@ def test_the_page_names_every_event_effect_service_and_setting() -> None:
 
 
 def test_an_entry_says_who_publishes_it_and_what_follows() -> None:
-    registered, report_due, report_ready = entries(DOCUMENT)
+    known = {entry.name: entry for entry in entries(DOCUMENT)}
+    registered, report_due, report_ready = (known[name] for name in ("user_registered", "report_due", "report_ready"))
 
     assert registered.summary == "A user registered, and the registration is committed."
     assert registered.publishers == ("users-api",)
@@ -44,14 +45,15 @@ def test_an_entry_says_who_publishes_it_and_what_follows() -> None:
         "audit_log",
         "webhook",
     }
-    assert registered.versions[0].schema == "urn:herald:user_registered:1"
-    assert "bücher" in registered.versions[0].examples[0]
+    assert registered.versions[-1].schema == "urn:herald:user_registered:1"
+    assert "bücher" in registered.versions[-1].examples[0]
     assert report_due.occasion == "Made by the schedule `daily_report` (`0 6 * * *`, UTC)."
     assert report_ready.publishers == ("auditor",)
 
 
 def test_fields_of_a_nested_model_have_its_path() -> None:
-    names = [field.name for field in entries(DOCUMENT)[2].versions[0].fields]
+    [report_ready] = [entry for entry in entries(DOCUMENT) if entry.name == "report_ready"]
+    names = [field.name for field in report_ready.versions[-1].fields]
 
     assert names[-6:] == [
         "files",

@@ -4,14 +4,15 @@ import time
 from datetime import UTC, datetime
 from uuid import RFC_4122, UUID
 
-from contracts import Event, UserRegistered
+from contracts import Event, UserRegistered, decode
+
+from .goldens import golden
+
+DATA = decode(golden("user_registered"), UserRegistered).data
 
 
 def made(number: int) -> UUID:
-    data = UserRegistered(
-        user_id=number, email="maya@example.com", full_name="Maya Chen", registered_at=datetime.now(UTC)
-    )
-    return Event.about(data, source="users-api", subject=f"users/{number}", correlation_id="1").id
+    return Event.about(DATA, source="users-api", subject=f"users/{number}", correlation_id="1").id
 
 
 def test_ids_begin_with_the_time_in_milliseconds_as_rfc_9562_says() -> None:
@@ -33,9 +34,8 @@ def test_ids_of_one_moment_differ_in_all_that_is_random() -> None:
 
 
 def test_an_event_that_happened_long_ago_gets_the_id_of_its_recording() -> None:
-    data = UserRegistered(user_id=1, email="maya@example.com", full_name="Maya Chen", registered_at=datetime.now(UTC))
     event = Event.about(
-        data, source="users-api", subject="users/1", correlation_id="1", time=datetime(2001, 1, 1, tzinfo=UTC)
+        DATA, source="users-api", subject="users/1", correlation_id="1", time=datetime(2001, 1, 1, tzinfo=UTC)
     )
 
     assert datetime.now(UTC).timestamp() - (event.id.int >> 80) / 1000 < 60

@@ -61,8 +61,6 @@ def mutants(event: str, field: Field) -> dict[str, Json]:
         "renamed": {f"{name}_": value},
         "null": {name: None},
         "of another type": {name: str(value) if isinstance(value, int) else 42},
-        "a list": {name: [value]},
-        "an object": {name: {"value": value}},
     }
     mutated = {}
     for kind, fields_instead in other.items():
@@ -93,7 +91,7 @@ def test_a_producer_that_changes_a_field_is_refused_by_those_that_state_it(event
         ("user_registered", ("data", "registered_at"), "1773500966"),
         ("user_registered", ("id",), "42"),
         ("user_registered", ("type",), "user_deleted"),
-        ("user_registered", ("dataschema",), "urn:herald:user_registered:2"),
+        ("user_registered", ("dataschema",), "urn:herald:user_registered:99"),
         ("user_registered", ("data", "user_id"), 1.5),
         ("user_registered", ("data", "user_id"), True),
         ("report_due", ("data", "slot"), "06:00"),

@@ -44,6 +44,7 @@ class OlderUserRegistered(UserRegistered):
     """What an event was before it had the version that is published."""
 
     version: ClassVar[int] = 0
+    predecessor: ClassVar[type[EventData] | None] = None
 
 
 @pytest.mark.parametrize("subscription", SUBSCRIPTIONS, ids=lambda each: each.name)

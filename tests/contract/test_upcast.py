@@ -12,16 +12,26 @@ from typing import Any, ClassVar, Self
 import pytest
 from pydantic import AwareDatetime
 
-from contracts import Event, EventData, InvalidEvent, Subscription, UnknownEventVersion, UserRegistered, decode
+from contracts import Event, EventData, InvalidEvent, Subscription, UnknownEventVersion, decode
 from contracts.subscriptions import WELCOME_EMAIL
 
 from . import goldens
 
 
+class UserRegisteredV1(EventData):
+    event_type: ClassVar[str] = "user_registered"
+    version: ClassVar[int] = 1
+
+    user_id: int
+    email: str
+    full_name: str
+    registered_at: AwareDatetime
+
+
 class UserRegisteredV2(EventData):
     event_type: ClassVar[str] = "user_registered"
     version: ClassVar[int] = 2
-    predecessor: ClassVar[type[EventData] | None] = UserRegistered
+    predecessor: ClassVar[type[EventData] | None] = UserRegisteredV1
 
     user_id: int
     email: str
@@ -30,7 +40,7 @@ class UserRegisteredV2(EventData):
     locale: str
 
     @classmethod
-    def upcast(cls, old: UserRegistered) -> Self:
+    def upcast(cls, old: UserRegisteredV1) -> Self:
         """Version 1 called the name `full_name`, and everything was in English."""
         return cls(
             user_id=old.user_id, email=old.email, name=old.full_name, registered_at=old.registered_at, locale="en"
@@ -57,7 +67,7 @@ class UserRegisteredV3(EventData):
 
 def golden(version: int) -> dict[str, Any]:
     if version == 1:
-        return goldens.golden("user_registered")
+        return goldens.golden("user_registered", "1.0")
     example: dict[str, Any] = json.loads(Path(__file__).with_name("user_registered.v2.json").read_text("utf-8"))
     return example
 
@@ -90,7 +100,7 @@ def test_an_old_consumer_parks_version_2() -> None:
     with pytest.raises(
         UnknownEventVersion, match="'urn:herald:user_registered:2'; known: urn:herald:user_registered:1"
     ):
-        decode(golden(2), UserRegistered)
+        decode(golden(2), UserRegisteredV1)
 
 
 def test_what_a_consumer_can_read_is_named_newest_first() -> None:
@@ -108,13 +118,13 @@ def test_an_old_event_that_is_broken_is_refused_naming_the_field_of_its_own_vers
 
 class Careless(UserRegisteredV2):
     @classmethod
-    def upcast(cls, old: UserRegistered) -> Self:
+    def upcast(cls, old: UserRegisteredV1) -> Self:
         raise LookupError(old.email)
 
 
 class TooStrict(UserRegisteredV2):
     @classmethod
-    def upcast(cls, old: UserRegistered) -> Self:
+    def upcast(cls, old: UserRegisteredV1) -> Self:
         return cls.model_validate(old.model_dump())
 
 
@@ -130,11 +140,11 @@ def test_an_upcast_that_fails_refuses_the_event_and_quotes_nothing_of_it(newest:
     assert refused.value.__cause__ is None
 
 
-@pytest.mark.parametrize("returned", [None, {"name": "Maya"}, UserRegistered])
+@pytest.mark.parametrize("returned", [None, {"name": "Maya"}, UserRegisteredV1])
 def test_an_upcast_that_returns_anything_else_refuses_the_event(returned: object) -> None:
-    class Confused(UserRegistered):
+    class Confused(UserRegisteredV1):
         version: ClassVar[int] = 2
-        predecessor: ClassVar[type[EventData] | None] = UserRegistered
+        predecessor: ClassVar[type[EventData] | None] = UserRegisteredV1
 
         @classmethod
         def upcast(cls, old: Any) -> Any:
@@ -156,9 +166,9 @@ def test_a_predecessor_is_of_the_same_type() -> None:
 
 
 def test_a_model_with_a_predecessor_and_no_upcast_says_so() -> None:
-    class Forgotten(UserRegistered):
+    class Forgotten(UserRegisteredV1):
         version: ClassVar[int] = 2
-        predecessor: ClassVar[type[EventData] | None] = UserRegistered
+        predecessor: ClassVar[type[EventData] | None] = UserRegisteredV1
 
     with pytest.raises(InvalidEvent, match="raised NotImplementedError"):
         decode(golden(1), Forgotten)

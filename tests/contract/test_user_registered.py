@@ -1,4 +1,4 @@
-"""user_registered, version 1: what every consumer reads is the golden JSON of libs/contracts/golden.
+"""user_registered, in its newest version: what every consumer reads is the golden JSON of libs/contracts/golden.
 
 A golden never changes once it is published: a new version gets a new file, and both stay readable. That users-api
 writes exactly the golden: tests/integration/test_users_api_golden.py.
@@ -39,7 +39,9 @@ def test_a_consumer_reads_the_golden_and_would_write_it_again() -> None:
 
 
 def test_what_a_newer_producer_adds_is_ignored() -> None:
-    newer = with_data(locale="de") | {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    newer = with_data(of_a_newer_revision="?") | {
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    }
     assert decode(newer, UserRegistered) == decode(GOLDEN, UserRegistered)
 
 
@@ -50,9 +52,9 @@ def test_a_time_may_be_written_in_any_way_that_rfc_3339_allows(time: str) -> Non
     assert decode(changed(time=time), UserRegistered).time.utcoffset() is not None
 
 
-@pytest.mark.parametrize("dataschema", ["urn:herald:user_registered:2", "urn:herald:user_deleted:1", "", None, 1, []])
+@pytest.mark.parametrize("dataschema", ["urn:herald:user_registered:99", "urn:herald:user_deleted:1", "", None, 1, []])
 def test_an_unknown_version_is_told_from_a_broken_event(dataschema: object) -> None:
-    with pytest.raises(UnknownEventVersion, match="known: urn:herald:user_registered:1"):
+    with pytest.raises(UnknownEventVersion, match=r"known: .*urn:herald:user_registered:1"):
         decode(changed(dataschema=dataschema), UserRegistered)
 
 

@@ -15,7 +15,7 @@ from notifier.webhooks.endpoint import Endpoint
 
 from .goldens import golden
 
-EVENT = golden("user_registered")
+EVENT = golden("user_registered", "1.0")
 GOLDEN = Path(__file__).with_name("webhook.user_registered.json").read_text("utf-8").strip()
 
 

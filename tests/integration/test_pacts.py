@@ -71,7 +71,7 @@ def test_the_auditor_writes_what_the_pact_of_its_consumer_states(
 
 
 class Renamed(EventData):
-    """A version 1 in which somebody has renamed a field."""
+    """Version 1 with a field renamed, which a new version should have done."""
 
     event_type: ClassVar[str] = "user_registered"
     version: ClassVar[int] = 1
