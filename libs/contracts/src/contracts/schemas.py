@@ -30,12 +30,12 @@ def versions(newest: type[EventData]) -> Iterator[type[EventData]]:
 
 
 def schema_of(model: type[EventData]) -> Schema:
-    """Return the schema of an event's `data`. Its `$id` is the `dataschema` of the events.
+    """Return the schema of an event's `data`. Its `$id` is the `dataschema` of the events; no name of a class is in it.
 
     Raises:
         ContractError: a field is read in another form than it is written, as pydantic does with `Decimal`.
     """
-    return {"$schema": DIALECT, "$id": model.schema_uri(), **_one_form(model)}
+    return {"$schema": DIALECT, "$id": model.schema_uri(), **_one_form(model), "title": model.event_type}
 
 
 def envelope_schema() -> Schema:
