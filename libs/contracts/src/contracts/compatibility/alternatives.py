@@ -24,6 +24,12 @@ class Resolver:
     def __init__(self, document: Schema) -> None:
         self._document = document
 
+    @property
+    def definitions(self) -> Schema:
+        """What the document's references may name."""
+        found: Schema = self._document.get("$defs", {})
+        return found
+
     def resolve(self, schema: Schema) -> Schema:
         """Return what a schema refers to, with the keywords beside the reference; or the schema, without one.
 
@@ -62,7 +68,7 @@ def _split(schema: Schema, resolver: Resolver) -> Iterator[Schema]:
     if keyword:
         rest = {name: value for name, value in schema.items() if name not in {keyword, "discriminator"}}
         for choice in schema[keyword]:
-            yield from _split({**rest, **resolver.resolve(choice)}, resolver)
+            yield from _split({**rest, **_tagged(resolver.resolve(choice), schema)}, resolver)
     elif len(schema.get("allOf", ())) == 1:
         rest = {name: value for name, value in schema.items() if name != "allOf"}
         yield from _split({**rest, **resolver.resolve(schema["allOf"][0])}, resolver)
@@ -73,6 +79,12 @@ def _split(schema: Schema, resolver: Resolver) -> Iterator[Schema]:
         yield from ({**schema, "type": each} for each in schema["type"])
     else:
         yield _of_one_value(schema) if "const" in schema else schema
+
+
+def _tagged(choice: Schema, schema: Schema) -> Schema:
+    """Require the field that tells the choices apart: pydantic finds the choice by it, even if it has a default."""
+    tag = schema.get("discriminator", {}).get("propertyName")
+    return {**choice, "required": sorted({*choice.get("required", ()), tag})} if tag else choice
 
 
 def _of_one_value(schema: Schema) -> Schema:
