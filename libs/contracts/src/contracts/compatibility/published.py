@@ -15,12 +15,12 @@ from typing import Any
 from urllib.request import urlopen
 
 from contracts.errors import ContractError
-from contracts.schemas import Schema
+from contracts.schemas import EVENT_NAME, Schema
 
 INDEX = "index.json"
 """Lists the names of the files, for readers of a URL."""
 
-_NAME = re.compile(r"([a-z][a-z0-9_]*)\.([1-9][0-9]*)\.(0|[1-9][0-9]*)\.json")
+_NAME = re.compile(rf"({EVENT_NAME.pattern})\.([1-9][0-9]*)\.(0|[1-9][0-9]*)\.json")
 _TIMEOUT = 10.0
 
 
