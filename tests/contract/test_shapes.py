@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from contracts import EventData
+from contracts import ContractError, EventData
 from contracts.compatibility.comparison import breaks
 from contracts.compatibility.rules import Break
 from contracts.schemas import schema_of
@@ -149,3 +149,16 @@ def test_models_that_contain_each_other_are_compared_in_no_time() -> None:
     """Following each path through eight of them takes hours."""
     assert not found(expressions("int"), expressions("int"))
     assert {each.path for each in found(expressions("int"), expressions("str"))} >= {"it.value"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"required": ["a"], "anyOf": [{"required": ["b"]}]},
+        {"minimum": 1, "$ref": "#/$defs/X", "$defs": {"X": {"minimum": 2}}},
+        {"anyOf": []},
+    ],
+)
+def test_what_the_rules_cannot_combine_is_no_yes(schema: dict[str, Any]) -> None:
+    with pytest.raises(ContractError):
+        breaks(schema, {})

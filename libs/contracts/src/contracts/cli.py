@@ -11,6 +11,7 @@ from pathlib import Path
 from contracts import asyncapi
 from contracts.catalogue.markdown import markdown
 from contracts.compatibility import check, deploy, publishing
+from contracts.compatibility.fetching import without_secrets
 from contracts.compatibility.golden import read_golden, without_golden
 from contracts.compatibility.published import read_folder, read_published
 from contracts.compatibility.table import table
@@ -81,11 +82,10 @@ def _check(options: argparse.Namespace) -> int:
 
 def _can_deploy(options: argparse.Namespace) -> int:
     verdict = deploy.can_deploy(options.service, read_published(options.against))
+    where = without_secrets(options.against)
     compared = "\n".join(f"  {line}" for line in verdict.compared)
     if verdict.findings:
-        print(
-            f"no: {options.service} doesn't fit {options.against}\n\n{table(verdict.findings)}\n\ncompared:\n{compared}"
-        )
+        print(f"no: {options.service} doesn't fit {where}\n\n{table(verdict.findings)}\n\ncompared:\n{compared}")
         return 1
-    print(f"yes: {options.service} fits {options.against}\n\ncompared:\n{compared}")
+    print(f"yes: {options.service} fits {where}\n\ncompared:\n{compared}")
     return 0

@@ -62,7 +62,7 @@ def all_schemas() -> Mapping[str, Schema]:
     """Return the schema of the envelope and of each version of each event, by `$id`.
 
     Raises:
-        ContractError: a model has no schema, or a name that can't be published, or that of another one; or isn't in EVENTS.
+        ContractError: a model has no schema, no name that can be published, or that of another; or it isn't in EVENTS.
     """
     models = [model for newest in EVENTS for model in versions(newest)]
     by_id: dict[str, type[EventData]] = {}
@@ -81,7 +81,7 @@ def _check_name(model: type[EventData]) -> None:
     event, version = getattr(model, "event_type", ""), getattr(model, "version", 0)
     if not EVENT_NAME.fullmatch(event) or event == "envelope" or version < 1:
         raise ContractError(
-            f"{model.__name__} can't be published as {event!r}, version {version}; name it like user_registered, version 1"
+            f"{model.__name__} can't be published as {event!r}, version {version}; name it like user_registered"
         )
 
 

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 from contracts.compatibility.alternatives import Resolver, alternatives
 from contracts.compatibility.bounds import KEYWORDS as BOUNDS
@@ -17,6 +16,7 @@ from contracts.compatibility.bounds import exceeded
 from contracts.compatibility.rules import Break, Rule
 from contracts.compatibility.structure import ANNOTATIONS, structure
 from contracts.compatibility.types import accepted_types, name_of, types_of
+from contracts.errors import ContractError
 from contracts.schemas import Schema
 
 _COMPARED = frozenset(
@@ -40,8 +40,15 @@ def breaks(writer: Schema, reader: Schema) -> list[Break]:
     """Return what a writer may write that a reader refuses; nothing, if the two may be deployed together.
 
     Raises:
-        ContractError: a schema refers to a definition that it doesn't have.
+        ContractError: a schema refers to a definition that it doesn't have, or isn't sound.
     """
+    try:
+        return _breaks(writer, reader)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:  # by a file that isn't ours
+        raise ContractError(f"a schema of {writer.get('$id')} isn't a sound JSON Schema: {error!r}") from None
+
+
+def _breaks(writer: Schema, reader: Schema) -> list[Break]:
     comparison = _Comparison(Resolver(writer), Resolver(reader))
     while True:
         found = list(comparison.compare(writer, reader, ""))
@@ -171,8 +178,10 @@ def _renamed(field: Schema, ours: Mapping[str, Schema], theirs: Mapping[str, Sch
     return next(same, "")
 
 
-def _schema(value: Any) -> Schema:
+def _schema(value: object) -> Schema:
     """Return a schema as an object: `true` accepts all."""
+    if not isinstance(value, dict) and value is not True:
+        raise TypeError(f"{value!r} is no schema")
     return value if isinstance(value, dict) else {}
 
 

@@ -9,23 +9,16 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
-from contracts.errors import ContractError
-from contracts.schemas import EVENT_NAME, Schema
+from contracts.compatibility.fetching import Unreadable, get, is_url, without_secrets
+from contracts.schemas import ENVELOPE, EVENT_NAME, Schema
 
 INDEX = "index.json"
 """Lists the names of the files, for readers of a URL."""
 
 _NAME = re.compile(rf"({EVENT_NAME.pattern})\.([1-9][0-9]*)\.(0|[1-9][0-9]*)\.json")
-_TIMEOUT = 10.0
-
-
-class Unreadable(ContractError):
-    """There are no published schemas there. Name the folder `schemas` of libs/contracts, or a URL that serves it."""
 
 
 @dataclass(frozen=True, order=True)
@@ -58,9 +51,11 @@ def read_published(where: str) -> list[Revision]:
     Raises:
         Unreadable: there are none, or one of them is no JSON Schema with the `$id` that its name says.
     """
-    found = _fetch(where.rstrip("/")) if where.startswith(("http://", "https://")) else _read(Path(where))
+    found = _fetch(where.rstrip("/")) if is_url(where) else _read(Path(where))
     if not found:
-        raise Unreadable(f"{where} has no file such as user_registered.1.0.json")
+        raise Unreadable(f"{without_secrets(where)} has no file such as user_registered.1.0.json")
+    if not of_version(found, ENVELOPE):
+        raise Unreadable(f"{without_secrets(where)} has no envelope.1.0.json, so other files may be missing too")
     return sorted(found)
 
 
@@ -76,18 +71,12 @@ def _read(folder: Path) -> list[Revision]:
 
 
 def _fetch(url: str) -> list[Revision]:
-    names = _json(f"{url}/{INDEX}", _get(f"{url}/{INDEX}"))
+    content = get(f"{url}/{INDEX}")
+    index = f"{without_secrets(url)}/{INDEX}"
+    names = _json(index, content)
     if not isinstance(names, list) or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
-        raise Unreadable(f"{url}/{INDEX} isn't a list of names such as user_registered.1.0.json")
-    return [_revision(name, _get(f"{url}/{name}")) for name in names]
-
-
-def _get(url: str) -> bytes:
-    try:
-        with urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310  # http and https alone
-            return bytes(answer.read())
-    except (OSError, HTTPException, ValueError) as error:
-        raise Unreadable(f"{url} can't be read: {error}") from None
+        raise Unreadable(f"{index} isn't a list of names such as user_registered.1.0.json")
+    return [_revision(name, get(f"{url}/{name}")) for name in dict.fromkeys(names)]
 
 
 def _revision(name: str, content: bytes) -> Revision:
@@ -101,7 +90,7 @@ def _revision(name: str, content: bytes) -> Revision:
 def _json(name: str, content: bytes) -> Any:
     try:
         return json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unreadable(f"{name} is no JSON: {error}") from None
 
 
