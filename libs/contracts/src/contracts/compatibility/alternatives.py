@@ -35,7 +35,7 @@ class Resolver:
         """Return what a schema refers to, with the keywords beside the reference; or the schema, without one.
 
         Raises:
-            ContractError: there is no such definition, or it refers to itself, or can't be combined with what is beside.
+            ContractError: there is no such definition, or it refers to itself, or can't be combined with the rest.
         """
         seen = set()
         while "$ref" in schema:
