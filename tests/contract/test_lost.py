@@ -71,7 +71,7 @@ def test_an_index_without_a_schema_is_mended(copy: ContractsCopy, index: list[st
 
     checked = copy.check()
     assert checked.returncode == 1
-    assert "`make contracts` does it\n\n  index.json doesn't list what is published" in checked.stdout
+    assert "run `make contracts` to publish\n\n  index.json doesn't list what is published" in checked.stdout
 
     assert copy.generate().returncode == 0
     assert copy.files() == before
