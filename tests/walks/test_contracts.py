@@ -11,7 +11,15 @@ from .walk import ROOT, Edit, copy_to, sources, steps
 
 PAGE = ROOT / "docs/contracts.md"
 BIN = Path(sys.executable).parent
-OTHERS = ("test_can_deploy.py", "test_compatibility.py", "test_publishing.py", "test_wheel.py")
+OTHERS = (
+    "test_can_deploy.py",
+    "test_compatibility.py",
+    "test_fetching.py",
+    "test_lost.py",
+    "test_publishing.py",
+    "test_shapes.py",
+    "test_wheel.py",
+)
 """Tests of the tools, on the models as they are."""
 
 
