@@ -10,6 +10,8 @@ from shutil import copytree
 
 import pytest
 
+from contracts import UserRegistered
+
 from .contracts_copy import ORIGINAL, contracts
 
 
@@ -82,6 +84,29 @@ def test_a_publisher_that_consumers_there_refuse_does_not_fit(there: Path) -> No
 
     assert asked.returncode == 1
     assert "locale is removed   breaks: notifier, auditor with 1.1" in asked.stdout
+
+
+def test_a_consumer_without_the_model_of_an_older_version_does_not_fit(
+    there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(there, "2.0", {})
+    monkeypatch.setattr(UserRegistered, "version", 2)
+
+    asked = contracts("can-deploy", "--service", "notifier", "--against", str(there))
+
+    assert asked.returncode == 1
+    assert "user_registered 1\n  has no model here   breaks: events of 1.0, stored or on their way" in asked.stdout
+    assert "user_registered 2" not in asked.stdout.partition("compared:")[0]
+
+
+def test_another_envelope_than_ours_fits_no_service(there: Path) -> None:
+    envelope = json.loads((there / "envelope.1.0.json").read_text())
+    (there / "envelope.2.0.json").write_text(json.dumps(envelope | {"$id": "urn:herald:envelope:2"}))
+
+    asked = contracts("can-deploy", "--service", "notifier", "--against", str(there))
+
+    assert asked.returncode == 1
+    assert "envelope 2.0\n  is published there, and isn't known here" in asked.stdout
 
 
 @pytest.fixture
