@@ -28,6 +28,10 @@ from contracts import ContractError, EventData
 from contracts.schemas import Schema, schema_of
 
 
+class Unseen(BaseModel):
+    code: str | SkipJsonSchema[None]
+
+
 class Checked(BaseModel):
     code: str
 
@@ -78,10 +82,12 @@ HIDDEN: dict[str, tuple[Any, str]] = {
     "an alias that isn't written": (Annotated[int, Field(alias="other")], "read in another form than it is written"),
     "a field that may be left out": (Annotated[int, Field(exclude_if=bool)], "Shaped.it may be left out"),
     "a null that isn't shown": (
-        str | Annotated[None, SkipJsonSchema()],
-        "Shaped.it has another JSON Schema than its type's",
+        Unseen,
+        "Unseen.code has another JSON Schema than its type's",
     ),
     "another schema": (Annotated[int, WithJsonSchema({"type": "string"})], "Shaped.it has another JSON Schema"),
+    "a schema that is changed": (Annotated[int, Field(json_schema_extra=dict.clear)], "Shaped.it has another JSON"),
+    "numbers as names": (dict[int, str], "Shaped.it is written as text, and must be a number"),
     "a class": (type, "Shaped has no JSON Schema"),
 }
 

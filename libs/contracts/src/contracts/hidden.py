@@ -40,8 +40,13 @@ def _rules(schema: Mapping[str, Any]) -> Iterator[str]:
         yield "is stripped before its bounds are checked: let the handler strip it"
     if "serialization_exclude_if" in schema and schema["schema"]["type"] != "default":
         yield "may be left out: give it a default"
-    shown = schema.get("metadata", {}).get("pydantic_js_annotation_functions", ())
-    if any(isinstance(getattr(function, "__self__", None), SkipJsonSchema | WithJsonSchema) for function in shown):
+    if kind == "complex" or (kind == "dict" and schema.get("keys_schema", {}).get("type") in {"bool", "float", "int"}):
+        yield "is written as text, and must be a number: use numbers, and names of text"
+    metadata = schema.get("metadata", {})
+    shown = metadata.get("pydantic_js_annotation_functions", ())
+    if callable(metadata.get("pydantic_js_extra")) or any(
+        isinstance(getattr(function, "__self__", None), SkipJsonSchema | WithJsonSchema) for function in shown
+    ):
         yield "has another JSON Schema than its type's: name a type that has it"
 
 
