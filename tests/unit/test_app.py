@@ -68,7 +68,7 @@ def test_opentelemetry_is_on_only_if_the_environment_configures_it(monkeypatch: 
 
     for variable in [name for name in os.environ if "OTEL_" in name]:
         monkeypatch.delenv(variable)
-    monkeypatch.setattr("users_api.app.FastAPI", make)
+    monkeypatch.setattr("users_api.app.DescribedApi", make)
 
     create_app("postgresql://nobody@127.0.0.1:1/nothing")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")

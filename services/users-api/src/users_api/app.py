@@ -12,6 +12,7 @@ from messaging.process.revisions import revisions
 from users_api import health, pages, routes
 from users_api.error_handlers import HANDLERS
 from users_api.middleware import AroundRequests
+from users_api.openapi import ABOUT, TAGS, DescribedApi, name_of
 from users_api.pool import Pool
 from users_api.registrar import Registrar
 
@@ -32,8 +33,12 @@ def create_app(database_url: str, mailbox_url: str | None = None) -> FastAPI:
             yield
             await app.state.registrar.close()
 
-    app = FastAPI(
+    app = DescribedApi(
         title="Herald users-api",
+        summary="Registers users.",
+        description=ABOUT,
+        openapi_tags=TAGS,
+        generate_unique_id_function=name_of,
         version="0.1.0",
         lifespan=lifespan,
         exception_handlers=HANDLERS,

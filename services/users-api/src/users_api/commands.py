@@ -43,6 +43,15 @@ def migrate() -> None:
     migrate_command("users_api", MIGRATIONS)
 
 
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the HTTP API. Needs no settings and no server."""
+    from users_api.app import create_app
+    from users_api.openapi import as_text
+
+    typer.echo(as_text(create_app("").openapi()), nl=False)
+
+
 @deliveries.command("list")
 def list_deliveries(
     state: Annotated[DeliveryState, typer.Option(help="Only deliveries in this state.")] = "failed",

@@ -94,14 +94,26 @@ def _is_visible(character: str) -> bool:
     return unicodedata.category(character)[0] in "LNPS" and not _BLANK.match(character)
 
 
-EmailAddress = Annotated[
-    str,
-    AfterValidator(_clean_email),
-    WithJsonSchema({"type": "string", "format": "email", "maxLength": MAX_ADDRESS, "examples": ["maya@example.com"]}),
-]
+ADDRESS = {
+    "type": "string",
+    "format": "email",
+    "maxLength": MAX_ADDRESS,
+    "description": "One address, without a name. Its domain can't be a reserved one (RFC 6761). Unicode is accepted.",
+    "examples": ["maya@example.com"],
+}
+
+EmailAddress = Annotated[str, AfterValidator(_clean_email), WithJsonSchema(ADDRESS)]
 
 FullName = Annotated[
     str,
     AfterValidator(_clean_name),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_NAME, "examples": ["Maya Chen"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_NAME,
+            "description": "Readable: not blank, no control characters, none that change the direction of text.",
+            "examples": ["Maya Chen"],
+        }
+    ),
 ]

@@ -12,11 +12,12 @@ from psycopg import sql
 from contracts import SUBSCRIPTIONS
 from messaging.process.revisions import version_table
 from messaging.publishing import operations
-from users_api import metrics, queries
+from users_api import metrics, queries, responses
 from users_api.database import DatabaseUnavailable, in_time, query, using
 from users_api.dependencies import Database
+from users_api.documented import ANYWHERE, UNAVAILABLE, documented
 from users_api.pool import Pool
-from users_api.problems import ANYWHERE, Problem, documented, problem_response
+from users_api.problems import Problem, problem_response
 from users_api.registration import rehearse
 from users_api.schemas import Alive, Ready
 from users_api.strict_route import StrictRoute
@@ -46,13 +47,13 @@ SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespac
 _TIME_LIMIT = max(subscription.time_limit for subscription in SUBSCRIPTIONS)
 
 
-@router.get("/livez")
+@router.get("/livez", summary="Is the process alive?", responses=responses.LIVEZ)
 async def livez() -> Alive:
     """The process runs."""
     return Alive()
 
 
-@router.get("/readyz", response_model=Ready)
+@router.get("/readyz", summary="Can it register users?", response_model=Ready, responses=responses.READYZ)
 async def readyz(request: Request, pool: Database) -> JSONResponse:
     """Can users be registered and read? The very statements are executed, on no rows.
 
@@ -71,7 +72,12 @@ async def readyz(request: Request, pool: Database) -> JSONResponse:
     return problem_response(503, Problem(503, "Not ready.", checks=checks).body, {"Retry-After": "2"})
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
+@router.get(
+    "/metrics",
+    summary="Show metrics for Prometheus",
+    response_class=PlainTextResponse,
+    responses=documented(UNAVAILABLE) | responses.METRICS,
+)
 async def show_metrics(pool: Database) -> Response:
     """Metrics for Prometheus. Those of the process itself are there even when PostgreSQL isn't."""
     try:

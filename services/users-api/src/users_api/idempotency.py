@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 from users_api.problems import Problem
 
+STILL_RUNNING = "A request with this Idempotency-Key is still running. Wait for it, then ask again."
+
 
 def fingerprint(request: str) -> str:
     """Return a digest of a request. Two requests with the same key must have the same one."""
@@ -33,7 +35,7 @@ class KeysInHand:
             yield
             return
         if key in self._keys:
-            raise Problem(409, "A request with this Idempotency-Key is still running. Wait for it, then ask again.")
+            raise Problem(409, STILL_RUNNING)
         self._keys.add(key)
         try:
             yield

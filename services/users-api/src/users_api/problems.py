@@ -5,10 +5,9 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 
-ANYWHERE = (408, 422, 431, 500, 503)
-"""What every route may answer: 422, because each refuses query parameters that it doesn't know."""
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""As RFC 9110 has them. Python 3.13 renamed the phrases of `HTTPStatus`."""
 
 
 class Problem(Exception):
@@ -22,26 +21,11 @@ class Problem(Exception):
         self.headers = headers
         self.body = {
             "type": "about:blank",
-            "title": HTTPStatus(status).phrase,
+            "title": _TITLES.get(status) or HTTPStatus(status).phrase,
             "status": status,
             "detail": detail,
             **extensions,
         }
-
-
-class ProblemDetails(BaseModel):
-    """The body of every error (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-
-
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe a route's errors for OpenAPI."""
-    content = {"application/problem+json": {"schema": ProblemDetails.model_json_schema()}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
 def problem_response(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> JSONResponse:

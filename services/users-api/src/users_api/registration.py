@@ -63,8 +63,9 @@ _UNKNOWN = secrets.randbits(62) | 1 << 61
 """Stands for a user's id in what is written before there is one; the statement puts the real one in its place. The
 number can't be guessed, so no name contains it."""
 
-_TAKEN = Problem(409, "A user with this email address is already registered. Use another address.").body
-_KEY_REUSED = "This Idempotency-Key was used for another request. Use a new key for a new request."
+TAKEN = "A user with this email address is already registered. Use another address."
+KEY_REUSED = "This Idempotency-Key was used for another request. Use a new key for a new request."
+_TAKEN = Problem(409, TAKEN).body
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def _body(user: NewUser, user_id: int) -> Registered:
 def _answer(registration: Registration, row: dict[str, Any]) -> Answer:
     if row["status"] is not None:
         if row["fingerprint"] != fingerprint(registration.user.model_dump_json()):
-            return Answer(422, Problem(422, _KEY_REUSED).body)
+            return Answer(422, Problem(422, KEY_REUSED).body)
         return Answer(row["status"], row["body"], repeated=True)
     if row["id"] is None:
         return Answer(409, _TAKEN)

@@ -1,16 +1,20 @@
 """What goes in and out over HTTP."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from messaging.publishing.states import DeliveryState
 from users_api.fields import EmailAddress, FullName
 
+_COMPLETE = ConfigDict(json_schema_serialization_defaults_required=True)
+"""A field with a default is always in an answer."""
+
 
 class NewUser(BaseModel):
-    """A registration as a client sends it."""
+    """A registration as a client sends it. Other fields are ignored."""
 
     email: EmailAddress
     full_name: FullName
@@ -27,6 +31,8 @@ class User(BaseModel):
 
 class Registered(BaseModel):
     """The answer to a registration."""
+
+    model_config = _COMPLETE
 
     id: int
     email: str
@@ -76,11 +82,15 @@ class Moved(BaseModel):
 class Alive(BaseModel):
     """The process runs."""
 
-    status: str = "alive"
+    model_config = _COMPLETE
+
+    status: Literal["alive"] = "alive"
 
 
 class Ready(BaseModel):
     """Users can be registered and read; else the answer is a problem with the same `checks`."""
 
-    status: str = "ready"
+    model_config = _COMPLETE
+
+    status: Literal["ready"] = "ready"
     checks: dict[str, str]

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from contracts.compatibility.findings import Finding, newest_only, reading, writing
 from contracts.compatibility.published import Revision, of_version
-from contracts.compatibility.rules import structure
+from contracts.compatibility.structure import structure
 from contracts.events import PUBLISHERS
 from contracts.schemas import Schema
 from contracts.subscriptions import subscriptions_to

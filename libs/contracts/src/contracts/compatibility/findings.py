@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from contracts.compatibility.comparison import breaks
 from contracts.compatibility.published import Revision
-from contracts.compatibility.rules import Break, Rule, breaks
+from contracts.compatibility.rules import Break, Rule
 from contracts.schemas import ENVELOPE, Schema
 
 
@@ -60,6 +61,7 @@ _WRITTEN = {
     Rule.FORMAT: "has another format: {written}, was {read}",
     Rule.BOUND: "has a wider bound: {written}, was {read}",
     Rule.KEYWORD: "has {written}, had {read}",
+    Rule.INNER: "contains itself, and has changed inside",
 }
 _READ = {
     Rule.MISSING: "is new and required",
@@ -70,6 +72,7 @@ _READ = {
     Rule.FORMAT: "must have another format: {read}, was {written}",
     Rule.BOUND: "has a tighter bound: {read}, was {written}",
     Rule.KEYWORD: "must have {read}, had {written}",
+    Rule.INNER: "contains itself, and must have changed inside",
 }
 
 
