@@ -9,8 +9,8 @@ import pytest
 from tests.integration.conftest import RelayParts
 
 from contracts import Event, EventData
+from messaging.publishing.counts import BOUNDS, FORGET, counting
 from messaging.relay import apply, deliveries
-from messaging.relay.counts import BOUNDS, FORGET, counting
 from messaging.wire import layout
 from messaging.wire.receipt import Receipt
 

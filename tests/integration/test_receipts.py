@@ -10,9 +10,9 @@ import pytest
 from tests.integration.conftest import RelayParts
 
 from contracts import AUDIT_LOG, Event, EventData
+from messaging.publishing.counts import counting
 from messaging.relay import deliveries
 from messaging.relay.apply import Applier
-from messaging.relay.counts import counting
 from messaging.wire.receipt import Receipt, describe
 
 Publish = Callable[..., list[Event[EventData]]]

@@ -9,9 +9,9 @@ import structlog
 
 from contracts import EventData, Subscription
 from messaging.process.database import Pool
+from messaging.publishing.counts import counting
 from messaging.publishing.states import FINAL
 from messaging.relay import deliveries
-from messaging.relay.counts import counting
 from messaging.relay.dispatch import LEASE
 from messaging.wire.receipt import OUTCOMES, Receipt
 

@@ -15,7 +15,7 @@ Invariants, each kept by the WHERE clause of the statement that could break it:
   `generation`. The first two lock the event first, because housekeeping may be about to delete it.
 - A queued or running delivery has a lease; when the lease runs out the relay looks for the delivery's message.
 - Each move to `succeeded`, `failed`, `uncertain` or `retrying` is counted in the statement that makes it
-  (`messaging.relay.counts`).
+  (`messaging.publishing.counts`).
 All times are by the database's clock. A handler began a reported number of seconds before the receipt is applied, and
 not before its delivery was claimed.
 """
@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
-from messaging.relay.counts import COUNT, LAG
+from messaging.publishing.counts import COUNT, LAG
 
 CLAIM: LiteralString = """
 -- Claim due deliveries and pack them into messages, each with up to group_size deliveries of one subscription. A

@@ -27,8 +27,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from messaging.process.database import Pool
-from messaging.publishing import schedules
-from messaging.relay import counts
+from messaging.publishing import counts, schedules
 from messaging.relay.receipt_reader import forget_readers
 
 LIMIT = 1_000

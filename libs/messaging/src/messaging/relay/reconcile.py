@@ -23,9 +23,9 @@ from psycopg.rows import class_row
 
 from contracts import EventData, Subscription
 from messaging.process.database import Pool
+from messaging.publishing.counts import counting
 from messaging.relay import deliveries
 from messaging.relay.apply import log_dead, policies
-from messaging.relay.counts import counting
 from messaging.relay.dispatch import LEASE
 from messaging.relay.lost import look, look_soon, lose
 from messaging.relay.publishers import EPOCH_SECONDS, OURS
