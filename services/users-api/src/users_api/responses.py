@@ -117,6 +117,8 @@ READYZ: Responses = {
 
 METRICS: Responses = {200: {"description": "The text format of Prometheus."}}
 
+LIVE: Responses = {200: {"description": "A stream of server-sent events."}}
+
 STATUS: Responses = {200: {"description": "How everything is doing."}}
 
 LIVEZ: Responses = {200: {"description": "It is alive."}}
