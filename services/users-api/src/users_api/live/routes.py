@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import WithJsonSchema
 
 from users_api import responses
 from users_api.documented import ANYWHERE, UNAVAILABLE, documented
@@ -19,15 +20,26 @@ from users_api.strict_route import StrictRoute
 RETRY_MS = 2_000
 """A browser that has lost its stream comes back after this time."""
 
+LARGEST = 2**63 - 1
+
 _FULL = "Too many are looking on. Try again later, or read GET /status."
 
 router = APIRouter(tags=["deliveries"], route_class=StrictRoute, responses=documented(*ANYWHERE, UNAVAILABLE))
 
-UserFilter = Annotated[int | None, Query(ge=1, le=2**63 - 1, description="Only deliveries of this user's events.")]
-EventFilter = Annotated[UUID | None, Query(description="Only deliveries of this event.")]
+UserFilter = Annotated[
+    int | None,
+    Query(ge=1, le=LARGEST, description="Only deliveries of this user's events."),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": LARGEST}),
+]
+EventFilter = Annotated[
+    UUID | None,
+    Query(description="Only deliveries of this event."),
+    WithJsonSchema({"type": "string", "format": "uuid"}),
+]
 LastId = Annotated[
     str | None,
     Header(alias="Last-Event-ID", max_length=64, description="The `id` of the last message that has been received."),
+    WithJsonSchema({"type": "string", "maxLength": 64}),
 ]
 
 
