@@ -16,6 +16,7 @@ from contracts import EventData, Schedule, Subscription
 from messaging.process.database import Pool, open_pool
 from messaging.relay import deliveries
 from messaging.relay.apply import Applier
+from messaging.relay.backlog import BacklogCounter
 from messaging.relay.dispatch import LIMIT, Dispatcher
 from messaging.relay.housekeep import Housekeeper, Retention
 from messaging.relay.listener import Listener
@@ -25,7 +26,6 @@ from messaging.relay.receive import Receiver
 from messaging.relay.reconcile import Reconciler
 from messaging.relay.scheduler import Scheduler
 from messaging.relay.sweep import SWEEP_SECONDS, Sweeper
-from messaging.relay.unknown import UnknownSubscriptions
 from messaging.wire.client import connect
 from messaging.wire.receipt import describe
 from messaging.wire.waits import Waits
@@ -99,7 +99,7 @@ def run(  # noqa: PLR0913  # what a process is made of
     receiver = Receiver(waits, reader, heir, Applier(pool, subscriptions), stop)
     reconciler = Reconciler(pool, client, subscriptions, publisher)
     sweeper = Sweeper(pool, client, subscriptions, publisher)
-    unknown = UnknownSubscriptions(pool, subscriptions)
+    backlog = BacklogCounter(pool, subscriptions)
     housekeeper = Housekeeper(pool, client, retention, stop, publisher)
     scheduler = Scheduler(pool, schedules, publisher)
     presence = Presence(client, publisher, name)
@@ -121,7 +121,7 @@ def run(  # noqa: PLR0913  # what a process is made of
         stop.wait(SWEEP_SECONDS)
 
     def housekeep() -> None:
-        unknown.report()
+        backlog.count()
         housekeeper.tidy()
         presence.forget_silent()
         stop.wait(HOUSEKEEP_SECONDS)
