@@ -16,6 +16,7 @@ from contracts.compatibility.golden import read_golden, without_golden
 from contracts.compatibility.lost import lost
 from contracts.compatibility.published import read_folder, read_published
 from contracts.compatibility.table import table
+from contracts.compatibility.tables import misfits
 from contracts.errors import ContractError
 from contracts.schemas import all_schemas
 
@@ -62,26 +63,28 @@ def _generate(options: argparse.Namespace) -> int:
         return 1
     made = asyncapi.document(golden)
     if asyncapi.PUBLISHED.resolve().is_relative_to(options.folder.resolve()):  # rather than in some installed package
-        publishing.write(asyncapi.PUBLISHED, asyncapi.as_text(made))
+        written += publishing.write(asyncapi.PUBLISHED, asyncapi.as_text(made))
     if options.events:
-        publishing.write(options.events, markdown(made))
-    print("\n".join(written) or "The schemas were up to date.")
+        written += publishing.write(options.events, markdown(made))
+    print("\n".join(written) or "The schemas and the documents were up to date.")
+    if todo := list(without_golden(read_folder(options.folder / "schemas"), options.folder / "golden")):
+        print(f"\nStill to do:\n\n{table(todo)}")
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
     schemas, published = all_schemas(), read_folder(options.folder / "schemas")
     new = check.unpublished(schemas, published)
-    findings = [*check.breaking(schemas, published), *lost(options.folder, published, new)]
-    findings += without_golden(published, options.folder / "golden")
+    findings = [*check.breaking(schemas, published), *lost(options.folder, published, new), *misfits()]
+    findings = findings or list(without_golden(published, options.folder / "golden"))
     if findings:
-        print(f"no: the models break what is published\n\n{table(findings)}")
+        print(f"no: this may not be deployed\n\n{table(findings)}")
         return 1
     lines = [f"  {revision} {reason}" for revision, reason in new.items()]
     if not lines and not publishing.is_indexed(options.folder / "schemas", published):
         lines = ["  index.json doesn't list what is published"]
     if lines:
-        print("no: not published yet; `make contracts` does it\n\n" + "\n".join(lines))
+        print("not yet: run `make contracts` to publish\n\n" + "\n".join(lines))
         return 1
     print(f"yes: compatible with {', '.join(map(str, published))}")
     return 0

@@ -13,6 +13,8 @@ from contracts.envelope import EventData
 from contracts.errors import ContractError
 from contracts.events import EVENTS
 
+MISSING = "has no golden message"
+
 
 def read_golden(folder: Path) -> Mapping[str, Any]:
     """Return the golden messages of a folder by name, such as user_registered.1.0.
@@ -29,9 +31,12 @@ def without_golden(published: Collection[Revision], folder: Path) -> Iterator[Fi
     for revision in published:
         if revision.event in newest:
             fault = _golden_fault(folder / revision.file_name, revision, newest[revision.event])
-            if fault:
+            if fault == MISSING:
                 todo = f"write {folder / revision.file_name}, a message as {publishers(revision.event)} writes it"
-                yield Finding(str(revision), "", fault, "nothing would show that it can still be read", todo)
+                yield Finding(str(revision), "", fault, "nothing would show that such messages can be read", todo)
+            elif fault:
+                todo = "leave the message as it is, and mend the model or its upcast"
+                yield Finding(str(revision), "", fault, f"stored messages of {revision.number} can't be read", todo)
 
 
 def _message(path: Path) -> Mapping[str, Any]:
@@ -51,7 +56,7 @@ def _golden_fault(path: Path, revision: Revision, newest: type[EventData]) -> st
         message = _message(path)
         decode(message, newest)
     except FileNotFoundError:
-        return "has no golden message"
+        return MISSING
     except ContractError as error:
         return f"has a golden message that can't be read: {error}"
     if message["dataschema"] != revision.schema["$id"]:

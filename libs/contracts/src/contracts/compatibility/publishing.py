@@ -31,9 +31,8 @@ def is_indexed(folder: Path, published: Collection[Revision]) -> bool:
 def _write(folder: Path, published: list[Revision], new: Mapping[Revision, str]) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     for revision, reason in new.items():
-        write(folder / revision.file_name, as_json(revision.schema))
-        yield f"{revision} {reason}: {folder / revision.file_name}"
-    write(folder / INDEX, as_json(_index({*published, *new})))
+        yield from write(folder / revision.file_name, as_json(revision.schema), f"{revision} {reason}")
+    yield from write(folder / INDEX, as_json(_index({*published, *new})))
 
 
 def _index(published: Collection[Revision]) -> list[str]:
@@ -45,8 +44,14 @@ def as_json(content: object) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file as a whole: if the process is killed, the old file is still there."""
+def write(path: Path, text: str, reason: str = "changed") -> list[str]:
+    """Write a file as a whole, unless it has this text: if the process is killed, the old file is still there.
+
+    Returns a line with the reason, if the file was written.
+    """
+    if path.exists() and path.read_text("utf-8") == text:
+        return []
     part = path.with_name(f".{path.name}.{os.getpid()}")
     part.write_text(text, "utf-8")
     part.replace(path)
+    return [f"{reason}: {path}"]
