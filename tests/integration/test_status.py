@@ -330,6 +330,20 @@ def test_a_relay_that_died_is_shown_until_another_one_tidies_up(seen: Seen, redi
     assert [each["relay"] for each in seen()["relays"]] == ["host.2"]
 
 
+def test_a_relay_registers_again_when_redis_was_wiped_or_its_keys_are_anothers(
+    seen: Seen, redis_client: redis.Redis
+) -> None:
+    presence, key = Presence(redis_client, PUBLISHER, "host.1"), layout.relay_member(PUBLISHER, "host.1")
+    presence.beat()
+    redis_client.flushall()
+    redis_client.lpush(layout.relay_process_key(key), "nonsense")
+    redis_client.set(layout.RELAYS, "nonsense")
+
+    presence.beat()
+
+    assert [(each["relay"], each["alive"]) for each in seen()["relays"]] == [("host.1", True)]
+
+
 @pytest.mark.usefixtures("running_relay")
 def test_a_running_relay_is_there(seen: Seen) -> None:
     until(lambda: [each["alive"] for each in seen()["relays"]] == [True])
