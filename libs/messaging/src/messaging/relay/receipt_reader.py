@@ -2,8 +2,12 @@
 
 If a relay dies, another one takes over the entries that it had read. An entry is deleted from the stream when its
 receipts are committed (`done`).
+
+How long ago an entry was sent is measured by Redis' clock alone: its TIME now, less the time in the entry's id. Where
+Redis refuses TIME, the time of the newest entry that was read stands for it.
 """
 
+import time
 from collections.abc import Iterable
 
 import redis
@@ -92,7 +96,7 @@ class ReceiptReader:
         except redis.ResponseError as error:
             self._make_readable(error)
             return [], []
-        return _parse(_entries(answer))
+        return self._parse(_entries(answer))
 
     def take_over(self, *, idle: float, limit: int = 500) -> tuple[list[bytes], list[Receipt]]:
         """Claim entries that another relay read at least `idle` seconds ago and hasn't finished; return as `read`."""
@@ -103,7 +107,32 @@ class ReceiptReader:
         except redis.ResponseError as error:
             self._make_readable(error)
             return [], []
-        return _parse(answer[1])
+        return self._parse(answer[1])
+
+    def _parse(self, entries: "Entries") -> tuple[list[bytes], list[Receipt]]:
+        """Decode entries. Redis 6.2 also claims entries that MAXLEN has trimmed: those have no id and no fields."""
+        ids = [entry_id for entry_id, _ in entries if entry_id is not None]
+        if not ids:
+            return [], []
+        now, here = self._milliseconds(ids[-1]), time.monotonic()
+        decoded = [
+            receipt
+            for entry_id, fields in entries
+            if entry_id and fields
+            for receipt in decode(fields.get(b"receipts", b""), here - _age(entry_id, now))
+        ]
+        receipts = [receipt for receipt in decoded if receipt is not None]
+        if len(receipts) < len(decoded):
+            log.error("receipts.dropped", count=len(decoded) - len(receipts), hint=FOREIGN)
+        return ids, receipts
+
+    def _milliseconds(self, newest: bytes) -> int:
+        """Return Redis' time; that of the newest entry, if Redis refuses TIME."""
+        try:
+            seconds, microseconds = self._client.time()
+        except redis.ResponseError:
+            return _number(newest)[0]
+        return int(seconds) * 1000 + int(microseconds) // 1000
 
     def done(self, entry_ids: Iterable[bytes]) -> None:
         """Delete entries whose receipts are committed."""
@@ -139,11 +168,6 @@ def _entries(answer: object) -> Entries:
     return entries[0] if entries and isinstance(entries[0], list) else entries
 
 
-def _parse(entries: Entries) -> tuple[list[bytes], list[Receipt]]:
-    """Decode entries. Redis 6.2 also claims entries that MAXLEN has trimmed: those have no id and no fields."""
-    ids = [entry_id for entry_id, _ in entries if entry_id is not None]
-    decoded = [receipt for _, fields in entries if fields for receipt in decode(fields.get(b"receipts", b""))]
-    receipts = [receipt for receipt in decoded if receipt is not None]
-    if len(receipts) < len(decoded):
-        log.error("receipts.dropped", count=len(decoded) - len(receipts), hint=FOREIGN)
-    return ids, receipts
+def _age(entry_id: bytes, now: int) -> float:
+    """Return how many seconds ago an entry was sent. Redis' clock may have been set back meanwhile."""
+    return max(0, now - _number(entry_id)[0]) / 1000
