@@ -9,7 +9,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from messaging.process import collector
 from messaging.process.revisions import revisions
-from users_api import health, pages, routes
+from users_api import health, operating_routes, pages, routes
 from users_api.error_handlers import HANDLERS
 from users_api.middleware import AroundRequests
 from users_api.openapi import ABOUT, TAGS, DescribedApi, name_of
@@ -49,6 +49,7 @@ def create_app(database_url: str, mailbox_url: str | None = None) -> FastAPI:
     )
     app.state.revisions = revisions(MIGRATIONS)
     app.include_router(routes.router)
+    app.include_router(operating_routes.router)
     app.include_router(health.router)
     app.include_router(pages.router)
     pages.mount_assets(app, mailbox_url)

@@ -20,6 +20,7 @@ aren't listed are refused. The pages for people (`/`, `/docs`) and this document
 TAGS = [
     {"name": "users", "description": "Register users and find them."},
     {"name": "deliveries", "description": "See what became of every effect; retry or cancel one."},
+    {"name": "operations", "description": "Retry, cancel or replay many deliveries, and see what operators did."},
     {"name": "health", "description": "For orchestrators and Prometheus."},
 ]
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import LiteralString
 
 import psycopg
@@ -14,11 +15,13 @@ import structlog
 
 from contracts import EventData, Schedule, Subscription
 from messaging.process.database import Pool, open_pool
+from messaging.publishing import bulk
 from messaging.relay import deliveries
 from messaging.relay.apply import Applier
 from messaging.relay.dispatch import LIMIT, Dispatcher
 from messaging.relay.housekeep import Housekeeper, Retention
 from messaging.relay.listener import Listener
+from messaging.relay.operate import Operator
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.receive import Receiver
 from messaging.relay.reconcile import Reconciler
@@ -100,6 +103,7 @@ def run(  # noqa: PLR0913  # what a process is made of
     unknown = UnknownSubscriptions(pool, subscriptions)
     housekeeper = Housekeeper(pool, client, retention, stop, publisher)
     scheduler = Scheduler(pool, schedules, publisher)
+    operator = Operator(Listener(database_url, SETTINGS, channel=bulk.CHANNEL, name="operate"))
 
     def receive() -> None:
         receiver.receive(wait=IDLE_SECONDS)
@@ -125,7 +129,9 @@ def run(  # noqa: PLR0913  # what a process is made of
         stop.wait(scheduler.make())
 
     steps = {"receive": receive, "take over": take_over, "reconcile": reconcile}
-    steps |= {"sweep": sweep, "housekeep": housekeep} | ({"schedule": schedule} if schedules else {})
+    steps |= {"sweep": sweep, "housekeep": housekeep, "operate": partial(operator.step, stop)} | (
+        {"schedule": schedule} if schedules else {}
+    )
     loops = [
         threading.Thread(target=_dispatch_forever, args=(listener, dispatcher, stop), name="dispatch", daemon=True),
         *(threading.Thread(target=_forever, args=(step, stop), name=name, daemon=True) for name, step in steps.items()),
@@ -139,6 +145,7 @@ def run(  # noqa: PLR0913  # what a process is made of
     deadline = time.monotonic() + STOP_SECONDS
     for loop in loops:
         loop.join(max(0.0, deadline - time.monotonic()))
+    operator.close()
     pool.close(timeout=1)
     client.close()
     waits.close()
@@ -149,6 +156,7 @@ def _wake(pool: Pool) -> None:
     """End the wait for a notification, if PostgreSQL is reachable. Other relays wake up too, and look once more."""
     with suppress(psycopg.Error), pool.connection(timeout=1) as connection:
         connection.execute(deliveries.WAKE)
+        connection.execute(bulk.WAKE)
 
 
 def _forever(step: Callable[[], None], stop: threading.Event) -> None:
