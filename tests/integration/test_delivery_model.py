@@ -164,7 +164,7 @@ class Deliveries(Steps):
     def operator_cancels(self, place: int) -> None:
         key = sorted(self.known)[place % len(self.known)]
         self.cause = Cancelled(key)
-        self.world.database.execute(CANCEL, key._asdict())
+        self.world.database.execute(CANCEL, key._asdict() | {"by": None})
 
     @precondition(lambda self: self.are_there("failed", "succeeded"))
     @rule(subscription=st.sampled_from(SUBSCRIPTIONS), succeeded=st.booleans())

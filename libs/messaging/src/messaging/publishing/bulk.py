@@ -49,13 +49,13 @@ CHANNEL: LiteralString = "herald_operations"
 
 WAKE: LiteralString = f"SELECT pg_notify('{CHANNEL}', '')"
 
-_COLUMNS: LiteralString = """id, action, chosen, requested_by, requested_at, state, eligible, exact, moved, progress_at,
+_COLUMNS: LiteralString = """id, action, filter, requested_by, requested_at, state, eligible, exact, moved, progress_at,
     finished_at, detail"""
 
 REQUEST: LiteralString = f"""
 -- Record an operation, and wake the relays to carry it out.
-INSERT INTO operations (action, chosen, requested_by, eligible, exact)
-VALUES (%(action)s, %(chosen)s::jsonb, %(by)s, %(eligible)s, %(exact)s)
+INSERT INTO operations (action, filter, requested_by, eligible, exact)
+VALUES (%(action)s, %(filter)s::jsonb, %(by)s, %(eligible)s, %(exact)s)
 RETURNING {_COLUMNS}, pg_notify('{CHANNEL}', '')
 """  # noqa: S608  # of literals
 

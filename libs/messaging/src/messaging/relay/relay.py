@@ -128,10 +128,9 @@ def run(  # noqa: PLR0913  # what a process is made of
     def schedule() -> None:
         stop.wait(scheduler.make())
 
-    steps = {"receive": receive, "take over": take_over, "reconcile": reconcile}
-    steps |= {"sweep": sweep, "housekeep": housekeep, "operate": partial(operator.step, stop)} | (
-        {"schedule": schedule} if schedules else {}
-    )
+    operate = partial(operator.step, stop)
+    steps: dict[str, Callable[[], None]] = {"receive": receive, "take over": take_over, "reconcile": reconcile}
+    steps |= {"sweep": sweep, "housekeep": housekeep, "operate": operate} | ({"schedule": schedule} if schedules else {})
     loops = [
         threading.Thread(target=_dispatch_forever, args=(listener, dispatcher, stop), name="dispatch", daemon=True),
         *(threading.Thread(target=_forever, args=(step, stop), name=name, daemon=True) for name, step in steps.items()),
