@@ -6,9 +6,10 @@ from functools import partial
 
 import pytest
 import redis
+from tests.contract.goldens import golden
 
 from chaos import servers
-from contracts import Event, UserRegistered
+from contracts import Event, UserRegistered, decode
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
 from messaging import publish
@@ -74,7 +75,8 @@ def publish_users(users_pool: Pool) -> Callable[..., list[Event[UserRegistered]]
 
 
 def user_registered(index: int) -> Event[UserRegistered]:
-    data = UserRegistered(
-        user_id=index, email=f"user{index}@example.com", full_name=f"User {index}", registered_at=datetime.now(UTC)
+    facts = {"user_id": index, "email": f"user{index}@example.com", "full_name": f"User {index}"}
+    data = decode(golden("user_registered"), UserRegistered).data.model_copy(
+        update={**facts, "registered_at": datetime.now(UTC)}
     )
     return Event.about(data, source="users-api", subject=f"users/{index}", correlation_id="test")

@@ -58,7 +58,7 @@ BREAKING: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "a field is removed": ({"customer": None}, ("customer is removed",)),
     "a field is renamed": (
         {"customer": None, "client": (str, ...)},
-        ("customer is removed (is it client, renamed?)", "client is new and required (is it customer, renamed?)"),
+        ("customer is removed (renamed to client?)", "client is new and required (renamed from customer?)"),
     ),
     "a new field is required": ({"country": (str, ...)}, ("country is new and required",)),
     "an optional field becomes required": ({"note": (str | None, ...)}, ("note has become required",)),

@@ -1,16 +1,79 @@
-"""A copy of libs/contracts that a test changes, and its command line."""
+"""A copy of libs/contracts that a test changes, and its command line.
 
+The copy has the code of libs/contracts and an event of its own, so that these tests don't change with our events.
+"""
+
+import atexit
 import os
+import re
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 from io import StringIO
 from pathlib import Path
-from shutil import copytree, ignore_patterns
+from shutil import copytree, ignore_patterns, rmtree
+from tempfile import mkdtemp
 
 from contracts.cli import main
 
 ORIGINAL = Path(__file__).parents[2] / "libs/contracts"
+
+EVENTS = '''"""Every event, one model for each version."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import AwareDatetime
+
+from contracts.envelope import EventData
+
+
+class UserRegistered(EventData):
+    """A user registered, and the registration is committed."""
+
+    event_type: ClassVar[str] = "user_registered"
+    version: ClassVar[int] = 1
+
+    user_id: int
+    email: str
+    full_name: str
+    registered_at: AwareDatetime
+
+
+EVENTS: tuple[type[EventData], ...] = (UserRegistered,)
+
+PUBLISHERS: Mapping[str, tuple[type[EventData], ...]] = {"users-api": (UserRegistered,)}
+'''
+
+SUBSCRIPTIONS = """
+RETRY = RetryPolicy(max_attempts=3, first_delay=1, max_delay=300)
+SUBSCRIPTIONS: tuple[Subscription[EventData], ...] = (
+    Subscription(name="welcome_email", event=UserRegistered, queue="notifier", retry=RETRY),
+    Subscription(name="audit_log", event=UserRegistered, queue="auditor", retry=RETRY),
+)
+
+
+"""
+
+GOLDEN = """{
+  "specversion": "1.0",
+  "id": "6f9619ff-8b86-4011-b42d-00c04fc964ff",
+  "source": "users-api",
+  "type": "user_registered",
+  "subject": "users/1",
+  "time": "2026-03-14T15:09:26.535897Z",
+  "datacontenttype": "application/json",
+  "dataschema": "urn:herald:user_registered:1",
+  "correlationid": "order-42",
+  "data": {
+    "user_id": 1,
+    "email": "maya@example.com",
+    "full_name": "Maya Chen",
+    "registered_at": "2026-03-14T15:09:26.535897Z"
+  }
+}
+"""
 
 
 class ContractsCopy:
@@ -18,7 +81,7 @@ class ContractsCopy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        copytree(ORIGINAL, folder, ignore=ignore_patterns("__pycache__"))
+        copytree(_published(), folder)
         self.schemas = folder / "schemas"
         self.golden = folder / "golden"
 
@@ -31,14 +94,7 @@ class ContractsCopy:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `contracts` with the changed models."""
-        start = "from contracts.cli import main; raise SystemExit(main())"
-        return subprocess.run(
-            [sys.executable, "-c", start, *arguments],
-            env={**os.environ, "PYTHONPATH": str(self.folder / "src")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return _run(self.folder, *arguments)
 
     def check(self) -> subprocess.CompletedProcess[str]:
         return self.run("check", str(self.folder))
@@ -49,6 +105,38 @@ class ContractsCopy:
     def files(self) -> dict[str, bytes]:
         """Return the published files."""
         return {path.name: path.read_bytes() for path in self.schemas.iterdir()}
+
+
+@cache
+def _published() -> Path:
+    """Make the copy from which all others are made: its event is published."""
+    folder = Path(mkdtemp(prefix="contracts-"))
+    atexit.register(rmtree, folder, ignore_errors=True)
+    source = folder / "src/contracts"
+    copytree(ORIGINAL / "src/contracts", source, ignore=ignore_patterns("__pycache__"))
+    (source / "__init__.py").write_text('"""The contracts of a test."""\n')
+    (source / "events.py").write_text(EVENTS)
+    (source / "schedules.py").write_text('"""No schedules."""\n\nSCHEDULES = ()\n')
+    table = (source / "subscriptions.py").read_text()
+    table = re.sub("from contracts.events import .*", "from contracts.events import EVENTS, UserRegistered", table)
+    before, after = table.index("WELCOME_EMAIL = "), table.index("def subscriptions_to(")
+    (source / "subscriptions.py").write_text(table[:before] + SUBSCRIPTIONS.lstrip() + table[after:])
+    (folder / "golden").mkdir()
+    (folder / "golden/user_registered.1.0.json").write_text(GOLDEN)
+    made = _run(folder, "generate", str(folder))
+    assert made.returncode == 0, made.stdout + made.stderr
+    return folder
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    start = "from contracts.cli import main; raise SystemExit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", start, *arguments],
+        env={**os.environ, "PYTHONPATH": str(folder / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def contracts(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ from pact import Pact
 from contracts import EventData, Subscription
 from contracts.events import PUBLISHERS
 
-from .pact_readings import effects_of, expectation
+from .pact_readings import OWN, effects_of, expectation
 
 PACTS = Path(__file__).with_name("pacts")
 COMMAND = "make contracts"
@@ -24,15 +24,18 @@ def pact_of(consumer: str, provider: str, effects: Iterable[Subscription[EventDa
 
 
 def write(directory: Path) -> None:
-    """Write all pacts, and remove those that no consumer has any more."""
+    """Write all pacts, and remove those that a consumer of this repository has no more."""
+    pacts = [
+        pact_of(consumer, provider, [each for each in effects_of(provider) if each.service == consumer])
+        for provider in PUBLISHERS
+        for consumer in {each.service for each in effects_of(provider)}
+    ]
     directory.mkdir(exist_ok=True)
-    for file in directory.glob("*.json"):
-        file.unlink()
-    for provider in PUBLISHERS:
-        effects = effects_of(provider)
-        for consumer in {each.service for each in effects}:
-            own = [each for each in effects if each.service == consumer]
-            pact_of(consumer, provider, own).write_file(directory, overwrite=True)
+    for consumer in {each.service for each in OWN}:
+        for file in directory.glob(f"{consumer}-*.json"):
+            file.unlink()
+    for pact in pacts:
+        pact.write_file(directory, overwrite=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ same effect as from the whole event; and without any one of the stated fields it
 import os
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 os.environ["PACT_DO_NOT_TRACK"] = "true"  # Pact would report each verification to its makers, over the network
@@ -56,6 +57,10 @@ ENVELOPE: Shape = {"type": exactly, "dataschema": exactly, "id": uuid, "correlat
 USER: Shape = {"email": match.str, "full_name": match.str}
 FILE: Shape = dict.fromkeys(("name", "content_type", "path", "sha256"), match.str) | {"size": match.int}
 
+SERVICES = Path(__file__).parents[2] / "services"
+OWN = [each for each in SUBSCRIPTIONS if (SERVICES / each.service).is_dir()]
+"""The subscriptions whose consumers are in this repository. Any other hands in a pact that its own tests wrote."""
+
 READINGS: Mapping[str, Shape] = {
     "welcome_email": ENVELOPE | {"time": time, "data": USER},
     "follow_up_email": ENVELOPE | {"data": USER},
@@ -82,6 +87,10 @@ def example(event_type: str) -> Json:
 
 def expectation(subscription: Subscription[EventData]) -> Json:
     """Return what the effect's pact states: Pact's matchers, with the values of the example."""
+    if subscription.name not in READINGS:
+        raise SystemExit(
+            f"{subscription.name} has no line in READINGS (tests/contract/pact_readings.py): add what it reads"
+        )
     return _matching(READINGS[subscription.name], example(subscription.event_type))
 
 
@@ -105,8 +114,8 @@ def parent_of(message: Json, field: Field) -> Any:
 
 
 def effects_of(provider: str) -> list[Subscription[EventData]]:
-    """Return the subscriptions to the events that a service publishes."""
-    return [each for each in SUBSCRIPTIONS if each.event in PUBLISHERS.get(provider, ())]
+    """Return the subscriptions of this repository's services to the events that a service publishes."""
+    return [each for each in OWN if each.event in PUBLISHERS.get(provider, ())]
 
 
 def _matching(shape: Shape, value: Mapping[str, Any]) -> Json:

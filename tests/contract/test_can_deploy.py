@@ -10,13 +10,19 @@ from shutil import copytree
 
 import pytest
 
-from .contracts_copy import ORIGINAL, contracts
+from .contracts_copy import ContractsCopy, contracts
 
 
 @pytest.fixture
-def there(tmp_path: Path) -> Path:
-    """The schemas of an environment; to begin with, ours."""
-    return Path(copytree(ORIGINAL / "schemas", tmp_path / "schemas"))
+def here(tmp_path: Path) -> ContractsCopy:
+    """The contracts that the service is built with."""
+    return ContractsCopy(tmp_path / "contracts")
+
+
+@pytest.fixture
+def there(here: ContractsCopy, tmp_path: Path) -> Path:
+    """The schemas of an environment; to begin with, the same."""
+    return Path(copytree(here.schemas, tmp_path / "schemas"))
 
 
 def add(there: Path, number: str, properties: Mapping[str, object], required: tuple[str, ...] = ()) -> None:
@@ -30,8 +36,8 @@ def add(there: Path, number: str, properties: Mapping[str, object], required: tu
 
 
 @pytest.mark.parametrize("service", ["users-api", "notifier", "auditor"])
-def test_each_service_fits_what_it_was_built_with(service: str, there: Path) -> None:
-    asked = contracts("can-deploy", "--service", service, "--against", str(there))
+def test_each_service_fits_what_it_was_built_with(service: str, here: ContractsCopy, there: Path) -> None:
+    asked = here.run("can-deploy", "--service", service, "--against", str(there))
 
     assert asked.returncode == 0
     assert asked.stdout.startswith(f"yes: {service} fits {there}")
@@ -39,49 +45,52 @@ def test_each_service_fits_what_it_was_built_with(service: str, there: Path) -> 
 
 
 @pytest.mark.parametrize("service", ["users-api", "notifier", "auditor"])
-def test_optional_fields_that_are_new_there_change_nothing(service: str, there: Path) -> None:
+def test_optional_fields_that_are_new_there_change_nothing(service: str, here: ContractsCopy, there: Path) -> None:
     add(there, "1.1", {"locale": {"type": "string", "default": "en"}})
 
-    assert contracts("can-deploy", "--service", service, "--against", str(there)).returncode == 0
+    assert here.run("can-deploy", "--service", service, "--against", str(there)).returncode == 0
 
 
-def test_a_consumer_that_is_older_than_an_event_there_does_not_fit(there: Path) -> None:
+def test_a_consumer_that_is_older_than_an_event_there_does_not_fit(here: ContractsCopy, there: Path) -> None:
     add(there, "2.0", {"locale": {"type": "string"}}, required=("locale",))
 
-    asked = contracts("can-deploy", "--service", "notifier", "--against", str(there))
+    asked = here.run("can-deploy", "--service", "notifier", "--against", str(there))
 
     assert asked.returncode == 1
     assert asked.stdout.startswith("no: notifier doesn't fit")
     assert "is published there, and the newest known here is 1" in asked.stdout
-    assert "events of 2.0 would be parked as failed until it is upgraded" in asked.stdout
+    assert "events of 2.0 would be parked as failed until notifier is upgraded" in asked.stdout
 
 
-def test_a_consumer_that_refuses_what_is_written_there_does_not_fit(there: Path) -> None:
+def test_a_consumer_that_refuses_what_is_written_there_does_not_fit(here: ContractsCopy, there: Path) -> None:
     add(there, "1.1", {"user_id": {"type": ["integer", "string"]}}, required=("user_id",))
 
-    asked = contracts("can-deploy", "--service", "auditor", "--against", str(there))
+    asked = here.run("can-deploy", "--service", "auditor", "--against", str(there))
 
     assert asked.returncode == 1
-    assert "user_id must be integer, may have been string   breaks: events of 1.1" in asked.stdout
+    assert "user_id must be integer, may have been string\n    breaks:  auditor: events of 1.1" in asked.stdout
 
 
-def test_a_publisher_whose_version_is_unknown_there_waits_for_its_consumers(there: Path) -> None:
+def test_a_publisher_whose_version_is_unknown_there_waits_for_its_consumers(here: ContractsCopy, there: Path) -> None:
     (there / "user_registered.1.0.json").unlink()
 
-    asked = contracts("can-deploy", "--service", "users-api", "--against", str(there))
+    asked = here.run("can-deploy", "--service", "users-api", "--against", str(there))
 
     assert asked.returncode == 1
-    assert "isn't known there   breaks: notifier, auditor would park it as failed" in asked.stdout
-    assert "instead: deploy notifier, auditor first" in asked.stdout
+    assert "isn't known there\n    breaks:  notifier and auditor would park it as failed" in asked.stdout
+    assert "instead: deploy notifier and auditor first" in asked.stdout
 
 
-def test_a_publisher_that_consumers_there_refuse_does_not_fit(there: Path) -> None:
+def test_a_publisher_that_consumers_there_refuse_does_not_fit(here: ContractsCopy, there: Path) -> None:
     add(there, "1.1", {"locale": {"type": "string"}}, required=("locale",))
 
-    asked = contracts("can-deploy", "--service", "users-api", "--against", str(there))
+    asked = here.run("can-deploy", "--service", "users-api", "--against", str(there))
 
     assert asked.returncode == 1
-    assert "locale is removed   breaks: notifier, auditor with 1.1" in asked.stdout
+    assert (
+        "locale is removed\n    breaks:  notifier and auditor of a release that knows 1.1: new events would be refused"
+        in asked.stdout
+    )
 
 
 @pytest.fixture
@@ -98,11 +107,11 @@ def served(there: Path) -> Iterator[str]:
         thread.join()
 
 
-def test_the_schemas_may_be_at_a_url(there: Path, served: str) -> None:
-    assert contracts("can-deploy", "--service", "notifier", "--against", f"{served}/").returncode == 0
+def test_the_schemas_may_be_at_a_url(here: ContractsCopy, there: Path, served: str) -> None:
+    assert here.run("can-deploy", "--service", "notifier", "--against", f"{served}/").returncode == 0
 
     add(there, "2.0", {})
-    assert contracts("can-deploy", "--service", "notifier", "--against", served).returncode == 1
+    assert here.run("can-deploy", "--service", "notifier", "--against", served).returncode == 1
 
 
 def test_what_cannot_be_answered_is_neither_yes_nor_no(there: Path, served: str) -> None:

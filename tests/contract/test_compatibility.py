@@ -17,9 +17,9 @@ from pydantic import ValidationError
 
 from contracts import EventData
 from contracts.compatibility.check import breaking
+from contracts.compatibility.comparison import breaks
 from contracts.compatibility.findings import Finding
 from contracts.compatibility.published import Revision
-from contracts.compatibility.rules import breaks
 from contracts.schemas import Schema, schema_of
 
 from .changes import BREAKING, HARMLESS, PUBLISHED, order

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import pytest
 from pydantic import BaseModel
 
-from contracts import SUBSCRIPTIONS, Event, EventData, Subscription, decode
+from contracts import Event, EventData, Subscription, decode
 
 from .pact_effects import effect
 from .pact_files import COMMAND, pact_of
-from .pact_readings import READINGS, REPORT, Field, example, fields, parent_of
+from .pact_readings import OWN, READINGS, REPORT, Field, example, fields, parent_of
 
 Effect = Subscription[EventData]
 Model = TypeVar("Model", bound=BaseModel)
@@ -58,7 +58,7 @@ def stated_by(subscription: Effect) -> dict[str, Any]:
     return message
 
 
-@pytest.mark.parametrize("subscription", SUBSCRIPTIONS, ids=lambda each: each.name)
+@pytest.mark.parametrize("subscription", OWN, ids=lambda each: each.name)
 def test_what_the_pact_states_is_enough_for_the_effect(subscription: Effect, store: Path) -> None:
     event = bare(whole(subscription), stated_by(subscription))
 
@@ -72,7 +72,7 @@ def test_what_the_pact_states_is_enough_for_the_effect(subscription: Effect, sto
 
 STATED = [
     pytest.param(each, path, id=f"{each.name}-{'.'.join(map(str, path))}")
-    for each in SUBSCRIPTIONS
+    for each in OWN
     for path in fields(READINGS.get(each.name, {}))
     if path not in DECODED
 ]

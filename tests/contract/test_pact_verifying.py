@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from contracts import SUBSCRIPTIONS
 from contracts.events import PUBLISHERS
 
 from .pact_files import PACTS
-from .pact_readings import READINGS, Field, Json, example, fields, parent_of
+from .pact_readings import OWN, READINGS, Field, Json, example, fields, parent_of
 from .pact_verifying import PactUnverified, verify
 
 EVENTS = {event.event_type: provider for provider, events in PUBLISHERS.items() for event in events}
@@ -28,9 +27,7 @@ def test_the_golden_messages_are_what_the_pacts_state(provider: str) -> None:
     verify(provider, PACTS, messages())
 
 
-STATED = sorted(
-    {(each.event_type, field) for each in SUBSCRIPTIONS for field in fields(READINGS.get(each.name, {}))}, key=str
-)
+STATED = sorted({(each.event_type, field) for each in OWN for field in fields(READINGS.get(each.name, {}))}, key=str)
 
 
 def failures(error: PactUnverified) -> str:
@@ -39,7 +36,7 @@ def failures(error: PactUnverified) -> str:
 
 
 def objecting(error: PactUnverified) -> list[str]:
-    return [each.name for each in SUBSCRIPTIONS if f" - {each.name}\n" in failures(error)]
+    return [each.name for each in OWN if f" - {each.name}\n" in failures(error)]
 
 
 def path(field: Field) -> str:
@@ -74,7 +71,7 @@ def mutants(event: str, field: Field) -> dict[str, Json]:
 
 @pytest.mark.parametrize(("event", "field"), STATED, ids=lambda each: each if isinstance(each, str) else each[-1])
 def test_a_producer_that_changes_a_field_is_refused_by_those_that_state_it(event: str, field: Field) -> None:
-    readers = [each.name for each in SUBSCRIPTIONS if each.event_type == event and field in fields(READINGS[each.name])]
+    readers = [each.name for each in OWN if each.event_type == event and field in fields(READINGS[each.name])]
     for kind, message in mutants(event, field).items():
         with pytest.raises(PactUnverified) as refused:
             verify(EVENTS[event], PACTS, messages(**{event: message}))

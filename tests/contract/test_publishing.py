@@ -9,8 +9,7 @@ from .contracts_copy import ORIGINAL, ContractsCopy, contracts
 
 NAME = "    full_name: str\n"
 
-VERSION_2 = '''
-class UserRegisteredV1(EventData):
+VERSION_2 = '''class UserRegisteredV1(EventData):
     """A user registered, and the registration is committed."""
 
     event_type: ClassVar[str] = "user_registered"
@@ -39,7 +38,7 @@ class UserRegistered(EventData):
         return cls(user_id=old.user_id, email=old.email, name=old.full_name, registered_at=old.registered_at)
 
 
-class Scheduled(EventData):'''
+'''
 
 
 @pytest.fixture
@@ -64,9 +63,9 @@ def test_a_breaking_change_is_refused_with_what_it_breaks_and_writes_nothing(cop
     assert (checked.returncode, generated.returncode) == (1, 1)
     assert copy.files() == before
     for printed in (checked.stdout, generated.stdout):
-        assert "full_name is removed (is it name, renamed?)" in printed
-        assert "name is new and required (is it full_name, renamed?)" in printed
-        assert "breaks: notifier, auditor with 1.0" in printed
+        assert "full_name is removed (renamed to name?)" in printed
+        assert "name is new and required (renamed from full_name?)" in printed
+        assert "breaks:  notifier and auditor of a release that knows 1.0: new events would be refused" in printed
         assert "instead: give the field a default, or leave version 1 as it is, and add version 2" in printed
 
 
@@ -76,7 +75,7 @@ def test_a_new_optional_field_is_a_revision_and_needs_a_golden_message(copy: Con
 
     checked = copy.check()
     assert checked.returncode == 1
-    assert "user_registered 1.1 has changed harmlessly" in checked.stdout
+    assert "user_registered 1.1 is new, and its changes are harmless" in checked.stdout
     assert "make contracts" in checked.stdout
 
     assert copy.generate().returncode == 0
@@ -105,7 +104,10 @@ def test_a_field_that_is_no_longer_there_still_binds(copy: ContractsCopy) -> Non
     generated = copy.generate()
 
     assert generated.returncode == 1
-    assert "locale must be integer, may have been string   breaks: events of 1.1, stored" in generated.stdout
+    assert (
+        "locale must be integer, may have been string\n    breaks:  notifier and auditor: events of 1.1, stored"
+        in generated.stdout
+    )
 
 
 def test_another_description_is_no_revision(copy: ContractsCopy) -> None:
@@ -120,10 +122,11 @@ def test_another_description_is_no_revision(copy: ContractsCopy) -> None:
 
 def test_a_new_version_is_published_beside_the_old_one_and_needs_a_golden_message(copy: ContractsCopy) -> None:
     text = (copy.folder / "src/contracts/events.py").read_text()
-    copy.change(text[text.index("class UserRegistered(") : text.index("class Scheduled(EventData):")], "")
-    copy.change("\nclass Scheduled(EventData):", VERSION_2)
+    copy.change(text[text.index("class UserRegistered(") : text.index("EVENTS:")], VERSION_2)
 
-    assert "user_registered 2.0 is new" in copy.generate().stdout
+    generated = copy.generate().stdout
+    assert "user_registered 2.0 is new" in generated
+    assert f"instead: write {copy.golden}/user_registered.2.0.json" in generated
     assert "user_registered 2.0\n  has no golden message" in copy.check().stdout
 
     message = json.loads((copy.golden / "user_registered.1.0.json").read_text())
@@ -147,8 +150,8 @@ def test_a_published_version_keeps_its_model(copy: ContractsCopy) -> None:
     checked = copy.check()
 
     assert checked.returncode == 1
-    assert "user_registered 1\n  has no model " in checked.stdout
-    assert "breaks: events of 1.0, stored or on their way" in checked.stdout
+    assert "user_registered 1\n  has no model\n" in checked.stdout
+    assert "breaks:  events of 1.0, stored or on their way" in checked.stdout
     assert "instead: keep its model, as a predecessor" in checked.stdout
 
 
@@ -179,3 +182,38 @@ def test_a_model_that_is_read_in_another_form_than_it_is_written_is_refused(copy
 
     assert checked.returncode == 2
     assert "UserRegistered is read in another form than it is written" in checked.stderr
+
+
+def test_a_forgotten_upcast_is_mended_and_no_golden_message_is_changed(copy: ContractsCopy) -> None:
+    text = (copy.folder / "src/contracts/events.py").read_text()
+    upcast = VERSION_2[VERSION_2.index("    @classmethod") :]
+    copy.change(text[text.index("class UserRegistered(") : text.index("EVENTS:")], VERSION_2.replace(upcast, "\n\n"))
+    copy.generate()
+
+    checked = copy.check()
+
+    assert "user_registered 1.0\n  has a golden message that can't be read: " in checked.stdout
+    assert "raised NotImplementedError" in checked.stdout
+    assert "instead: leave the message as it is, and mend the model or its upcast" in checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            '{"users-api": (UserRegistered,)}',
+            "{}",
+            "is published by no service\n    breaks:  welcome_email and audit_log",
+        ),
+        ("EVENTS: tuple[type[EventData], ...] = (", "EVENTS: tuple[type[EventData], ...] = (Other, ", "user_left 1\n"),
+    ],
+)
+def test_events_publishers_and_subscriptions_fit_each_other(copy: ContractsCopy, old: str, new: str, says: str) -> None:
+    other = 'class Other(EventData):\n    event_type: ClassVar[str] = "user_left"\n    version: ClassVar[int] = 1\n\n\n'
+    copy.change("class UserRegistered(", f"{other}class UserRegistered(")
+    copy.change(old, new)
+
+    checked = copy.check()
+
+    assert checked.returncode == 1
+    assert says in checked.stdout

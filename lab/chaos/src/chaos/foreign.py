@@ -6,12 +6,13 @@ message for ours causes an effect for a user who doesn't exist, and the ledger s
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
-from contracts import Event, EventData, Subscription, UserRegistered
+from contracts import EventData, Subscription
 from messaging.wire.message import Item, encode
 from users_api import PUBLISHER
+from users_api.registration import Registration, _event
+from users_api.schemas import NewUser
 
 ABSENT = object()
 """The value of a field that is left out."""
@@ -140,9 +141,8 @@ def _receipts(subscription: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _item() -> Item:
-    user = UserRegistered(user_id=0, email="foreign@example.com", full_name="Foreign", registered_at=datetime.now(UTC))
-    event = Event.about(user, source="elsewhere", subject="users/0", correlation_id="foreign")
-    return Item(1, 0, event.model_dump_json())
+    new = NewUser(email="foreign@example.com", full_name="Foreign")
+    return Item(1, 0, _event(Registration(new, "foreign")).model_dump_json())
 
 
 def _changed(whole: dict[str, Any], values: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:

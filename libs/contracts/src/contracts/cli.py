@@ -11,9 +11,12 @@ from pathlib import Path
 from contracts import asyncapi
 from contracts.catalogue.markdown import markdown
 from contracts.compatibility import check, deploy, publishing
+from contracts.compatibility.fetching import without_secrets
 from contracts.compatibility.golden import read_golden, without_golden
+from contracts.compatibility.lost import lost
 from contracts.compatibility.published import read_folder, read_published
 from contracts.compatibility.table import table
+from contracts.compatibility.tables import misfits
 from contracts.errors import ContractError
 from contracts.schemas import all_schemas
 
@@ -53,27 +56,35 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _generate(options: argparse.Namespace) -> int:
-    findings, written = publishing.publish(options.folder / "schemas")
+    golden = read_golden(options.folder / "golden")
+    findings, written = publishing.publish(options.folder)
     if findings:
         print(f"Nothing is written, because the models break what is published.\n\n{table(findings)}")
         return 1
-    made = asyncapi.document(read_golden(options.folder / "golden"))
-    asyncapi.PUBLISHED.write_text(asyncapi.as_text(made), "utf-8")
+    made = asyncapi.document(golden)
+    if asyncapi.PUBLISHED.resolve().is_relative_to(options.folder.resolve()):  # rather than in some installed package
+        written += publishing.write(asyncapi.PUBLISHED, asyncapi.as_text(made))
     if options.events:
-        options.events.write_text(markdown(made), "utf-8")
-    print("\n".join(written) or "The schemas were up to date.")
+        written += publishing.write(options.events, markdown(made))
+    print("\n".join(written) or "The schemas and the documents were up to date.")
+    if todo := list(without_golden(read_folder(options.folder / "schemas"), options.folder / "golden")):
+        print(f"\nStill to do:\n\n{table(todo)}")
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
     schemas, published = all_schemas(), read_folder(options.folder / "schemas")
-    findings = [*check.breaking(schemas, published), *without_golden(published, options.folder / "golden")]
+    new = check.unpublished(schemas, published)
+    findings = [*check.breaking(schemas, published), *lost(options.folder, published, new), *misfits()]
+    findings = findings or list(without_golden(published, options.folder / "golden"))
     if findings:
-        print(f"no: the models break what is published\n\n{table(findings)}")
+        print(f"no: this may not be deployed\n\n{table(findings)}")
         return 1
-    if new := check.unpublished(schemas, published):
-        lines = "\n".join(f"  {revision} {reason}" for revision, reason in new.items())
-        print(f"no: not published yet; `make contracts` does it\n\n{lines}")
+    lines = [f"  {revision} {reason}" for revision, reason in new.items()]
+    if not lines and not publishing.is_indexed(options.folder / "schemas", published):
+        lines = ["  index.json doesn't list what is published"]
+    if lines:
+        print("not yet: run `make contracts` to publish\n\n" + "\n".join(lines))
         return 1
     print(f"yes: compatible with {', '.join(map(str, published))}")
     return 0
@@ -81,11 +92,10 @@ def _check(options: argparse.Namespace) -> int:
 
 def _can_deploy(options: argparse.Namespace) -> int:
     verdict = deploy.can_deploy(options.service, read_published(options.against))
+    where = without_secrets(options.against)
     compared = "\n".join(f"  {line}" for line in verdict.compared)
     if verdict.findings:
-        print(
-            f"no: {options.service} doesn't fit {options.against}\n\n{table(verdict.findings)}\n\ncompared:\n{compared}"
-        )
+        print(f"no: {options.service} doesn't fit {where}\n\n{table(verdict.findings)}\n\ncompared:\n{compared}")
         return 1
-    print(f"yes: {options.service} fits {options.against}\n\ncompared:\n{compared}")
+    print(f"yes: {options.service} fits {where}\n\ncompared:\n{compared}")
     return 0

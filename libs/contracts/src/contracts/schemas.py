@@ -4,14 +4,17 @@ The models are the one source. Each schema describes the JSON of one version of 
 the same JSON is written and read, so one schema serves producers and consumers.
 """
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PydanticUserError
 
 from contracts.envelope import Event, EventData
 from contracts.errors import ContractError
-from contracts.events import EVENTS
+from contracts.events import EVENTS, PUBLISHERS
+from contracts.hidden import hidden
 
 Schema = Mapping[str, Any]
 
@@ -19,6 +22,9 @@ ENVELOPE = "urn:herald:envelope:1"
 """The `$id` of the envelope's schema. An event's is its `dataschema`."""
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+EVENT_NAME = re.compile(r"[a-z][a-z0-9_]*")
+"""What an event type looks like. File names, URNs and channels are made of it."""
 
 
 def versions(newest: type[EventData]) -> Iterator[type[EventData]]:
@@ -30,12 +36,13 @@ def versions(newest: type[EventData]) -> Iterator[type[EventData]]:
 
 
 def schema_of(model: type[EventData]) -> Schema:
-    """Return the schema of an event's `data`. Its `$id` is the `dataschema` of the events.
+    """Return the schema of an event's `data`. Its `$id` is the `dataschema` of the events; no name of a class is in it.
 
     Raises:
-        ContractError: a field is read in another form than it is written, as pydantic does with `Decimal`.
+        ContractError: a field is read in another form than it is written, as pydantic does with `Decimal`; or the model
+            has a validator, or another rule that its schema can't show.
     """
-    return {"$schema": DIALECT, "$id": model.schema_uri(), **_one_form(model)}
+    return {"$schema": DIALECT, "$id": model.schema_uri(), **_one_form(model), "title": model.event_type}
 
 
 def envelope_schema() -> Schema:
@@ -52,13 +59,43 @@ def envelope_schema() -> Schema:
 
 
 def all_schemas() -> Mapping[str, Schema]:
-    """Return the schema of the envelope and of each version of each event, by `$id`."""
-    models = [schema_of(model) for newest in EVENTS for model in versions(newest)]
-    return {schema["$id"]: schema for schema in (envelope_schema(), *models)}
+    """Return the schema of the envelope and of each version of each event, by `$id`.
+
+    Raises:
+        ContractError: a model has no schema, no name that can be published, or that of another; or it isn't in EVENTS.
+    """
+    models = [model for newest in EVENTS for model in versions(newest)]
+    by_id: dict[str, type[EventData]] = {}
+    for model in models:
+        _check_name(model)
+        other = by_id.setdefault(model.schema_uri(), model)
+        if other is not model:
+            raise ContractError(f"{other.__name__} and {model.__name__} are both {model.schema_uri()}")
+    for service, events in PUBLISHERS.items():
+        for model in set(events) - set(EVENTS):
+            raise ContractError(f"{service} publishes {model.__name__}, which isn't in EVENTS: name the newest version")
+    return {ENVELOPE: envelope_schema(), **{name: schema_of(model) for name, model in by_id.items()}}
+
+
+def _check_name(model: type[EventData]) -> None:
+    event, version = getattr(model, "event_type", ""), getattr(model, "version", 0)
+    if not EVENT_NAME.fullmatch(event) or event == "envelope" or version < 1:
+        raise ContractError(
+            f"{model.__name__} can't be published as {event!r}, version {version}; name it like user_registered"
+        )
 
 
 def _one_form(model: type[BaseModel]) -> dict[str, Any]:
-    read, written = (model.model_json_schema(mode=mode) for mode in ("validation", "serialization"))
+    for rule in hidden(model.__pydantic_core_schema__, model.__name__):
+        raise ContractError(f"{rule}. JSON Schema doesn't show it, so a change of it would go unnoticed")
+    try:
+        read = model.model_json_schema(mode="validation")
+        written = model.model_json_schema(mode="serialization", by_alias=False)  # as events are written
+        json.dumps(read, allow_nan=False)
+    except PydanticUserError as error:
+        raise ContractError(f"{model.__name__} has no JSON Schema: {error.message}") from None
+    except ValueError as error:
+        raise ContractError(f"{model.__name__} has a default that isn't JSON: {error}") from None
     if _forms(read) != _forms(written):
         raise ContractError(
             f"{model.__name__} is read in another form than it is written; use types with one JSON form"

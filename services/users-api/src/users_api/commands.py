@@ -46,9 +46,10 @@ def migrate() -> None:
 @app.command()
 def openapi() -> None:
     """Print the OpenAPI document of the HTTP API. Needs no settings and no server."""
-    from users_api.openapi import text
+    from users_api.app import create_app
+    from users_api.openapi import as_text
 
-    typer.echo(text(), nl=False)
+    typer.echo(as_text(create_app("").openapi()), nl=False)
 
 
 @deliveries.command("list")

@@ -14,7 +14,8 @@ Registers users, and sees to it that every registration has its effects: a welco
 
 Every error is `application/problem+json` (RFC 9457). A path that isn't listed is answered 404; a method that isn't
 listed for its path, 405 with the header `Allow`. `HEAD` is answered wherever there is `GET`. Query parameters that
-aren't listed are refused. The pages for people (`/`, `/docs`) and this document aren't part of it.
+aren't listed are refused. The pages for people (`/`, `/docs`, `/events`), the AsyncAPI document and this one aren't
+part of it.
 """
 
 TAGS = [
@@ -48,8 +49,6 @@ def name_of(route: APIRoute) -> str:
     return route.name
 
 
-def text() -> str:
-    """Return the document as it is committed: services/users-api/openapi.json."""
-    from users_api.app import create_app
-
-    return json.dumps(create_app("").openapi(), indent=2, ensure_ascii=False) + "\n"
+def as_text(document: dict[str, Any]) -> str:
+    """Return a document as it is committed: services/users-api/openapi.json."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

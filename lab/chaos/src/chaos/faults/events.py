@@ -5,7 +5,7 @@ import psycopg
 from chaos.fault import Fault, Trial
 from chaos.ledger import DELIVERIES, Ledger
 from chaos.producer import insert_user
-from chaos.sabotage.events import UserRegisteredV2
+from chaos.sabotage.events import NewerUserRegistered
 from chaos.sink import Mailed
 from chaos.system import Unsettled
 from contracts import WELCOME_EMAIL, UserRegistered
@@ -75,7 +75,7 @@ class UnknownVersion(Fault):
         with psycopg.connect(trial.system.herald.databases["users"], autocommit=True) as connection:
             for number in range(self._published):
                 email = f"newer{number}@example.com"
-                trial.beside[email] = insert_user(connection, email, UserRegisteredV2, locale="de")
+                trial.beside[email] = insert_user(connection, email, NewerUserRegistered, plan="paid")
 
     def afterwards(self, trial: Trial) -> None:
         listed = trial.system.run("users-api", "deliveries", "list", "--state", "failed", "--limit", "100000", "--json")

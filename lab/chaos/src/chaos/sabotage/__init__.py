@@ -63,9 +63,9 @@ def carry_out() -> None:
 
                 poison(what)
             case "version":
-                from chaos.sabotage.events import know_version_2
+                from chaos.sabotage.events import know_newer_version
 
-                know_version_2()
+                know_newer_version()
             case "publisher":
                 import users_api
 

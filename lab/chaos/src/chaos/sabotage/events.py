@@ -7,24 +7,24 @@ from chaos.sabotage.bomb import die
 from contracts import EventData, UserRegistered, subscriptions_to
 
 
-class UserRegisteredV2(UserRegistered):
+class NewerUserRegistered(UserRegistered):
     """What a newer users-api might publish: one more field, which changes the meaning for consumers."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = UserRegistered.version + 1
     predecessor: ClassVar[type[EventData] | None] = UserRegistered
 
-    locale: str
+    plan: str
 
     @classmethod
     def upcast(cls, old: UserRegistered) -> Self:
-        """Version 1 was English throughout."""
-        return cls(**old.model_dump(), locale="en")
+        """Until then, all users had the same plan."""
+        return cls(**old.model_dump(), plan="free")
 
 
-def know_version_2() -> None:
-    """Let this process be an upgraded one: its `contracts` knows version 2."""
+def know_newer_version() -> None:
+    """Let this process be an upgraded one: its `contracts` knows the newer version."""
     for subscription in subscriptions_to(UserRegistered.event_type):
-        newer = subscription.model_copy(update={"event": UserRegisteredV2})
+        newer = subscription.model_copy(update={"event": NewerUserRegistered})
         setattr(contracts, subscription.name.upper(), newer)
 
 

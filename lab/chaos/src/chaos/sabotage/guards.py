@@ -1,7 +1,6 @@
 """Herald without one of its guards. A ledger that stays green without a guard would prove nothing about it."""
 
 from concurrent.futures import Future
-from datetime import UTC, datetime
 from typing import Any
 
 from chaos.sabotage.errors import OrderUnknown
@@ -97,7 +96,6 @@ def _reconciliation() -> None:
 
 def _outbox() -> None:
     """The event is published after the commit, in a transaction of its own: what most people write first."""
-    from contracts import Event, UserRegistered
     from messaging import publish
     from messaging.publishing import outbox
     from users_api import registration
@@ -108,15 +106,9 @@ def _outbox() -> None:
     execute = Registrar._execute
 
     def event(each: Any, answer: Any) -> Any:
-        user = UserRegistered(
-            user_id=answer.body["id"],
-            email=each.user.email,
-            full_name=each.user.full_name,
-            registered_at=datetime.now(UTC),
-        )
-        return Event.about(
-            user, source="users-api", subject=registration.subject(user.user_id), correlation_id=each.correlation_id
-        )
+        user_id, made = answer.body["id"], registration._event(each)
+        facts = {"subject": registration.subject(user_id), "data": made.data.model_copy(update={"user_id": user_id})}
+        return made.model_copy(update=facts)
 
     async def then_publish(self: Registrar, group: Any) -> Any:
         answers = await execute(self, group)

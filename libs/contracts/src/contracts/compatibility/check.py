@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from contracts.compatibility.findings import Finding, newest_only, reading, writing
 from contracts.compatibility.published import Revision, of_version
-from contracts.compatibility.rules import structure
+from contracts.compatibility.structure import structure
 from contracts.events import PUBLISHERS
 from contracts.schemas import Schema
 from contracts.subscriptions import subscriptions_to
@@ -25,7 +25,7 @@ def _breaking(schemas: Mapping[str, Schema], published: Collection[Revision]) ->
             )
         else:
             yield from writing(schema, revision, consumers(revision.event))
-            yield from reading(schema, revision)
+            yield from reading(schema, revision, consumers(revision.event))
 
 
 def unpublished(schemas: Mapping[str, Schema], published: Collection[Revision]) -> dict[Revision, str]:
@@ -37,7 +37,7 @@ def unpublished(schemas: Mapping[str, Schema], published: Collection[Revision]) 
         if newest is None:
             found[Revision(event, int(version), 0, schema)] = "is new"
         elif structure(newest.schema) != structure(schema):
-            found[Revision(event, int(version), newest.revision + 1, schema)] = "has changed harmlessly"
+            found[Revision(event, int(version), newest.revision + 1, schema)] = "is new, and its changes are harmless"
         elif newest.schema != schema:
             found[Revision(event, int(version), newest.revision, schema)] = "is described in other words"
     return found
@@ -45,7 +45,7 @@ def unpublished(schemas: Mapping[str, Schema], published: Collection[Revision]) 
 
 def consumers(event: str) -> str:
     """Name the services that receive an event."""
-    return ", ".join(dict.fromkeys(each.service for each in subscriptions_to(event))) or "consumers"
+    return " and ".join(dict.fromkeys(each.service for each in subscriptions_to(event))) or "consumers"
 
 
 def publishers(event: str) -> str:

@@ -42,9 +42,9 @@ def can_deploy(service: str, published: Collection[Revision]) -> Verdict:
         raise UnknownService(f"no service is named {service}; there are {', '.join(names)}")
     compared = [f"receives {_names(model, published)}" for model in received.values()]
     compared += [f"publishes {model.event_type} {model.version}" for model in sent]
-    findings = [each for model in received.values() for each in _receiving(model, published)]
+    findings = [each for model in received.values() for each in _receiving(service, model, published)]
     findings += [each for model in sent for each in _sending(model, published)]
-    return Verdict(tuple(compared), tuple(newest_only([*_envelope(bool(sent), published), *findings])))
+    return Verdict(tuple(compared), tuple(newest_only([*_envelope(service, bool(sent), published), *findings])))
 
 
 def _names(model: type[EventData], published: Collection[Revision]) -> str:
@@ -52,17 +52,19 @@ def _names(model: type[EventData], published: Collection[Revision]) -> str:
     return f"{model.event_type} {', '.join(numbers) or '(not published there)'}"
 
 
-def _receiving(newest: type[EventData], published: Collection[Revision]) -> Iterator[Finding]:
+def _receiving(service: str, newest: type[EventData], published: Collection[Revision]) -> Iterator[Finding]:
     known = {model.version: model for model in versions(newest)}
     for revision in sorted(published, reverse=True):
         if revision.event != newest.event_type:
             continue
         if revision.version in known:
-            yield from reading(schema_of(known[revision.version]), revision)
+            yield from reading(schema_of(known[revision.version]), revision, service)
         else:
-            parked = f"events of {revision.number} would be parked as failed until it is upgraded"
+            parked = f"events of {revision.number} would be parked as failed until {service} is upgraded"
             change = f"is published there, and the newest known here is {newest.version}"
-            yield Finding(f"{revision.event} {revision.version}", "", change, parked, "upgrade the contracts first")
+            yield Finding(
+                f"{revision.event} {revision.version}", "", change, parked, f"build {service} with newer contracts"
+            )
 
 
 def _sending(model: type[EventData], published: Collection[Revision]) -> Iterator[Finding]:
@@ -75,8 +77,8 @@ def _sending(model: type[EventData], published: Collection[Revision]) -> Iterato
         yield from writing(schema_of(model), revision, names)
 
 
-def _envelope(sends: bool, published: Collection[Revision]) -> Iterator[Finding]:
+def _envelope(service: str, sends: bool, published: Collection[Revision]) -> Iterator[Finding]:
     for revision in of_version(published, ENVELOPE):
-        yield from reading(envelope_schema(), revision)
+        yield from reading(envelope_schema(), revision, service)
         if sends:
             yield from writing(envelope_schema(), revision, "consumers")

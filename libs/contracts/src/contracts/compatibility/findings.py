@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from contracts.compatibility.comparison import breaks
 from contracts.compatibility.published import Revision
-from contracts.compatibility.rules import Break, Rule, breaks
+from contracts.compatibility.rules import Break, Rule
 from contracts.schemas import ENVELOPE, Schema
 
 
@@ -22,16 +23,21 @@ class Finding:
 def writing(schema: Schema, revision: Revision, readers: str) -> Iterator[Finding]:
     """Yield what a publisher of `schema` breaks for consumers that know `revision`. `readers`: their names."""
     for each in breaks(schema, revision.schema):
-        yield _finding(
-            each, revision, _WRITTEN[each.rule], f"{readers} with {revision.number}", _instead_of_writing(each)
-        )
+        breaks_them = f"{readers} of a release that knows {revision.number}: new events would be refused"
+        change = _WRITTEN[each.rule].format(written=each.written, read=each.read)
+        if each.rule is Rule.MISSING and each.written:
+            change += f" (renamed to {each.written}?)"
+        yield _finding(each, revision, change, breaks_them, "keep the field")
 
 
-def reading(schema: Schema, revision: Revision) -> Iterator[Finding]:
-    """Yield what consumers with `schema` refuse of events that were published as `revision`."""
+def reading(schema: Schema, revision: Revision, readers: str) -> Iterator[Finding]:
+    """Yield what `readers`, consumers with `schema`, refuse of events that were published as `revision`."""
     for each in breaks(revision.schema, schema):
-        stored = f"events of {revision.number}, stored or on their way"
-        yield _finding(each, revision, _READ[each.rule], stored, _instead_of_reading(each))
+        breaks_them = f"{readers}: events of {revision.number}, stored or on their way, would be refused"
+        change = _READ[each.rule].format(written=each.written, read=each.read)
+        if each.rule is Rule.MISSING and each.written:
+            change += f" (renamed from {each.written}?)"
+        yield _finding(each, revision, change, breaks_them, "give the field a default")
 
 
 def newest_only(findings: Iterable[Finding]) -> list[Finding]:
@@ -39,15 +45,12 @@ def newest_only(findings: Iterable[Finding]) -> list[Finding]:
     return list({(each.about, each.field, each.change): each for each in reversed(list(findings))}.values())[::-1]
 
 
-def _finding(found: Break, revision: Revision, words: str, breaks: str, instead: str) -> Finding:
-    change = words.format(written=found.written, read=found.read)
-    if found.rule is Rule.MISSING and found.written:
-        change += f" (is it {found.written}, renamed?)"
+def _finding(found: Break, revision: Revision, change: str, breaks: str, instead: str) -> Finding:
     if revision.schema["$id"] == ENVELOPE:
         advice = "keep the envelope as CloudEvents 1.0 has it; new attributes are optional"
     else:
         version = f"leave version {revision.version} as it is, and add version {revision.version + 1} with an upcast"
-        advice = f"{instead}, or {version}" if instead else version
+        advice = f"{instead}, or {version}" if found.rule in {Rule.MISSING, Rule.OPTIONAL} else version
     return Finding(f"{revision.event} {revision.version}", found.path, change, breaks, advice)
 
 
@@ -60,6 +63,7 @@ _WRITTEN = {
     Rule.FORMAT: "has another format: {written}, was {read}",
     Rule.BOUND: "has a wider bound: {written}, was {read}",
     Rule.KEYWORD: "has {written}, had {read}",
+    Rule.INNER: "contains itself, and has changed inside",
 }
 _READ = {
     Rule.MISSING: "is new and required",
@@ -70,12 +74,5 @@ _READ = {
     Rule.FORMAT: "must have another format: {read}, was {written}",
     Rule.BOUND: "has a tighter bound: {read}, was {written}",
     Rule.KEYWORD: "must have {read}, had {written}",
+    Rule.INNER: "contains itself, and must have changed inside",
 }
-
-
-def _instead_of_writing(found: Break) -> str:
-    return "keep the field" if found.rule in {Rule.MISSING, Rule.OPTIONAL} else ""
-
-
-def _instead_of_reading(found: Break) -> str:
-    return "give the field a default" if found.rule in {Rule.MISSING, Rule.OPTIONAL} else ""

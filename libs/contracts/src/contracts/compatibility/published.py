@@ -9,23 +9,17 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
-from contracts.errors import ContractError
-from contracts.schemas import Schema
+from contracts.compatibility.fetching import Unreadable, get, is_url, without_secrets
+from contracts.schemas import ENVELOPE, EVENT_NAME, Schema
 
 INDEX = "index.json"
 """Lists the names of the files, for readers of a URL."""
 
-_NAME = re.compile(r"([a-z][a-z0-9_]*)\.([1-9][0-9]*)\.(0|[1-9][0-9]*)\.json")
-_TIMEOUT = 10.0
-
-
-class Unreadable(ContractError):
-    """There are no published schemas there. Name the folder `schemas` of libs/contracts, or a URL that serves it."""
+FILE_NAME = re.compile(rf"({EVENT_NAME.pattern})\.([1-9][0-9]*)\.(0|[1-9][0-9]*)\.json")
+"""The event, the version and the revision of a schema or a golden message."""
 
 
 @dataclass(frozen=True, order=True)
@@ -58,9 +52,13 @@ def read_published(where: str) -> list[Revision]:
     Raises:
         Unreadable: there are none, or one of them is no JSON Schema with the `$id` that its name says.
     """
-    found = _fetch(where.rstrip("/")) if where.startswith(("http://", "https://")) else _read(Path(where))
+    if not where:
+        raise Unreadable("no folder or URL is named; is a variable of the pipeline empty?")
+    found = _fetch(where.rstrip("/")) if is_url(where) else _read(Path(where))
     if not found:
-        raise Unreadable(f"{where} has no file such as user_registered.1.0.json")
+        raise Unreadable(f"{without_secrets(where)} has no file such as user_registered.1.0.json")
+    if not of_version(found, ENVELOPE):
+        raise Unreadable(f"{without_secrets(where)} has no envelope.1.0.json, so other files may be missing too")
     return sorted(found)
 
 
@@ -69,29 +67,32 @@ def read_folder(folder: Path) -> list[Revision]:
     return sorted(_read(folder)) if folder.is_dir() else []
 
 
+def read_index(folder: Path) -> list[str]:
+    """Read the names that the index of a folder lists; none, if there is no index yet."""
+    path = folder / INDEX
+    return _names(str(path), path.read_bytes()) if path.exists() else []
+
+
 def _read(folder: Path) -> list[Revision]:
     if not folder.is_dir():
         raise Unreadable(f"{folder} is no folder")
-    return [_revision(path.name, path.read_bytes()) for path in folder.iterdir() if _NAME.fullmatch(path.name)]
+    return [_revision(path.name, path.read_bytes()) for path in folder.iterdir() if FILE_NAME.fullmatch(path.name)]
 
 
 def _fetch(url: str) -> list[Revision]:
-    names = _json(f"{url}/{INDEX}", _get(f"{url}/{INDEX}"))
-    if not isinstance(names, list) or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
-        raise Unreadable(f"{url}/{INDEX} isn't a list of names such as user_registered.1.0.json")
-    return [_revision(name, _get(f"{url}/{name}")) for name in names]
+    names = _names(f"{without_secrets(url)}/{INDEX}", get(f"{url}/{INDEX}"))
+    return [_revision(name, get(f"{url}/{name}")) for name in dict.fromkeys(names)]
 
 
-def _get(url: str) -> bytes:
-    try:
-        with urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310  # http and https alone
-            return bytes(answer.read())
-    except (OSError, HTTPException, ValueError) as error:
-        raise Unreadable(f"{url} can't be read: {error}") from None
+def _names(index: str, content: bytes) -> list[str]:
+    names = _json(index, content)
+    if not isinstance(names, list) or not all(isinstance(name, str) and FILE_NAME.fullmatch(name) for name in names):
+        raise Unreadable(f"{index} isn't a list of names such as user_registered.1.0.json")
+    return names
 
 
 def _revision(name: str, content: bytes) -> Revision:
-    match = _NAME.fullmatch(name)
+    match = FILE_NAME.fullmatch(name)
     schema = _json(name, content)
     if not match or not isinstance(schema, dict) or schema.get("$id") != f"urn:herald:{match[1]}:{match[2]}":
         raise Unreadable(f"{name} is no JSON Schema whose $id is the version that the file's name says")
@@ -101,7 +102,7 @@ def _revision(name: str, content: bytes) -> Revision:
 def _json(name: str, content: bytes) -> Any:
     try:
         return json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unreadable(f"{name} is no JSON: {error}") from None
 
 
