@@ -21,6 +21,7 @@ STORY = (
     "livez",
     "readyz",
     "show_metrics",
+    "show_status",
 )
 """The operations in an order in which each example finds what it is about."""
 

@@ -1,5 +1,7 @@
 """What the steps of the delivery model are made of: what relays and workers do, and what was the cause of it."""
 
+from collections import Counter
+
 from hypothesis.stateful import RuleBasedStateMachine
 
 from messaging.wire.receipt import Outcome, Receipt
@@ -12,7 +14,10 @@ Outcomes = tuple[Outcome, Outcome, Outcome]
 
 
 class Steps(RuleBasedStateMachine):
-    """`known`: the deliveries as they were last judged. `cause`: what has been done since. `heard`: all receipts."""
+    """`known`: the deliveries as they were last judged. `cause`: what has been done since. `heard`: all receipts.
+
+    `ended`: how often a delivery became `succeeded` or `failed`.
+    """
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -22,6 +27,7 @@ class Steps(RuleBasedStateMachine):
         self.heard: list[Receipt] = []
         self.known = world.rows()
         self.cause: Cause = Nothing()
+        self.ended: Counter[str] = Counter()
 
     def relay(self, number: int) -> Relay:
         return self.world.relays[number]

@@ -281,6 +281,7 @@ class World:
         """Forget everything."""
         self.database.execute("DELETE FROM deliveries")
         self.database.execute("DELETE FROM events")
+        self.database.execute("DELETE FROM delivery_counts")
         self.database.execute("UPDATE clock SET shows = %s", (BEGINNING,))
         self.redis.flushall()
         self.relays = (Relay(self.pool, self.redis), Relay(self.pool, self.redis))
@@ -297,6 +298,12 @@ class World:
             " due_at, lease_until, finished_at FROM deliveries"
         )
         return {row.key: row for row in self.database.cursor(row_factory=class_row(Row)).execute(query)}
+
+    def counted(self) -> dict[str, int]:
+        """Return how many deliveries the relays have counted, by the state that they moved to."""
+        return dict(
+            self.database.execute("SELECT state, sum(count)::int FROM delivery_counts GROUP BY state").fetchall()
+        )
 
     def now(self) -> datetime:
         row = self.database.execute("SELECT now()").fetchone()

@@ -58,7 +58,9 @@ class LiveApi:
 
     def forget_everything(self) -> None:
         """Empty every table, and begin with user 1 again."""
-        self.execute("TRUNCATE users, idempotency_keys, events, deliveries, operations RESTART IDENTITY")
+        self.execute(
+            "TRUNCATE users, idempotency_keys, events, deliveries, delivery_counts, operations RESTART IDENTITY"
+        )
         self.log.clear()
 
     @contextmanager

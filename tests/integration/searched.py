@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from psycopg.rows import dict_row
+from tests.conftest import user_registered
 
 from contracts import Event, UserRegistered
 from messaging import publish
@@ -13,7 +14,6 @@ from messaging.process.database import Pool
 from messaging.publishing.filtering import id_at
 from messaging.publishing.searching import Reading
 from messaging.publishing.states import DUE, FINAL, IN_FLIGHT
-from tests.conftest import user_registered
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ def made_at(index: int, time: datetime) -> Event[UserRegistered]:
     return user_registered(index).model_copy(update={"id": UUID(int=id_at(time).int + index)})
 
 
-def write(
+def write(  # noqa: PLR0913  # most have defaults
     pool: Pool,
     index: int,
     state: str,

@@ -280,6 +280,13 @@ class Deliveries(Steps):
         self.every_move_has_its_cause()
         self.every_delivery_is_sound()
         self.messages_are_packed_as_promised()
+        self.every_end_is_counted_once()
+
+    def every_end_is_counted_once(self) -> None:
+        counted = self.world.counted()
+        assert {state: counted.get(state, 0) for state in ("succeeded", "failed")} == {
+            state: self.ended[state] for state in ("succeeded", "failed")
+        }
 
     def every_move_has_its_cause(self) -> None:
         known = self.world.rows()
@@ -292,6 +299,11 @@ class Deliveries(Steps):
             if before.state in FINAL and after != before and not late:
                 assert after.generation == before.generation + 1, "what is final moves only in a new generation"
             self.cause.judge(before, after)
+            if after.state in ("succeeded", "failed") and (before.state, before.generation) != (
+                after.state,
+                after.generation,
+            ):
+                self.ended[after.state] += 1
         self.known, self.cause = known, Nothing()
 
     def every_delivery_is_sound(self) -> None:

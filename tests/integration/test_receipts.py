@@ -10,6 +10,7 @@ import pytest
 from tests.integration.conftest import RelayParts
 
 from contracts import AUDIT_LOG, Event, EventData
+from messaging.publishing.counts import counting
 from messaging.relay import deliveries
 from messaging.relay.apply import Applier
 from messaging.wire.receipt import Receipt, describe
@@ -255,8 +256,8 @@ def test_two_relays_that_hear_of_one_delivery_at_once_do_not_undo_its_success(re
     busy = Receipt(queued, "audit_log", 1, "retry", "busy")
     other = threading.Thread(target=relay.applier.apply, args=([busy],))
     with relay.pool.connection() as connection, connection.transaction():
-        success = {"outcomes": ["succeeded"], "errors": [None], "references": [None]}
-        connection.execute(deliveries.FINISHED, deliveries.triples([busy]) | success)
+        success = {"outcomes": ["succeeded"], "errors": [None], "references": [None], "agos": [None]}
+        connection.execute(deliveries.FINISHED, deliveries.triples([busy]) | success | counting())
         other.start()
         _until_somebody_waits_for_a_lock(relay)
     other.join()

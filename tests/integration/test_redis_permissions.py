@@ -103,8 +103,12 @@ def test_what_the_document_allows_is_enough(
 
 
 @pytest.mark.usefixtures("quick_shutdown")
-@pytest.mark.parametrize("user", ["~* +@all -@dangerous", "~* +@all -client", f"{documented()} -client"], indirect=True)
-def test_without_client_everything_is_delivered(
+@pytest.mark.parametrize(
+    "user",
+    ["~* +@all -@dangerous", "~* +@all -client", f"{documented()} -client", f"{documented()} -time"],
+    indirect=True,
+)
+def test_without_client_or_time_everything_is_delivered(
     user: str, users_database: str, publish_users: Publish, users_pool: Pool
 ) -> None:
     deliver(user, users_database, publish_users, users_pool)

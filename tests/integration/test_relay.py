@@ -16,14 +16,19 @@ from devstack.redis_server import RedisServer
 from messaging.consuming.receipt_writer import report
 from messaging.relay.dispatch import ROOM, Dispatcher
 from messaging.relay.listener import Listener
+from messaging.relay.presence import Presence
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.relay import STOP_SECONDS, _dispatch_forever, _forever
+from messaging.wire.client import connect
 from messaging.wire.receipt import Receipt
 from users_api import PUBLISHER
 
 from .workers import RECEIPTS, run_relay, until
 
 Publish = Callable[..., list[Event[EventData]]]
+
+QUIET = Presence(connect("redis://127.0.0.1:1"), PUBLISHER, "test")
+"""It is asked for no sign of life."""
 
 
 class Clock(threading.Event):
@@ -49,7 +54,7 @@ def repeat(*outcomes: Exception | None) -> Clock:
         if outcome:
             raise outcome
 
-    _forever(step, stop)
+    _forever(step, stop, QUIET)
     return stop
 
 
@@ -78,7 +83,7 @@ def dispatching(relay: RelayParts, users_database: str) -> Iterator[None]:
 
     ear = Listener(users_database)
     dispatcher = Observed(ear, relay.redis, QUICK_SUBSCRIPTIONS, PUBLISHER)
-    loop = threading.Thread(target=_dispatch_forever, args=(ear, dispatcher, stop))
+    loop = threading.Thread(target=_dispatch_forever, args=(ear, dispatcher, stop, QUIET))
     loop.start()
     try:
         assert idle.wait(20)

@@ -177,17 +177,12 @@ def test_groups_that_aren_t_all_say_since_when(
     assert 2 <= len(within) < 4
 
 
-PIECES = st.sampled_from(
-    [
-        "550",
-        "5.1.1",
-        "a@b.cd",
-        "'x y'",
-        '"',
-        "10.0.0.1:25",
-        "12",
-        "x12",
-        "A1B2C3D4E5F6",
+PIECES = (
+    *("550", "5.1.1", "a@b.cd", "'x y'", '"', "10.0.0.1:25", "12", "x12", "A1B2C3D4E5F6", "http://a/b", "host:25"),
+    *(
+        "019abc6f-7d1c-7c3e-9d0a-3f2b8c6d5e4f",
+        "a.b.cd",
+        "no",
         "é",
         "%",
         "_",
@@ -196,13 +191,16 @@ PIECES = st.sampled_from(
         ": ",
         "<",
         ">",
-    ]
-    + ["http://a/b", "019abc6f-7d1c-7c3e-9d0a-3f2b8c6d5e4f", "host:25", "a.b.cd", "no", ".", "-", "(", "["]
+        ".",
+        "-",
+        "(",
+        "[",
+    ),
 )
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(PIECES, max_size=8).map("".join))
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
 def test_postgresql_matches_an_error_with_its_group(matches: Callable[[str, str, str], bool], text: str) -> None:
     assert matches(text, *matching(group_of(text)))
 

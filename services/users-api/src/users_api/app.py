@@ -15,14 +15,16 @@ from users_api.middleware import AroundRequests
 from users_api.openapi import ABOUT, TAGS, DescribedApi, name_of
 from users_api.pool import Pool
 from users_api.registrar import Registrar
+from users_api.status import routes as status
+from users_api.status.transport import Transport
 
 MIGRATIONS = ("messaging.publishing.migrations", "users_api.migrations")
 
 
-def create_app(database_url: str, mailbox_url: str | None = None) -> FastAPI:
+def create_app(database_url: str, mailbox_url: str | None = None, redis_url: str | None = None) -> FastAPI:
     """Make the application. It opens its pool when it starts, and doesn't wait for PostgreSQL.
 
-    `mailbox_url`: the page that shows the sent mails, in development.
+    `mailbox_url`: the page that shows the sent mails, in development. `redis_url`: what `GET /status` looks into.
     """
 
     @asynccontextmanager
@@ -32,6 +34,7 @@ def create_app(database_url: str, mailbox_url: str | None = None) -> FastAPI:
             collector.freeze()
             yield
             await app.state.registrar.close()
+            app.state.transport.close()
 
     app = DescribedApi(
         title="Herald users-api",
@@ -47,10 +50,12 @@ def create_app(database_url: str, mailbox_url: str | None = None) -> FastAPI:
         redirect_slashes=False,
         telemetry=_telemetry(),
     )
+    app.state.transport = Transport(redis_url)
     app.state.revisions = revisions(MIGRATIONS)
     app.include_router(routes.router)
     app.include_router(operating_routes.router)
     app.include_router(health.router)
+    app.include_router(status.router)
     app.include_router(pages.router)
     pages.mount_assets(app, mailbox_url)
     app.add_middleware(AroundRequests)

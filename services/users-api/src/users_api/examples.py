@@ -73,6 +73,55 @@ _EVENT = {
     "deliveries": [_DELIVERY],
 }
 
+_MOVES = {
+    "succeeded": 1204,
+    "failed": 0,
+    "uncertain": 0,
+    "retried": 3,
+    "lag_mean": 0.0181,
+    "lag_median": 0.02,
+    "lag_p95": 0.05,
+}
+_SUBSCRIPTION = {
+    "name": "audit_log",
+    "service": "auditor",
+    "declared": True,
+    "states": {
+        state: {"count": count, "exact": True}
+        for state, count in (
+            ("pending", 1),
+            ("retrying", 0),
+            ("queued", 0),
+            ("running", 0),
+            ("failed", 1),
+            ("uncertain", 0),
+        )
+    },
+    "overdue_seconds": 0.4,
+    "last_succeeded_at": "2026-11-23T16:26:00Z",
+    "last_error": {"text": "OperationalError: the connection is lost", "state": "failed", "at": _TIME},
+    "hour": _MOVES,
+    "minutes": [_MOVES | {"minute": "2026-11-23T16:26:00Z"}],
+}
+_STATUS = {
+    "time": _TIME,
+    "subscriptions": [_SUBSCRIPTION],
+    "postgresql": {"version": "18.6", "connections": 14, "max_connections": 100, "database_bytes": 48_234_496},
+    "redis": {
+        "fault": None,
+        "version": "8.2.1",
+        "used_bytes": 1_482_752,
+        "max_bytes": 0,
+        "policy": "noeviction",
+        "receipts": 0,
+        "queues": [{"queue": "auditor", "waiting": 0, "messages": 1}],
+        "workers": [{"worker": "auditor-1.7.0c9f21d4a3b1", "alive": True, "holds": {"auditor": 1}}],
+        "relays": [
+            {"publisher": "users-api", "relay": "relay-1.7", "alive": True, "up_seconds": 86_400, "failing": {}}
+        ],
+    },
+}
+
 OF_MODELS = {
     "NewUser": _MAYA,
     "User": _USER,
@@ -99,6 +148,7 @@ OF_MODELS = {
     "OperationPage": {"operations": [_OPERATION], "next": None},
     "StoppedOperation": {"id": 1, "state": "cancelled"},
     "Alive": {"status": "alive"},
+    "Status": _STATUS,
     "Ready": {"status": "ready", "checks": {"postgresql": "ok", "migrations": "ok"}},
 }
 """By the name of the model."""

@@ -26,7 +26,7 @@ def serve() -> None:
         signal.signal(number, lambda *_: None)  # uvicorn shuts down in order, then raises the signal again
     spare = settings.probe_connections
     guard = Guard(settings.request_timeout, affordable(settings.max_connections, spare), spare)
-    app = create_app(settings.database_url, settings.mailbox_url)
+    app = create_app(settings.database_url, settings.mailbox_url, settings.redis_url)
     server = make_server(app, guard, settings.host, settings.port)
     server.run()
     if not server.started:

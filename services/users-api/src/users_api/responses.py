@@ -161,4 +161,6 @@ READYZ: Responses = {
 
 METRICS: Responses = {200: {"description": "The text format of Prometheus."}}
 
+STATUS: Responses = {200: {"description": "How everything is doing."}}
+
 LIVEZ: Responses = {200: {"description": "It is alive."}}

@@ -2,17 +2,18 @@
 
 from pydantic import Field
 
-from messaging.process.settings import DatabaseSettings, Settings
+from messaging.process.settings import DatabaseSettings, RedisUrl, Settings
 
 
 class ApiSettings(DatabaseSettings):
-    """From the environment; README's table says what each means."""
+    """From the environment; README's table says what each means. `redis_url`: only `GET /status` looks into Redis."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     request_timeout: float = Field(default=10.0, gt=0, le=3600)
     max_connections: int = Field(default=1000, ge=1, le=100_000)
     probe_connections: int = Field(default=16, ge=1, le=1000)
+    redis_url: RedisUrl | None = None
     mailbox_url: str | None = Field(default=None, pattern="^https?://")
 
 

@@ -4,6 +4,7 @@ Successes share a receipt and a log line; every failure has its own.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
@@ -26,7 +27,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("subscriber")
 
 def begun(attempts: Iterable[Attempt[Any]]) -> list[Receipt]:
     """Return receipts that say that a handler is about to begin. By them the relay knows a crash from a wait."""
-    return [_receipt(attempt, "started") for attempt in attempts]
+    now = time.monotonic()
+    return [_receipt(attempt.begun(now), "started") for attempt in attempts]
 
 
 def refused(subscription: str, item: Mapping[str, Any], error: ContractError) -> Receipt:
@@ -130,4 +132,6 @@ def _receipt(
     after: float | None = None,
     reference: str | None = None,
 ) -> Receipt:
-    return Receipt(attempt.event.id, attempt.subscription, attempt.dispatch, outcome, error, after, reference)
+    return Receipt(
+        attempt.event.id, attempt.subscription, attempt.dispatch, outcome, error, after, reference, attempt.began
+    )

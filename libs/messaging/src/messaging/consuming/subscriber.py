@@ -140,20 +140,22 @@ def one_by_one(
     for attempt in attempts:
         if end is None and stopping.is_set():
             end = HandedBack()
+        began = time.monotonic()
         with bound(attempt):
             error = end or _error_of(partial(handler, attempt.event))
         if isinstance(error, Unavailable):
             end = error
-        yield attempt, error
+        yield attempt.begun(began), error
 
 
 def as_group(
     handler: Callable[[Sequence[Event[DataT]]], None], attempts: Sequence[Attempt[DataT]], stopping: threading.Event
 ) -> Iterator[Result]:
     """Handle all attempts at once. If that fails because of one event, handle them one by one."""
+    began = time.monotonic()
     error = _error_of(partial(handler, [attempt.event for attempt in attempts]))
     if error is None or len(attempts) == 1 or _is_outage(error):
-        yield from ((attempt, error) for attempt in attempts)
+        yield from ((attempt.begun(began), error) for attempt in attempts)
     else:
         yield from one_by_one(lambda event: handler([event]), attempts, stopping)
 

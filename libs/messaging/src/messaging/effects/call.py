@@ -40,7 +40,7 @@ def call(handler: Callable[..., str | None], attempt: Attempt[Any], claim: Claim
     seconds = time.monotonic() - began
     if seconds > ledger.limit:
         log.warning("handler.overran", event_id=str(claim.event_id), seconds=round(seconds, 1), limit=ledger.limit)
-    return Call(attempt, error, ending, recorded)
+    return Call(attempt.begun(began), error, ending, recorded)
 
 
 def _ending(

@@ -1,5 +1,6 @@
 """Apply a group of receipts to deliveries: one statement for each kind of outcome, all in one transaction."""
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
@@ -8,6 +9,7 @@ import structlog
 
 from contracts import EventData, Subscription
 from messaging.process.database import Pool
+from messaging.publishing.counts import counting
 from messaging.publishing.states import FINAL
 from messaging.relay import deliveries
 from messaging.relay.dispatch import LEASE
@@ -38,14 +40,15 @@ class Applier:
         handed_back = by_outcome.get("handed_back", [])
         with self._pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
             if started:
-                cursor.execute(deliveries.STARTED, deliveries.triples(started) | {"lease": LEASE})
+                cursor.execute(deliveries.STARTED, deliveries.triples(started) | _agos(started) | {"lease": LEASE})
             if handed_back:
                 cursor.execute(deliveries.DUE_AGAIN, deliveries.triples(handed_back))
                 cursor.execute(deliveries.WAKE)
             if finished:
-                cursor.execute(deliveries.FINISHED, deliveries.triples(finished) | _reports(finished))
+                cursor.execute(deliveries.FINISHED, deliveries.triples(finished) | _reports(finished) | counting())
             if retried:
-                cursor.execute(deliveries.RETRIED, deliveries.triples(retried) | _reports(retried) | self._policies)
+                reported = deliveries.triples(retried) | _reports(retried) | self._policies | counting()
+                cursor.execute(deliveries.RETRIED, reported)
                 log_dead(cursor.fetchall())
                 cursor.execute(deliveries.WAKE)
             if decided:  # last: the receipt that says `uncertain` may be among these
@@ -85,9 +88,15 @@ def _heaviest(receipts: Iterable[Receipt]) -> dict[str, list[Receipt]]:
 
 
 def _reports(receipts: list[Receipt]) -> dict[str, list[Any]]:
-    return {
+    texts: dict[str, list[Any]] = {
         "outcomes": [receipt.outcome for receipt in receipts],
         "errors": [receipt.error for receipt in receipts],
         "afters": [receipt.after for receipt in receipts],
         "references": [receipt.reference for receipt in receipts],
     }
+    return texts | _agos(receipts)
+
+
+def _agos(receipts: list[Receipt]) -> dict[str, list[Any]]:
+    now = time.monotonic()
+    return {"agos": [None if receipt.began is None else now - receipt.began for receipt in receipts]}

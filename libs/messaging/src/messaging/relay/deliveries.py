@@ -14,12 +14,17 @@ Invariants, each kept by the WHERE clause of the statement that could break it:
 - Any other finished delivery moves only when an operator asks for it (RETRY_BY_OPERATOR, REPLAY, RESEND), in a new
   `generation`. The first two lock the event first, because housekeeping may be about to delete it.
 - A queued or running delivery has a lease; when the lease runs out the relay looks for the delivery's message.
-All times are by the database's clock.
+- Each move to `succeeded`, `failed`, `uncertain` or `retrying` is counted in the statement that makes it
+  (`messaging.publishing.counts`).
+All times are by the database's clock. A handler began a reported number of seconds before the receipt is applied, and
+not before its delivery was claimed.
 """
 
 from collections.abc import Iterable
 from typing import Any, LiteralString, Protocol
 from uuid import UUID
+
+from messaging.publishing.counts import COUNT, LAG
 
 CLAIM: LiteralString = """
 -- Claim due deliveries and pack them into messages, each with up to group_size deliveries of one subscription. A
@@ -38,7 +43,7 @@ WITH due AS MATERIALIZED (
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), packed AS (
-    SELECT event_id, subscription, place, concat_ws('.', %(claim)s::text, subscription,
+    SELECT event_id, subscription, place, due_at, concat_ws('.', %(claim)s::text, subscription,
         CASE WHEN crashes > 0 THEN event_id::text ELSE ((place - 1) / group_size)::text END) AS message_id
     FROM (
         SELECT *, row_number() OVER (PARTITION BY subscription, least(crashes, 2) ORDER BY due_at, event_id) AS place,
@@ -49,6 +54,7 @@ WITH due AS MATERIALIZED (
 )
 UPDATE deliveries
 SET state = 'queued', dispatch = dispatch + 1, message_id = packed.message_id,
+    first_due_at = coalesce(first_due_at, packed.due_at),
     due_at = NULL, queued_at = now(), lease_until = now() + make_interval(secs => %(lease)s)
 FROM packed JOIN events ON events.id = packed.event_id
 WHERE deliveries.event_id = packed.event_id AND deliveries.subscription = packed.subscription
@@ -76,10 +82,11 @@ WHERE deliveries.event_id = unsent.event_id AND deliveries.subscription = unsent
 STARTED: LiteralString = """
 -- A worker began an attempt. If the worker dies now, `running` distinguishes a crash from a wait in the queue.
 UPDATE deliveries
-SET state = 'running', attempts = attempts + 1, started_at = now(),
+SET state = 'running', attempts = attempts + 1,
+    started_at = greatest(queued_at, now() - make_interval(secs => coalesce(receipt.ago, 0))),
     lease_until = now() + make_interval(secs => %(lease)s)
-FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
-    AS receipt (event_id, subscription, dispatch)
+FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[], %(agos)s::float8[])
+    AS receipt (event_id, subscription, dispatch, ago)
 WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = receipt.subscription
     AND deliveries.dispatch = receipt.dispatch AND state = 'queued'
 """
@@ -97,24 +104,31 @@ WHERE deliveries.event_id = ended.event_id AND deliveries.subscription = ended.s
     AND deliveries.dispatch = ended.dispatch AND state IN ('queued', 'running')
 """
 
-FINISHED: LiteralString = """
+FINISHED: LiteralString = f"""
 -- A worker reported a final outcome. If an older dispatch reported it, the dispatch that is queued now has made no
 -- attempt. A success clears the error of an earlier attempt, and also moves a delivery that was cancelled meanwhile or
--- is uncertain.
+-- is uncertain. An older dispatch began before this one was queued.
+WITH moved AS (
 UPDATE deliveries
 SET state = receipt.outcome,
     attempts = greatest(1, attempts + (state = 'queued' AND deliveries.dispatch = receipt.dispatch)::int),
     reference = coalesce(receipt.reference, deliveries.reference),
     last_error = coalesce(receipt.error, CASE WHEN receipt.outcome <> 'succeeded' THEN last_error END),
-    finished_at = now(), started_at = CASE WHEN state = 'running' THEN started_at ELSE now() END,
+    finished_at = now(), started_at = CASE
+        WHEN receipt.ago IS NOT NULL THEN greatest(now() - make_interval(secs => receipt.ago),
+            CASE WHEN deliveries.dispatch = receipt.dispatch THEN queued_at ELSE created_at END)
+        WHEN state = 'running' THEN started_at ELSE now() END,
     due_at = NULL, lease_until = NULL, message_id = NULL
 FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[],
-    %(outcomes)s::text[], %(errors)s::text[], %(references)s::text[])
-    AS receipt (event_id, subscription, dispatch, outcome, error, reference)
+    %(outcomes)s::text[], %(errors)s::text[], %(references)s::text[], %(agos)s::float8[])
+    AS receipt (event_id, subscription, dispatch, outcome, error, reference, ago)
 WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = receipt.subscription
     AND (deliveries.dispatch = receipt.dispatch AND state IN ('queued', 'running')
         OR receipt.outcome = 'succeeded' AND state NOT IN ('succeeded', 'failed'))
-"""
+RETURNING deliveries.subscription, state, {LAG} AS lag
+)
+{COUNT}
+"""  # noqa: S608  # of literals
 
 RESEND: LiteralString = """
 -- An operator of the consumer wants an uncertain effect to be caused again: as RETRY_BY_OPERATOR, in a new generation.
@@ -127,37 +141,45 @@ WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = recei
     AND deliveries.dispatch = receipt.dispatch AND state = 'uncertain'
 """
 
-RETRIED: LiteralString = """
+RETRIED: LiteralString = f"""
 -- A worker reported a transient error: the delivery is due again after its backoff, or `failed` when the policy's
 -- attempts are used up.
 WITH reported AS (
-    SELECT deliveries.event_id, deliveries.subscription, receipt.error, policy.max_attempts,
+    SELECT deliveries.event_id, deliveries.subscription, receipt.error, receipt.ago, policy.max_attempts,
         attempts + (state = 'queued')::int AS attempts,
         coalesce(receipt.after, least(policy.max_delay,
             policy.first_delay * 2 ^ least(attempts + (state = 'queued')::int - 1, 60)) * (0.5 + random() / 2)
         ) AS delay
     FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[],
-            %(errors)s::text[], %(afters)s::float8[]) AS receipt (event_id, subscription, dispatch, error, after)
+            %(errors)s::text[], %(afters)s::float8[], %(agos)s::float8[])
+            AS receipt (event_id, subscription, dispatch, error, after, ago)
         JOIN deliveries USING (event_id, subscription, dispatch)
         JOIN unnest(%(names)s::text[], %(max_attempts)s::int[], %(first_delays)s::float8[], %(max_delays)s::float8[])
             AS policy (subscription, max_attempts, first_delay, max_delay) USING (subscription)
     WHERE state IN ('queued', 'running')
     FOR UPDATE OF deliveries
-)
+), moved AS (
 UPDATE deliveries
 SET attempts = reported.attempts, last_error = reported.error, message_id = NULL, lease_until = NULL,
     state = CASE WHEN reported.attempts >= reported.max_attempts THEN 'failed' ELSE 'retrying' END,
     due_at = CASE WHEN reported.attempts < reported.max_attempts THEN now() + make_interval(secs => reported.delay) END,
     finished_at = CASE WHEN reported.attempts >= reported.max_attempts THEN now() END,
-    started_at = CASE WHEN state = 'running' THEN started_at ELSE now() END
+    started_at = CASE
+        WHEN reported.ago IS NOT NULL THEN greatest(queued_at, now() - make_interval(secs => reported.ago))
+        WHEN state = 'running' THEN started_at ELSE now() END
 FROM reported
 WHERE deliveries.event_id = reported.event_id AND deliveries.subscription = reported.subscription
-RETURNING deliveries.event_id, deliveries.subscription, state, last_error
-"""
+RETURNING deliveries.event_id, deliveries.subscription, state, last_error, {LAG} AS lag
+), counted AS (
+{COUNT}
+)
+SELECT event_id, subscription, state, last_error FROM moved
+"""  # noqa: S608  # of literals
 
-CRASHED: LiteralString = """
+CRASHED: LiteralString = f"""
 -- The worker that held these messages is dead. A delivery that it had started has crashed once more; any other is due
--- again at once.
+-- again at once, and isn't counted: only a delivery that had started is due later than now.
+WITH crashed AS (
 UPDATE deliveries
 SET message_id = NULL, lease_until = NULL,
     crashes = crashes + (state = 'running')::int,
@@ -166,7 +188,7 @@ SET message_id = NULL, lease_until = NULL,
         WHEN crashes + 1 >= max_crashes OR attempts >= max_attempts THEN 'failed' ELSE 'retrying' END,
     due_at = CASE WHEN state = 'queued' THEN now()
         WHEN crashes + 1 >= max_crashes OR attempts >= max_attempts THEN NULL
-        ELSE now() + make_interval(secs => random() * 2 ^ crashes) END,
+        ELSE now() + make_interval(secs => 0.001 + random() * 2 ^ crashes) END,
     finished_at = CASE WHEN state = 'running' AND (crashes + 1 >= max_crashes OR attempts >= max_attempts)
         THEN now() END
 FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
@@ -175,8 +197,14 @@ FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::in
         AS policy (subscription, max_attempts, max_crashes) USING (subscription)
 WHERE deliveries.event_id = held.event_id AND deliveries.subscription = held.subscription
     AND deliveries.dispatch = held.dispatch AND state IN ('queued', 'running')
-RETURNING deliveries.event_id, deliveries.subscription, state, last_error
-"""
+RETURNING deliveries.event_id, deliveries.subscription, state, last_error, due_at, {LAG} AS lag
+), moved AS (
+    SELECT * FROM crashed WHERE state = 'failed' OR due_at > now()
+), counted AS (
+{COUNT}
+)
+SELECT event_id, subscription, state, last_error FROM crashed
+"""  # noqa: S608  # of literals
 
 EXTEND: LiteralString = """
 -- Extend leases that ran out, and return their deliveries, so that the relay looks for the messages. The extension

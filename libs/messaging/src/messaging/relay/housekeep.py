@@ -27,7 +27,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from messaging.process.database import Pool
-from messaging.publishing import bulk, schedules
+from messaging.publishing import bulk, counts, schedules
 from messaging.relay.receipt_reader import forget_readers
 
 LIMIT = 1_000
@@ -133,7 +133,12 @@ class Housekeeper:
     def _batches(self) -> Iterator[tuple[str, int]]:
         for count in self._events():
             yield "events", count
-        statements = {"schedule_slots": schedules.FORGET, "operations": bulk.FORGET, **self._retention.statements}
+        statements = {
+            "schedule_slots": schedules.FORGET,
+            "delivery_counts": counts.FORGET,
+            "operations": bulk.FORGET,
+            **self._retention.statements,
+        }
         for name, statement in statements.items():
             for count in self._rows(statement):
                 yield name, count

@@ -22,6 +22,7 @@ from messaging.relay.dispatch import LIMIT, Dispatcher
 from messaging.relay.housekeep import Housekeeper, Retention
 from messaging.relay.listener import Listener
 from messaging.relay.operate import Operator
+from messaging.relay.presence import Presence
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.receive import Receiver
 from messaging.relay.reconcile import Reconciler
@@ -29,6 +30,7 @@ from messaging.relay.scheduler import Scheduler
 from messaging.relay.sweep import SWEEP_SECONDS, Sweeper
 from messaging.relay.unknown import UnknownSubscriptions
 from messaging.wire.client import connect
+from messaging.wire.receipt import describe
 from messaging.wire.waits import Waits
 
 IDLE_SECONDS = 5.0
@@ -104,6 +106,7 @@ def run(  # noqa: PLR0913  # what a process is made of
     housekeeper = Housekeeper(pool, client, retention, stop, publisher)
     scheduler = Scheduler(pool, schedules, publisher)
     operator = Operator(Listener(database_url, SETTINGS, channel=bulk.CHANNEL, name="operate"))
+    presence = Presence(client, publisher, name)
 
     def receive() -> None:
         receiver.receive(wait=IDLE_SECONDS)
@@ -113,6 +116,7 @@ def run(  # noqa: PLR0913  # what a process is made of
         stop.wait(TAKE_OVER_SECONDS / 2)
 
     def reconcile() -> None:
+        presence.beat()
         reconciler.reconcile()
         stop.wait(RECONCILE_SECONDS)
 
@@ -123,17 +127,26 @@ def run(  # noqa: PLR0913  # what a process is made of
     def housekeep() -> None:
         unknown.report()
         housekeeper.tidy()
+        presence.forget_silent()
         stop.wait(HOUSEKEEP_SECONDS)
 
-    def schedule() -> None:
-        stop.wait(scheduler.make())
-
-    operate = partial(operator.step, stop)
-    steps: dict[str, Callable[[], None]] = {"receive": receive, "take over": take_over, "reconcile": reconcile}
-    steps |= {"sweep": sweep, "housekeep": housekeep, "operate": operate} | ({"schedule": schedule} if schedules else {})
+    steps: dict[str, Callable[[], None]] = {
+        "receive": receive,
+        "take over": take_over,
+        "reconcile": reconcile,
+        "sweep": sweep,
+        "housekeep": housekeep,
+        "operate": partial(operator.step, stop),
+        **({"schedule": partial(scheduler.step, stop)} if schedules else {}),
+    }
     loops = [
-        threading.Thread(target=_dispatch_forever, args=(listener, dispatcher, stop), name="dispatch", daemon=True),
-        *(threading.Thread(target=_forever, args=(step, stop), name=name, daemon=True) for name, step in steps.items()),
+        threading.Thread(
+            target=_dispatch_forever, args=(listener, dispatcher, stop, presence), name="dispatch", daemon=True
+        ),
+        *(
+            threading.Thread(target=_forever, args=(step, stop, presence), name=name, daemon=True)
+            for name, step in steps.items()
+        ),
     ]
     log.info("relay.started", publisher=publisher, subscriptions=[subscription.name for subscription in subscriptions])
     for loop in loops:
@@ -146,6 +159,8 @@ def run(  # noqa: PLR0913  # what a process is made of
         loop.join(max(0.0, deadline - time.monotonic()))
     operator.close()
     pool.close(timeout=1)
+    with suppress(redis.RedisError):
+        presence.leave()
     client.close()
     waits.close()
     log.info("relay.stopped")
@@ -158,7 +173,7 @@ def _wake(pool: Pool) -> None:
         connection.execute(bulk.WAKE)
 
 
-def _forever(step: Callable[[], None], stop: threading.Event) -> None:
+def _forever(step: Callable[[], None], stop: threading.Event, presence: Presence) -> None:
     """Repeat a step until `stop` is set. A step that fails is repeated with backoff.
 
     The first failure of a series is logged, and then its end.
@@ -170,18 +185,21 @@ def _forever(step: Callable[[], None], stop: threading.Event) -> None:
         except (redis.RedisError, psycopg.Error) as error:
             if not backoff:
                 log.warning("relay.step_failed", step=threading.current_thread().name, error=str(error).strip())
+            presence.fails(str(error).strip())
             backoff = min(MAX_BACKOFF, backoff * 2 or 0.1)
             stop.wait(backoff)
-        except Exception:
+        except Exception as error:
+            presence.fails(describe(error))
             log.exception("relay.step_crashed", step=threading.current_thread().name)
             stop.wait(MAX_BACKOFF)
         else:
+            presence.recovers()
             if backoff:
                 log.info("relay.step_recovered", step=threading.current_thread().name)
             backoff = 0.0
 
 
-def _dispatch_forever(listener: Listener, dispatcher: Dispatcher, stop: threading.Event) -> None:
+def _dispatch_forever(listener: Listener, dispatcher: Dispatcher, stop: threading.Event, presence: Presence) -> None:
     """Dispatch when a notification comes, when the next delivery is due, and at the latest after IDLE_SECONDS.
 
     The next wait receives notifications that arrive while `dispatcher` works.
@@ -200,5 +218,5 @@ def _dispatch_forever(listener: Listener, dispatcher: Dispatcher, stop: threadin
             longest = min(longest, due if due > 0 else BUSY_SECONDS)
         listener.wait(longest, stop)
 
-    _forever(step, stop)
+    _forever(step, stop, presence)
     listener.close()

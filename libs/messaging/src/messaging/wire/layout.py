@@ -22,6 +22,9 @@ PROBE = "herald:probe"
 WORKERS = "herald:workers"
 """Set: which worker processes may hold messages, and of which queue. Each relay watches those of its own queues."""
 
+RELAYS = "herald:relays"
+"""Set: which relay processes have run recently (`relay_member`). For people: nothing depends on it."""
+
 DRAMATIQ_HEARTBEATS = f"{NAMESPACE}:__heartbeats__"
 """Sorted set: Dramatiq's own list of workers. Herald only keeps it from growing."""
 
@@ -72,13 +75,23 @@ def relay_key(host: str) -> str:
     return f"herald:relay:{host}"
 
 
+def relay_member(publisher: str, name: str) -> str:
+    """Return the member of RELAYS that stands for a relay process."""
+    return f"{publisher}/{name}"
+
+
+def relay_process_key(member: str) -> str:
+    """Name the key that exists while a relay process sends signs of life."""
+    return f"herald:relay:{member}"
+
+
 def kind(key: str) -> str:
     """Return the type that one of the keys above must have, as Redis' TYPE names it."""
     if key.startswith(f"{RECEIPTS}:"):
         return "stream"
     if key == DRAMATIQ_HEARTBEATS:
         return "zset"
-    if key == WORKERS or key.startswith(f"{UNACKED}."):
+    if key in (WORKERS, RELAYS) or key.startswith(f"{UNACKED}."):
         return "set"
     if key.endswith(".msgs"):
         return "hash"

@@ -8,7 +8,7 @@ The actor has the subscription's name. Only this module knows the format.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 from uuid import UUID
 
@@ -25,7 +25,8 @@ class Attempt(Generic[DataT]):
     """One attempt at a delivery, as a consumer receives it.
 
     `dispatch`: how often the delivery was enqueued. `generation`: how often an operator retried or replayed it.
-    `publisher`: the service whose relay receives the receipts.
+    `publisher`: the service whose relay receives the receipts. `began`: when its handler was called, by this process's
+    monotonic clock; None before.
     """
 
     event: Event[DataT]
@@ -33,6 +34,11 @@ class Attempt(Generic[DataT]):
     dispatch: int
     generation: int
     publisher: str = ""
+    began: float | None = field(default=None, compare=False)
+
+    def begun(self, at: float) -> "Attempt[DataT]":
+        """Return this attempt with the time at which its handler was called."""
+        return replace(self, began=at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "messaging_0007"
-down_revision = "messaging_0005"
+down_revision = "messaging_0006"
 branch_labels = None
 depends_on = None
 

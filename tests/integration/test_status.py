@@ -1,0 +1,318 @@
+"""GET /status: what is there of each effect, the last hour, who is at work, the servers; and honest bounds."""
+
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import redis
+from tests.integration.conftest import RelayParts
+
+from contracts import SUBSCRIPTIONS
+from devstack.redis_server import RedisServer
+from messaging import HeraldBroker
+from messaging.publishing.counts import BOUNDS
+from messaging.relay.presence import Presence
+from messaging.wire import layout
+from users_api import PUBLISHER
+from users_api.app import create_app
+from users_api.status import backlog
+from users_api.status.throughput import quantile
+
+from .api_process import NOWHERE
+from .live_api import LiveApi, is_problem, running
+from .workers import until
+
+MAKE = """
+WITH event AS (
+    INSERT INTO events (id, type, subject, envelope, available_at)
+    SELECT gen_random_uuid(), 'user_registered', 'users/1', '{}', now() FROM generate_series(1, %(number)s)
+    RETURNING id
+)
+INSERT INTO deliveries
+    (event_id, subscription, state, due_at, lease_until, queued_at, started_at, finished_at, last_error)
+SELECT id, %(subscription)s, %(state)s, CASE WHEN %(state)s IN ('pending', 'retrying') THEN since END,
+    CASE WHEN %(state)s IN ('queued', 'running') THEN now() END, since, since,
+    CASE WHEN %(state)s IN ('succeeded', 'failed', 'uncertain', 'cancelled') THEN since END, %(error)s
+FROM event, (SELECT now() - make_interval(secs => %(age)s) AS since) AS moment
+"""
+
+COUNT = """
+INSERT INTO delivery_counts VALUES (date_trunc('minute', now()) - make_interval(mins => %(minutes)s), 'audit_log',
+    %(counter)s, %(state)s, %(bucket)s, %(number)s, %(lag)s)
+"""
+
+
+def make(api: LiveApi, subscription: str, state: str, number: int = 1, **more: object) -> None:
+    """Make deliveries in a state, since `age` seconds, with an `error`."""
+    values = {"age": 0, "error": None, **more}
+    api.database.execute(MAKE, {"subscription": subscription, "state": state, "number": number, **values})
+
+
+def count(api: LiveApi, minutes_ago: int, number: int, state: str, **more: Any) -> None:
+    """Count moves of audit_log, each with the lag of its bucket's bound."""
+    values = {"counter": "a", "bucket": 0, **more}
+    lag = number * BOUNDS[values["bucket"] - 1] if values["bucket"] else 0
+    api.database.execute(COUNT, {"minutes": minutes_ago, "number": number, "state": state, "lag": lag, **values})
+
+
+def status(api: LiveApi) -> dict[str, Any]:
+    answer = api.http.get("/status")
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def of(api: LiveApi, subscription: str = "audit_log") -> dict[str, Any]:
+    [found] = [each for each in status(api)["subscriptions"] if each["name"] == subscription]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_every_declared_subscription_is_shown_even_without_deliveries(api: LiveApi) -> None:
+    shown = status(api)["subscriptions"]
+
+    assert [(each["name"], each["service"]) for each in shown] == [(each.name, each.service) for each in SUBSCRIPTIONS]
+    for each in shown:
+        assert each["states"] == {state: {"count": 0, "exact": True} for state in backlog.COUNTED}
+        assert (each["overdue_seconds"], each["last_error"], each["minutes"]) == (0, None, [])
+        assert each["declared"]
+
+
+def test_each_state_is_counted(api: LiveApi) -> None:
+    for number, state in enumerate((*backlog.COUNTED, "succeeded", "cancelled"), 1):
+        make(api, "audit_log", state, number)
+        make(api, "welcome_email", state)
+
+    shown = {state: value["count"] for state, value in of(api)["states"].items()}
+    assert shown == {state: number for number, state in enumerate(backlog.COUNTED, 1)}
+
+
+def test_a_subscription_that_no_longer_exists_is_shown_as_such(api: LiveApi) -> None:
+    make(api, "renamed", "pending")
+
+    assert of(api, "renamed")["declared"] is False
+    assert of(api, "renamed")["states"]["pending"]["count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "overdue"), [("pending", 100), ("retrying", 100), ("queued", 100), ("running", 0), ("failed", 0)]
+)
+def test_overdue_is_how_late_the_oldest_is(api: LiveApi, state: str, overdue: float) -> None:
+    make(api, "audit_log", state, 3)
+    make(api, "audit_log", state, 1, age=100)
+
+    assert of(api)["overdue_seconds"] == pytest.approx(overdue, abs=5)
+
+
+def test_what_is_due_in_the_future_is_not_overdue(api: LiveApi) -> None:
+    make(api, "audit_log", "pending", age=-1000)
+
+    assert of(api)["overdue_seconds"] == 0
+    assert of(api)["states"]["pending"]["count"] == 1
+
+
+def test_what_runs_for_longer_than_its_time_limit_is_overdue(api: LiveApi) -> None:
+    make(api, "audit_log", "running", age=backlog.TIME_LIMIT + 50)
+
+    assert of(api)["overdue_seconds"] == pytest.approx(50, abs=5)
+
+
+@pytest.mark.parametrize("states", [("pending", "retrying"), ("queued", "running"), ("failed", "uncertain")])
+def test_a_count_that_is_a_lower_bound_says_so(
+    api: LiveApi, states: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog.backlogs, "__defaults__", (10,))
+    make(api, "welcome_email", states[0], 8, age=100)
+    assert of(api)["states"][states[0]]["exact"]
+    make(api, "audit_log", states[1], 3)
+
+    shown = {each["name"]: each["states"] for each in status(api)["subscriptions"]}
+
+    assert {state for state, value in shown["webhook"].items() if not value["exact"]} == set(states)
+    assert sum(each[state]["count"] for each in shown.values() for state in states) == 10
+
+
+def test_the_last_error_is_the_newest_of_any_state(api: LiveApi) -> None:
+    make(api, "audit_log", "failed", age=50, error="older")
+    make(api, "audit_log", "uncertain", age=20, error="newest")
+    make(api, "audit_log", "retrying", age=30, error="old")
+    make(api, "audit_log", "succeeded", age=1)
+    make(api, "welcome_email", "retrying", age=1, error="another's")
+
+    error = of(api)["last_error"]
+
+    assert (error["text"], error["state"]) == ("newest", "uncertain")
+
+
+def test_the_last_hour_is_shown_by_minute_and_summed_over_all_relays(api: LiveApi) -> None:
+    count(api, 60, 1000, "succeeded", bucket=1)
+    count(api, 59, 10, "succeeded", bucket=1)
+    count(api, 2, 4, "succeeded", bucket=3, counter="a")
+    count(api, 2, 5, "succeeded", bucket=3, counter="b")
+    count(api, 2, 7, "retrying", bucket=0)
+    count(api, 1, 2, "failed", bucket=0)
+    count(api, 0, 1, "uncertain", bucket=0)
+
+    shown = of(api)
+
+    assert [(each["succeeded"], each["retried"], each["failed"], each["uncertain"]) for each in shown["minutes"]] == [
+        (10, 0, 0, 0),
+        (9, 7, 0, 0),
+        (0, 0, 2, 0),
+        (0, 0, 0, 1),
+    ]
+    assert [each["lag_median"] for each in shown["minutes"]] == [0.01, 0.05, None, None]
+    hour = shown["hour"]
+    assert (hour["succeeded"], hour["retried"], hour["failed"], hour["uncertain"]) == (19, 7, 2, 1)
+    assert hour["lag_mean"] == pytest.approx((10 * 0.01 + 9 * 0.05) / 19)
+    assert (hour["lag_median"], hour["lag_p95"]) == (0.01, 0.05)
+    assert shown["last_succeeded_at"] == shown["minutes"][1]["minute"]
+
+
+def test_what_has_no_lag_counts_for_none(api: LiveApi) -> None:
+    count(api, 0, 100, "succeeded", bucket=0)
+    count(api, 0, 1, "succeeded", bucket=5)
+
+    hour = of(api)["hour"]
+
+    assert (hour["succeeded"], hour["lag_mean"], hour["lag_median"]) == (101, pytest.approx(0.2), 0.2)
+
+
+@pytest.mark.parametrize(
+    ("buckets", "share", "bound"),
+    [
+        ({}, 0.5, None),
+        ({1: 1}, 0.5, 0.01),
+        ({1: 1, 2: 1}, 0.5, 0.01),
+        ({1: 1, 2: 2}, 0.5, 0.02),
+        ({1: 95, 15: 5}, 0.95, 0.01),
+        ({1: 94, 15: 6}, 0.95, 7200),
+        ({1: 94, 16: 6}, 0.95, None),
+    ],
+)
+def test_a_quantile_is_the_upper_bound_of_its_bucket(
+    buckets: dict[int, int], share: float, bound: float | None
+) -> None:
+    assert quantile(Counter(buckets), share) == bound
+
+
+def test_postgresql_is_shown(api: LiveApi) -> None:
+    shown = status(api)["postgresql"]
+
+    [row] = api.rows("SELECT current_setting('server_version') AS version, current_setting('max_connections') AS most")
+    assert (shown["version"], shown["max_connections"]) == (row["version"], int(row["most"]))
+    assert 1 < shown["connections"] < shown["max_connections"]
+    assert shown["database_bytes"] > 1_000_000
+
+
+def test_without_postgresql_it_is_a_503() -> None:
+    with running(create_app(NOWHERE)) as http:
+        assert is_problem(http.get("/status"), 503)
+
+
+# Redis
+
+
+@pytest.fixture
+def seen(api: LiveApi, redis_server: RedisServer, redis_client: redis.Redis) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Return what the page says of Redis."""
+    with running(create_app(api.database.info.dsn, redis_url=redis_server.url)) as http:
+        yield lambda: http.get("/status").json()["redis"]
+
+
+Seen = Callable[[], dict[str, Any]]
+
+
+def test_redis_itself_is_shown(seen: Seen, redis_client: redis.Redis) -> None:
+    info = redis_client.info()
+
+    shown = seen()
+
+    assert (shown["fault"], shown["version"], shown["policy"]) == (None, info["redis_version"], "noeviction")
+    assert shown["used_bytes"] > 100_000
+    assert {each["queue"] for each in shown["queues"]} == {each.queue for each in SUBSCRIPTIONS}
+
+
+def test_queues_and_what_workers_hold_are_counted(
+    seen: Seen, relay: RelayParts, redis_server: RedisServer, publish_users: Callable[..., object]
+) -> None:
+    for _ in range(3):
+        publish_users(1)
+        relay.dispatcher.dispatch()
+    broker = HeraldBroker(redis_server.url)
+    broker.inbox("auditor").take(2)
+
+    shown = seen()
+
+    auditor = next(each for each in shown["queues"] if each["queue"] == "auditor")
+    assert (auditor["waiting"], auditor["messages"]) == (1, 3)
+    assert shown["workers"] == [{"worker": broker.broker_id, "alive": True, "holds": {"auditor": 2}}]
+    broker.client.delete(layout.heartbeat_key(broker.broker_id))
+    assert [each["alive"] for each in seen()["workers"]] == [False]
+    broker.close()
+
+
+def test_a_relay_says_that_it_lives_and_what_it_cannot_do(seen: Seen, redis_client: redis.Redis) -> None:
+    presence = Presence(redis_client, PUBLISHER, "host.1")
+    presence.fails("out of paper")
+    presence.beat()
+
+    [shown] = seen()["relays"]
+    assert (shown["publisher"], shown["relay"], shown["alive"]) == (PUBLISHER, "host.1", True)
+    assert shown["failing"] == {"MainThread": "out of paper"}
+    presence.recovers()
+    presence.beat()
+    assert seen()["relays"][0]["failing"] == {}
+    presence.leave()
+    assert seen()["relays"] == []
+
+
+def test_a_relay_that_died_is_shown_until_another_one_tidies_up(seen: Seen, redis_client: redis.Redis) -> None:
+    dead, living = (Presence(redis_client, PUBLISHER, name) for name in ("host.1", "host.2"))
+    dead.beat()
+    living.beat()
+    redis_client.delete(layout.relay_process_key(layout.relay_member(PUBLISHER, "host.1")))
+
+    assert [(each["relay"], each["alive"]) for each in seen()["relays"]] == [("host.1", False), ("host.2", True)]
+    living.forget_silent()
+    assert [each["relay"] for each in seen()["relays"]] == ["host.2"]
+
+
+@pytest.mark.usefixtures("running_relay")
+def test_a_running_relay_is_there(seen: Seen) -> None:
+    until(lambda: [each["alive"] for each in seen()["relays"]] == [True])
+
+
+def test_keys_of_a_wrong_type_are_left_out(seen: Seen, redis_client: redis.Redis) -> None:
+    redis_client.set(layout.WORKERS, "nonsense")
+    redis_client.set(layout.queue_key("auditor"), "nonsense")
+    redis_client.sadd(layout.RELAYS, "x/y", b"\xff")
+    redis_client.set(layout.relay_process_key("x/y"), "[]")
+
+    shown = seen()
+
+    assert shown["fault"] is None
+    assert shown["workers"] == []
+    assert [(each["relay"], each["alive"]) for each in shown["relays"]] == [("y", False), ("", False)]
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        (None, "REDIS_URL isn't set"),
+        ("redis://127.0.0.1:1", "Redis is unreachable"),
+        ("silent", "Redis is unreachable"),
+    ],
+)
+def test_the_page_is_there_without_redis(api: LiveApi, url: str | None, fault: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it accepts, and never answers
+        address = f"redis://127.0.0.1:{silent.getsockname()[1]}" if url == "silent" else url
+        with running(create_app(api.database.info.dsn, redis_url=address)) as http:
+            answer: httpx.Response = http.get("/status")
+            shown = answer.json()
+            assert shown["redis"]["fault"].startswith(fault)
+            assert len(shown["subscriptions"]) == len(SUBSCRIPTIONS)
+            assert answer.elapsed.total_seconds() < 1.5
