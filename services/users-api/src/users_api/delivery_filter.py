@@ -1,10 +1,12 @@
 """The filter on deliveries as HTTP has it: in queries, in the body of a bulk operation, and in what is answered."""
 
+from datetime import datetime
 from typing import Annotated, Any, LiteralString
 from uuid import UUID
 
 from fastapi import Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from contracts import AUDIT_LOG
 from messaging.publishing.filtering import Filter
@@ -16,7 +18,9 @@ from users_api.parameters import optional
 from users_api.pool import Pool
 from users_api.registration import subject
 
-MAX_ID = 2**63 - 1
+MAX_ID = 2**53 - 1
+"""The largest integer that every reader of JSON reads exactly."""
+
 MAX_LISTED = 20
 MAX_ERROR = 500
 MAX_GROUP = 1500
@@ -26,6 +30,15 @@ _TEXT = r"^[^\x00]*$"
 
 _USER_WITH: LiteralString = "SELECT id FROM users WHERE email_key = %(key)s"
 
+
+def _written(value: object) -> object:
+    """Refuse numbers, which pydantic would read as seconds or milliseconds since 1970."""
+    if isinstance(value, datetime) or (isinstance(value, str) and "T" in value.upper()):
+        return value
+    raise PydanticCustomError("time", "must be a time such as 2026-11-23T16:27:01Z")
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_written)]
 Names = Annotated[
     list[Annotated[str, Field(pattern=_NAME, max_length=100)]], Field(min_length=1, max_length=MAX_LISTED)
 ]
@@ -47,8 +60,8 @@ class DeliveryFilter(BaseModel):
     state: Annotated[States | None, Field(description="In these states.")] = None
     error: Annotated[ErrorText | None, Field(description="A part of the last error, in any case.")] = None
     group: Annotated[GroupText | None, Field(description="A group of errors, from `GET /deliveries/groups`.")] = None
-    since: Annotated[AwareDatetime | None, Field(description="Of events made then or later.")] = None
-    until: Annotated[AwareDatetime | None, Field(description="Of events made earlier.")] = None
+    since: Annotated[Time | None, Field(description="Of events made then or later.")] = None
+    until: Annotated[Time | None, Field(description="Of events made earlier.")] = None
 
     async def resolve(self, pool: Pool) -> Filter | None:
         """Return the filter as messaging has it; None, if it means a user who doesn't exist."""
@@ -100,8 +113,8 @@ async def _from_query(  # noqa: PLR0913, PLR0917  # one for each field
     state: Annotated[States | None, Query(description=_ABOUT_MANY), _listed(_STATES, len(STATES))] = None,
     error: Annotated[ErrorText | None, Query(), optional({"type": "string", "minLength": 1, "maxLength": 500})] = None,
     group: Annotated[GroupText | None, Query(), optional({"type": "string", "maxLength": MAX_GROUP})] = None,
-    since: Annotated[AwareDatetime | None, Query(), optional({"type": "string", "format": "date-time"})] = None,
-    until: Annotated[AwareDatetime | None, Query(), optional({"type": "string", "format": "date-time"})] = None,
+    since: Annotated[Time | None, Query(), optional({"type": "string", "format": "date-time"})] = None,
+    until: Annotated[Time | None, Query(), optional({"type": "string", "format": "date-time"})] = None,
 ) -> DeliveryFilter:
     return DeliveryFilter(
         email=email,

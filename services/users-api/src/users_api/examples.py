@@ -69,6 +69,10 @@ _EVENT = {
         "type": "user_registered",
         "subject": "users/1",
         "time": _TIME,
+        "datacontenttype": "application/json",
+        "dataschema": "urn:herald:user_registered:1",
+        "correlationid": "order-42",
+        "data": {"user_id": 1, **_MAYA, "registered_at": _TIME},
     },
     "deliveries": [_DELIVERY],
 }

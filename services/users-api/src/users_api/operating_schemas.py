@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from messaging.publishing.bulk import Action, OperationState
 from messaging.publishing.states import DeliveryState
@@ -91,7 +91,7 @@ class NewOperation(BaseModel):
 
     action: Action
     filter: DeliveryFilter
-    dry_run: bool
+    dry_run: StrictBool
     by: Annotated[str, Field(min_length=1, max_length=100, pattern=VISIBLE)] | None = None
 
 
