@@ -60,10 +60,10 @@ READINGS: dict[str, Callable[[], Reading[Any]]] = {
 
 @pytest.fixture(autouse=True)
 def windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (looking, searching, replays):
+    for module in (looking, replays):
         monkeypatch.setattr(module, "WINDOW", WINDOW)
+    monkeypatch.setattr(looking, "INDEX_WINDOW", WINDOW)
     monkeypatch.setattr(searching, "GROUPED", WINDOW)
-    monkeypatch.setattr(searching, "COUNTED", WINDOW)
 
 
 @pytest.fixture
