@@ -50,6 +50,16 @@ def cancelled_twice(api: LiveApi) -> httpx.Response:
     return move(api, "cancel", registered)
 
 
+def bulk(api: LiveApi, action: str, chosen: dict[str, object]) -> httpx.Response:
+    return api.http.post("/deliveries/bulk", json={"action": action, "filter": chosen, "dry_run": False})
+
+
+def cancelled_when_done(api: LiveApi) -> httpx.Response:
+    move(api, "cancel", api.register())
+    [operation] = api.http.get("/operations").json()["operations"]
+    return api.http.post(f"/operations/{operation['id']}/cancel")
+
+
 def not_ready(api: LiveApi) -> httpx.Response:
     api.execute(OLDER)
     try:
@@ -69,6 +79,13 @@ OWN: dict[tuple[str, int, str], Provoke] = {
     ("retry_delivery", 409, "pending"): retried_when_pending,
     ("cancel_delivery", 404, "no_delivery"): lambda api: api.http.post(f"/deliveries/{EVENT_ID}/audit_log/cancel"),
     ("cancel_delivery", 409, "cancelled"): cancelled_twice,
+    ("move_deliveries", 404, "no_user"): lambda api: bulk(api, "cancel", {"email": "nobody@example.com"}),
+    ("move_deliveries", 409, "no_state"): lambda api: bulk(api, "cancel", {"state": ["failed"]}),
+    ("move_deliveries", 409, "no_since"): lambda api: bulk(api, "replay", {"subscription": ["audit_log"]}),
+    ("show_operation", 404, "no_operation"): lambda api: api.http.get("/operations/4711"),
+    ("cancel_operation", 404, "no_operation"): lambda api: api.http.post("/operations/4711/cancel"),
+    ("cancel_operation", 409, "done"): cancelled_when_done,
+    ("show_event", 404, "no_event"): lambda api: api.http.get(f"/events/{EVENT_ID}"),
     ("readyz", 503, "not_ready"): not_ready,
 }
 """How to provoke each error of an operation's own."""

@@ -29,7 +29,9 @@ Publish = Callable[..., list[Event[EventData]]]
 def ask(pool: Pool, statement: str, event_id: UUID) -> tuple[str, bool] | None:
     """Retry or cancel an audit_log delivery. Return the state it was in, and whether it moved."""
     with pool.connection() as connection:
-        return connection.execute(statement.encode(), {"event_id": event_id, "subscription": "audit_log"}).fetchone()
+        return connection.execute(
+            statement.encode(), {"event_id": event_id, "subscription": "audit_log", "by": None}
+        ).fetchone()
 
 
 def cancel(relay: RelayParts, event_id: UUID) -> tuple[str, bool] | None:
@@ -222,7 +224,7 @@ def test_what_is_being_deleted_cannot_be_retried(
 
 def test_what_is_being_retried_is_kept(relay: RelayParts, housekeeper: Housekeeper, old: UUID) -> None:
     with relay.pool.connection() as operator, operator.transaction():
-        operator.execute(operations.RETRY_BY_OPERATOR, {"event_id": old, "subscription": "audit_log"})
+        operator.execute(operations.RETRY_BY_OPERATOR, {"event_id": old, "subscription": "audit_log", "by": None})
         housekeeper.tidy()
 
     assert relay.row(old)["state"] == "pending"

@@ -157,14 +157,14 @@ class Deliveries(Steps):
     def operator_retries(self, place: int) -> None:
         key = sorted(self.known)[place % len(self.known)]
         self.cause = Asked(("failed", "uncertain", "cancelled"), lambda row: row.key == key)
-        self.world.database.execute(RETRY_BY_OPERATOR, key._asdict())
+        self.world.database.execute(RETRY_BY_OPERATOR, key._asdict() | {"by": None})
 
     @precondition(lambda self: self.are_there(*DUE))
     @rule(place=places)
     def operator_cancels(self, place: int) -> None:
         key = sorted(self.known)[place % len(self.known)]
         self.cause = Cancelled(key)
-        self.world.database.execute(CANCEL, key._asdict())
+        self.world.database.execute(CANCEL, key._asdict() | {"by": None})
 
     @precondition(lambda self: self.are_there("failed", "succeeded"))
     @rule(subscription=st.sampled_from(SUBSCRIPTIONS), succeeded=st.booleans())

@@ -20,13 +20,18 @@ from notifier.cli import MIGRATIONS as NOTIFIER_MIGRATIONS
 from users_api.app import MIGRATIONS as USERS_MIGRATIONS
 
 PACKAGES = {"users-api": USERS_MIGRATIONS, "notifier": NOTIFIER_MIGRATIONS, "auditor": AUDITOR_MIGRATIONS}
-OUTBOX = {"events", "deliveries", "schedule_slots", "delivery_counts", "backlog"}
+OUTBOX = {"events", "deliveries", "schedule_slots", "delivery_counts", "backlog", "operations"}
+NEWER = """
+DROP INDEX deliveries_troubled; DROP TABLE schedule_slots, delivery_counts, backlog, operations;
+ALTER TABLE deliveries DROP COLUMN first_due_at
+"""
+"""Undoes what messaging has added to its tables since messaging_0004."""
 TABLES = {
     "users-api": {"users", "idempotency_keys", "users_api_revision", *OUTBOX},
     "notifier": {"effects", "suppressions", "webhook_endpoints", "notifier_revision"},
     "auditor": {"audit_log", "audit_seals", "audit_unsealed", "reports", "auditor_revision", *OUTBOX},
 }
-REVISIONS = {"users_0003", "messaging_0006"}
+REVISIONS = {"users_0003", "messaging_0007"}
 
 Run = subprocess.CompletedProcess[str]
 _numbers = count()
@@ -107,8 +112,7 @@ def test_all_services_share_a_database_and_schema_if_they_must(empty: str) -> No
 def test_a_service_adopts_what_another_one_has_applied_however_far_that_is(empty: str) -> None:
     migrate(empty, service="users_api", packages=USERS_MIGRATIONS)
     with psycopg.connect(empty) as connection:  # as it was before the outbox had schedules
-        connection.execute("DROP TABLE schedule_slots; DROP TABLE delivery_counts; DROP TABLE backlog")
-        connection.execute("ALTER TABLE deliveries DROP COLUMN first_due_at")
+        connection.execute(NEWER)
         connection.execute("UPDATE users_api_revision SET version_num = 'messaging_0004' WHERE version_num ~ 'messag'")
         connection.execute("CREATE TABLE foreign_revision (number int)")
 
@@ -117,7 +121,7 @@ def test_a_service_adopts_what_another_one_has_applied_however_far_that_is(empty
 
     assert tables(empty) == TABLES["users-api"] | TABLES["auditor"] | {"foreign_revision"}
     assert column(empty, "SELECT version_num FROM users_api_revision") == REVISIONS
-    assert "messaging_0006" in column(empty, "SELECT version_num FROM auditor_revision")
+    assert "messaging_0007" in column(empty, "SELECT version_num FROM auditor_revision")
 
 
 def test_tables_go_where_the_search_path_says_and_nowhere_else(empty: str) -> None:
@@ -166,13 +170,13 @@ def before_cancelling(url: str) -> None:
     """Make the tables as they were before messaging_0003, with a delivery in each state that there was."""
     assert succeeded(run_migrate(url))
     with psycopg.connect(url) as connection:
+        connection.execute(NEWER)
         connection.execute(
             """
             ALTER TABLE deliveries DROP CONSTRAINT deliveries_state_check, ADD CONSTRAINT deliveries_state_check CHECK
                 (state IN ('pending', 'queued', 'running', 'retrying', 'succeeded', 'failed', 'uncertain'));
             UPDATE users_api_revision SET version_num = 'messaging_0002' WHERE version_num LIKE 'messaging%';
-            DROP TABLE schedule_slots, delivery_counts, backlog;
-            ALTER TABLE deliveries DROP COLUMN reference, DROP COLUMN first_due_at;
+            ALTER TABLE deliveries DROP COLUMN reference;
             INSERT INTO events VALUES (gen_random_uuid(), 'x', 'x', '{}', now());
             INSERT INTO deliveries (event_id, subscription, state, due_at, lease_until)
             SELECT id, state, state, CASE WHEN state IN ('pending', 'retrying') THEN now() END,

@@ -62,3 +62,7 @@ class LedgerSlow(TransientError):
 
 class EffectHeld(UncertainError):
     """The effect may have happened. Check with the provider; retry the delivery to cause the effect (again)."""
+
+
+class OperationRefused(MessagingError):
+    """An operation that can't be carried out as it was requested. The message says why, and what can."""

@@ -9,7 +9,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from messaging.process import collector
 from messaging.process.revisions import revisions
-from users_api import health, pages, routes
+from users_api import health, operating_routes, pages, routes
 from users_api.error_handlers import HANDLERS
 from users_api.live import routes as live
 from users_api.live.hub import Live
@@ -56,6 +56,7 @@ def create_app(database_url: str, mailbox_url: str | None = None, redis_url: str
     app.state.transport = Transport(redis_url)
     app.state.revisions = revisions(MIGRATIONS)
     app.include_router(routes.router)
+    app.include_router(operating_routes.router)
     app.include_router(health.router)
     app.include_router(status.router)
     app.include_router(live.router)

@@ -17,7 +17,7 @@ from messaging.publishing import operations
 from messaging.publishing.states import DUE, FINAL, DeliveryState
 from messaging.publishing.switches import switched_on
 from users_api import processes, schedules
-from users_api.execute import as_text, execute
+from users_api.execute import as_text, execute, operator
 from users_api.since import HELP, read_time
 
 LARGEST = 2**63 - 1
@@ -101,7 +101,7 @@ def replay(
     effect = _effect(subscription)
     if succeeded and not effect.repeatable:
         sys.exit(f"What succeeded for {subscription} can't be replayed: it might happen twice. (See `repeatable`.)")
-    parameters = operations.replaying(effect, since, succeeded=succeeded)
+    parameters = operations.replaying(effect, since, succeeded=succeeded, by=operator())
     count = execute(operations.REPLAY, parameters)[0]["replayed"]
     typer.echo(f"{count} {'delivery is' if count == 1 else 'deliveries are'} pending for {subscription}")
 
@@ -122,7 +122,7 @@ def _refuse_unknown(subscription: str) -> None:
 
 def _move(statement: LiteralString, event_id: UUID, subscription: str) -> tuple[str, bool]:
     """Move a delivery. Return the state that it was in, and whether it moved."""
-    rows = execute(statement, {"event_id": event_id, "subscription": subscription})
+    rows = execute(statement, {"event_id": event_id, "subscription": subscription, "by": operator()})
     if not rows:
         sys.exit(f"There is no delivery of event {event_id} to {subscription}. See: users-api deliveries list")
     return rows[0]["state"], rows[0]["moved"]

@@ -23,6 +23,62 @@ _DELIVERY = {
     "finished_at": None,
 }
 
+_FILTER = {
+    "email": None,
+    "user": None,
+    "event": None,
+    "subscription": ["audit_log"],
+    "state": ["pending", "retrying"],
+    "error": None,
+    "group": None,
+    "since": None,
+    "until": None,
+}
+_TOTAL = {"count": 1, "exact": True}
+_OPERATION = {
+    "id": 1,
+    "action": "cancel",
+    "filter": _FILTER,
+    "requested_by": "ada",
+    "requested_at": _TIME,
+    "state": "running",
+    "eligible": _TOTAL,
+    "moved": 0,
+    "progress_at": _TIME,
+    "finished_at": None,
+    "detail": None,
+}
+_GROUP = {
+    "subscription": "audit_log",
+    "group": "OperationalError: connection to <host> refused",
+    "count": 1,
+    "states": {"failed": 1},
+    "first_seen": _TIME,
+    "last_seen": _TIME,
+    "example": "OperationalError: connection to 10.0.0.7:5432 refused",
+    "event_id": EVENT_ID,
+}
+_EVENT = {
+    "id": EVENT_ID,
+    "type": "user_registered",
+    "subject": "users/1",
+    "recorded_at": _TIME,
+    "available_at": _TIME,
+    "envelope": {
+        "specversion": "1.0",
+        "id": EVENT_ID,
+        "source": "users-api",
+        "type": "user_registered",
+        "subject": "users/1",
+        "time": _TIME,
+        "datacontenttype": "application/json",
+        "dataschema": "urn:herald:user_registered:1",
+        "correlationid": "order-42",
+        "data": {"user_id": 1, **_MAYA, "registered_at": _TIME},
+    },
+    "deliveries": [_DELIVERY],
+}
+
 _MOVES = {
     "succeeded": 1204,
     "failed": 0,
@@ -81,6 +137,23 @@ OF_MODELS = {
     "Delivery": _DELIVERY,
     "Deliveries": {"deliveries": [_DELIVERY]},
     "Moved": {"event_id": EVENT_ID, "subscription": "audit_log", "state": "pending"},
+    "Total": _TOTAL,
+    "DeliveryFilter": _FILTER,
+    "FoundDelivery": _DELIVERY | {"subject": "users/1"},
+    "DeliveryPage": {
+        "deliveries": [_DELIVERY | {"subject": "users/1"}],
+        "total": _TOTAL,
+        "next": None,
+        "searched_to": None,
+    },
+    "ErrorGroup": _GROUP,
+    "ErrorGroups": {"groups": [_GROUP], "total": _TOTAL, "since": None},
+    "EventDetails": _EVENT,
+    "NewOperation": {"action": "cancel", "filter": {"subscription": ["audit_log"]}, "dry_run": False, "by": "ada"},
+    "Operation": _OPERATION,
+    "Requested": {"filter": _FILTER, "eligible": _TOTAL, "operation": _OPERATION},
+    "OperationPage": {"operations": [_OPERATION], "next": None},
+    "StoppedOperation": {"id": 1, "state": "cancelled"},
     "Alive": {"status": "alive"},
     "Status": _STATUS,
     "Ready": {"status": "ready", "checks": {"postgresql": "ok", "migrations": "ok"}},

@@ -1,6 +1,8 @@
 """How a command executes a statement in the database of users-api, and what it says if that fails."""
 
+import getpass
 import sys
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -29,6 +31,13 @@ def execute(statement: LiteralString, parameters: dict[str, Any]) -> list[dict[s
         sys.exit("A relay was working on the same deliveries, so nothing was changed. Run the command again.")
     except psycopg.Error as error:
         sys.exit(f"{str(error).strip().splitlines()[0]}. Check DATABASE_URL and that PostgreSQL answers.")
+
+
+def operator() -> str | None:
+    """Return the name of the user who runs this command; None, if the system has no name for it."""
+    with suppress(KeyError, OSError):
+        return getpass.getuser()
+    return None
 
 
 def as_text(value: object) -> str:

@@ -21,6 +21,7 @@ part of it.
 TAGS = [
     {"name": "users", "description": "Register users and find them."},
     {"name": "deliveries", "description": "See what became of every effect; retry or cancel one."},
+    {"name": "operations", "description": "Retry, cancel or replay many deliveries, and see what operators did."},
     {"name": "health", "description": "For orchestrators and Prometheus."},
 ]
 

@@ -32,7 +32,7 @@ async def page(pool: Pool, after: int, limit: int, email: str | None = None) -> 
     """Return up to `limit` users with an id greater than `after`; only the one with the address, if there is one."""
     statement = _PAGE if email is None else _WITH_ADDRESS
     rows = await query(pool, statement, {"after": after, "limit": limit, "key": email and email_key(email)})
-    more = _cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
+    more = make_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
     return UserPage.model_validate({"users": rows[:limit], "next": more})
 
 
@@ -42,19 +42,21 @@ async def deliveries_about(pool: Pool, subject: str) -> Deliveries:
     return Deliveries.model_validate({"deliveries": rows})
 
 
-async def retry(pool: Pool, event_id: UUID, subscription: str) -> tuple[str | None, bool]:
+async def retry(pool: Pool, event_id: UUID, subscription: str, by: str | None) -> tuple[str | None, bool]:
     """Make a dead letter due again. Return the state it was in, None if there is none, and whether it moved."""
     statement = operations.RETRY_BY_OPERATOR if subscription in operations.EXISTING else operations.STATE
-    return await _move(pool, statement, event_id, subscription)
+    return await _move(pool, statement, event_id, subscription, by)
 
 
-async def cancel(pool: Pool, event_id: UUID, subscription: str) -> tuple[str | None, bool]:
+async def cancel(pool: Pool, event_id: UUID, subscription: str, by: str | None) -> tuple[str | None, bool]:
     """Cancel a delivery. Return the state it was in, None if there is none, and whether it moved."""
-    return await _move(pool, operations.CANCEL, event_id, subscription)
+    return await _move(pool, operations.CANCEL, event_id, subscription, by)
 
 
-async def _move(pool: Pool, statement: LiteralString, event_id: UUID, subscription: str) -> tuple[str | None, bool]:
-    rows = await query(pool, statement, {"event_id": event_id, "subscription": subscription})
+async def _move(
+    pool: Pool, statement: LiteralString, event_id: UUID, subscription: str, by: str | None
+) -> tuple[str | None, bool]:
+    rows = await query(pool, statement, {"event_id": event_id, "subscription": subscription, "by": by})
     return (rows[0]["state"], rows[0]["moved"]) if rows else (None, False)
 
 
@@ -67,5 +69,6 @@ def read_cursor(cursor: str) -> int | None:
     return after if 0 <= after < 2**63 else None
 
 
-def _cursor(after: int) -> str:
+def make_cursor(after: int) -> str:
+    """Return the cursor of an id."""
     return urlsafe_b64encode(str(after).encode()).decode()

@@ -10,6 +10,7 @@ from messaging.publishing import operations
 from users_api.documented import RETRY_AFTER, problem
 from users_api.examples import EVENT_ID, EVENT_STREAM
 from users_api.idempotency import STILL_RUNNING
+from users_api.operating_schemas import Requested
 from users_api.problems import Problem
 from users_api.registration import KEY_REUSED, TAKEN
 
@@ -106,6 +107,49 @@ CANCEL_DELIVERY: Responses = {
     **problem(
         409, "The delivery is in a state that can't be cancelled.", cancelled=operations.not_cancelled("cancelled")
     ),
+}
+
+_OLDER = {"operationId": "list_operations", "parameters": {"cursor": "$response.body#/next"}}
+_OF_OPERATION = {"operationId": "show_operation", "parameters": {"operation_id": "$response.body#/operation/id"}}
+_NO_OPERATION = problem(404, "There is no such operation.", no_operation="There is no operation 4711.")
+
+SEARCH_DELIVERIES: Responses = {
+    200: {
+        "description": "One page of deliveries.",
+        "links": {
+            "next": {"operationId": "search_deliveries", "parameters": {"cursor": "$response.body#/next"}},
+            "event": {"operationId": "show_event", "parameters": {"event_id": "$response.body#/deliveries/0/event_id"}},
+        },
+    }
+}
+
+GROUP_DELIVERIES: Responses = {200: {"description": "Failures, in groups."}}
+
+MOVE_DELIVERIES: Responses = {
+    200: {"model": Requested, "description": "A dry run: nothing was done."},
+    202: {"description": "A relay will do it.", "links": {"progress": _OF_OPERATION}},
+    **problem(404, "There is no such user.", no_user="There is no such user."),
+    **problem(
+        409,
+        "The action can't be done to what the filter means.",
+        no_state="Only deliveries that are pending or retrying can be cancelled.",
+        no_since="A replay needs one subscription, and since when.",
+    ),
+}
+
+LIST_OPERATIONS: Responses = {200: {"description": "One page of operations.", "links": {"next": _OLDER}}}
+
+SHOW_OPERATION: Responses = {200: {"description": "The operation."}, **_NO_OPERATION}
+
+CANCEL_OPERATION: Responses = {
+    202: {"description": "It goes no further."},
+    **_NO_OPERATION,
+    **problem(409, "It isn't running.", done="The operation is done. Only one that is running can be cancelled."),
+}
+
+SHOW_EVENT: Responses = {
+    200: {"description": "The event."},
+    **problem(404, "There is no such event.", no_event=f"There is no event {EVENT_ID}."),
 }
 
 _NOT_APPLIED = {"postgresql": "ok", "migrations": "users_0003 not applied. Run: users-api migrate"}

@@ -1,69 +1,33 @@
 """The HTTP interface of users and their deliveries. Reads are a statement each; registrations share theirs."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
-from pydantic import WithJsonSchema
 
-from contracts import AUDIT_LOG
 from messaging.publishing import operations
 from users_api import queries, responses
 from users_api.database import in_time
 from users_api.dependencies import Database, Registering
 from users_api.documented import ANYWHERE, UNAVAILABLE, documented
-from users_api.examples import EVENT_ID
-from users_api.fields import ADDRESS, EmailAddress
+from users_api.parameters import (
+    CorrelationId,
+    Cursor,
+    EventId,
+    Filter,
+    IdempotencyKey,
+    Limit,
+    OperatorName,
+    SubscriptionName,
+    UserId,
+)
 from users_api.problems import Problem, problem_response
 from users_api.registration import Registration, subject
 from users_api.schemas import Deliveries, Moved, NewUser, Registered, User, UserPage
 from users_api.strict_route import StrictRoute
 
 router = APIRouter(route_class=StrictRoute, responses=documented(*ANYWHERE, UNAVAILABLE))
-
-_VISIBLE = r"^[\x21-\x7e]+$"
-"""ASCII, without white space; not empty."""
-
-_ABOUT_KEY = (
-    "For one day, a repeated request with the same key gets the first response and creates no second user. Each key is"
-    " for one request: with another body it is refused."
-)
-_ABOUT_ID = "Appears in every service's log lines about the event; generated if omitted."
-_ABOUT_FILTER = "Only the user with this address, compared as registering does. (A + in it is %2B in a URL.)"
-_ABOUT_CURSOR = "`next` of the previous page, unchanged."
-
-
-def _documented(schema: dict[str, Any], *examples: str) -> WithJsonSchema:
-    """Describe an optional header or query parameter: it can be left out, but is never null."""
-    return WithJsonSchema(schema | ({"examples": list(examples)} if examples else {}))
-
-
-UserId = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[1])]
-EventId = Annotated[UUID, Path(examples=[EVENT_ID])]
-SubscriptionName = Annotated[str, Path(pattern=r"^[\w.-]+$", max_length=100, examples=[AUDIT_LOG.name])]
-
-Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[
-    str | None,
-    Query(description=_ABOUT_CURSOR),
-    _documented({"type": "string", "format": "cursor", "minLength": 1}, "MA=="),
-]
-Filter = Annotated[EmailAddress | None, Query(description=_ABOUT_FILTER), _documented(ADDRESS)]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(alias="Idempotency-Key", max_length=255, pattern=_VISIBLE, description=_ABOUT_KEY),
-    _documented(
-        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _VISIBLE},
-        "8e03978e-40d5-43dd-bc93-6894a57f9324",
-    ),
-]
-CorrelationId = Annotated[
-    str | None,
-    Header(alias="X-Correlation-ID", max_length=128, pattern=_VISIBLE, description=_ABOUT_ID),
-    _documented({"type": "string", "minLength": 1, "maxLength": 128, "pattern": _VISIBLE}, "order-42"),
-]
 
 
 @router.post(
@@ -123,9 +87,11 @@ async def get_deliveries(user_id: UserId, pool: Database) -> Deliveries:
     status_code=202,
     responses=responses.RETRY_DELIVERY,
 )
-async def retry_delivery(event_id: EventId, subscription: SubscriptionName, pool: Database) -> Moved:
+async def retry_delivery(
+    event_id: EventId, subscription: SubscriptionName, pool: Database, operator: OperatorName = None
+) -> Moved:
     """Make a delivery due again that is failed, uncertain or cancelled, with all its attempts."""
-    state, retried = await in_time(queries.retry(pool, event_id, subscription))
+    state, retried = await in_time(queries.retry(pool, event_id, subscription, operator))
     if state is None:
         raise Problem(404, f"There is no delivery of event {event_id} to {subscription}.")
     if not retried:
@@ -140,9 +106,11 @@ async def retry_delivery(event_id: EventId, subscription: SubscriptionName, pool
     status_code=202,
     responses=responses.CANCEL_DELIVERY,
 )
-async def cancel_delivery(event_id: EventId, subscription: SubscriptionName, pool: Database) -> Moved:
+async def cancel_delivery(
+    event_id: EventId, subscription: SubscriptionName, pool: Database, operator: OperatorName = None
+) -> Moved:
     """Cancel a delivery that is pending or retrying: its effect won't happen, unless it is retried."""
-    state, cancelled = await in_time(queries.cancel(pool, event_id, subscription))
+    state, cancelled = await in_time(queries.cancel(pool, event_id, subscription, operator))
     if state is None:
         raise Problem(404, f"There is no delivery of event {event_id} to {subscription}.")
     if not cancelled:

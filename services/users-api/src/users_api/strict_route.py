@@ -25,7 +25,10 @@ _PLAIN = {"", "identity", "chunked"}
 
 
 class StrictRoute(APIRoute):
-    """A route that takes no query parameters but its own, each once. For `APIRouter(route_class=StrictRoute)`."""
+    """A route that takes no query parameters but its own, each once unless it is a list.
+
+    For `APIRouter(route_class=StrictRoute)`.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what handles a request."""
@@ -40,10 +43,10 @@ class StrictRoute(APIRoute):
         return handle_strictly
 
     def _refuse_unknown(self, names: list[str]) -> None:
-        own = list(_parameters(self.dependant))
+        own = dict(_parameters(self.dependant))
         takes = f"takes {', '.join(own)}" if own else "takes none"
         faults = [(name, f"unknown: this path {takes}") for name in names if name not in own]
-        faults += [(name, "given more than once") for name in own if names.count(name) > 1]
+        faults += [(name, "given more than once") for name, many in own.items() if not many and names.count(name) > 1]
         if faults:
             raise RequestValidationError(
                 [{"type": "query", "loc": ("query", name[:_SHOWN]), "msg": message} for name, message in faults]
@@ -69,8 +72,9 @@ class LimitedRequest(Request):
         return self._body
 
 
-def _parameters(dependant: Dependant) -> Iterator[str]:
-    yield from (field.alias for field in dependant.query_params)
+def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """Yield the name of each query parameter, and whether it is a list."""
+    yield from ((field.alias, "list" in str(field.field_info.annotation)) for field in dependant.query_params)
     for dependency in dependant.dependencies:
         yield from _parameters(dependency)
 

@@ -1,9 +1,15 @@
-"""What operators do with deliveries, over HTTP or on the command line: list them, retry or cancel one, replay many."""
+"""What operators do with deliveries, over HTTP or on the command line: list them, retry or cancel one, replay many.
+
+Each statement that moves deliveries records that in the table `operations`, in the same transaction; `by` is who wants
+it. What is done to all that a filter finds is in `messaging.publishing.bulk`.
+"""
 
 from datetime import datetime
 from typing import Any, LiteralString
 
 from contracts import SUBSCRIPTIONS, EventData, Subscription
+from messaging.publishing.filtering import Filter
+from messaging.publishing.states import DeliveryState
 
 EXISTING = [subscription.name for subscription in SUBSCRIPTIONS]
 """Names of the subscriptions that this version declares."""
@@ -15,6 +21,15 @@ SELECT event_id, type AS event_type, subscription, state, attempts, crashes, las
 FROM events JOIN deliveries ON event_id = events.id
 WHERE subject = %(subject)s
 ORDER BY recorded_at, event_id, subscription
+"""
+
+EVENT: LiteralString = """
+-- One event with its deliveries: a row for each of these, or one row without any.
+SELECT events.id, type, subject, available_at, recorded_at, envelope, event_id, type AS event_type, subscription, state,
+    attempts, crashes, last_error, reference, created_at, due_at, queued_at, started_at, finished_at
+FROM events LEFT JOIN deliveries ON event_id = events.id
+WHERE events.id = %(event_id)s
+ORDER BY subscription
 """
 
 IN_STATE: LiteralString = """
@@ -43,7 +58,12 @@ WITH event AS MATERIALIZED (
     FROM current
     WHERE deliveries.event_id = current.event_id AND deliveries.subscription = current.subscription
         AND current.state IN ('failed', 'uncertain', 'cancelled')
-    RETURNING pg_notify('herald_due', '')
+    RETURNING deliveries.event_id, deliveries.subscription, pg_notify('herald_due', '')
+), recorded AS (
+    INSERT INTO operations (action, filter, requested_by, state, eligible, exact, moved, finished_at)
+    SELECT 'retry', jsonb_build_object('event', event_id, 'subscriptions', jsonb_build_array(subscription)), %(by)s,
+        'done', 1, true, 1, now()
+    FROM retried
 )
 SELECT current.state, EXISTS (SELECT FROM retried) AS moved FROM current
 """
@@ -62,7 +82,12 @@ WITH current AS (
     FROM current
     WHERE deliveries.event_id = current.event_id AND deliveries.subscription = current.subscription
         AND current.state IN ('pending', 'retrying')
-    RETURNING deliveries.event_id
+    RETURNING deliveries.event_id, deliveries.subscription
+), recorded AS (
+    INSERT INTO operations (action, filter, requested_by, state, eligible, exact, moved, finished_at)
+    SELECT 'cancel', jsonb_build_object('event', event_id, 'subscriptions', jsonb_build_array(subscription)), %(by)s,
+        'done', 1, true, 1, now()
+    FROM cancelled
 )
 SELECT current.state, EXISTS (SELECT FROM cancelled) AS moved FROM current
 """
@@ -86,6 +111,9 @@ WITH replayed AS (
         generation = deliveries.generation + 1, attempts = 0, crashes = 0
     WHERE deliveries.state = 'failed' OR deliveries.state = 'succeeded' AND %(succeeded)s
     RETURNING event_id
+), recorded AS (
+    INSERT INTO operations (action, filter, requested_by, state, eligible, exact, moved, finished_at)
+    SELECT 'replay', %(filter)s::jsonb, %(by)s, 'done', count(*), true, count(*), now() FROM replayed
 )
 SELECT count(*) AS replayed, pg_notify('herald_due', '') FROM replayed
 """
@@ -96,20 +124,27 @@ SELECT state, false AS moved FROM deliveries WHERE event_id = %(event_id)s AND s
 """
 
 
-def replaying(subscription: Subscription[EventData], since: datetime, *, succeeded: bool = False) -> dict[str, Any]:
+def replaying(
+    subscription: Subscription[EventData], since: datetime, *, succeeded: bool = False, by: str | None = None
+) -> dict[str, Any]:
     """Return the parameters of `REPLAY`.
 
     Args:
         subscription: whose events.
         since: the oldest event's time of recording.
         succeeded: whether to deliver again what succeeded.
+        by: who wants it.
     """
+    states: tuple[DeliveryState, ...] = ("failed", "succeeded") if succeeded else ("failed",)
+    meant = Filter(subscriptions=(subscription.name,), states=states, since=since)
     return {
         "subscription": subscription.name,
         "event_type": subscription.event_type,
         "delay": subscription.delay.total_seconds(),
         "since": since,
         "succeeded": succeeded,
+        "filter": meant.model_dump_json(exclude_none=True),
+        "by": by,
     }
 
 

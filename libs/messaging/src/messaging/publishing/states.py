@@ -20,3 +20,6 @@ cancelled or uncertain, because its effect has happened."""
 
 OVER: tuple[DeliveryState, ...] = ("succeeded", "cancelled")
 """The delivery needs no operator. Housekeeping deletes it, with its event, when the retention has passed."""
+
+TROUBLED: tuple[DeliveryState, ...] = ("failed", "uncertain", "retrying")
+"""The delivery's last attempt didn't succeed. The index `deliveries_troubled` holds exactly these."""

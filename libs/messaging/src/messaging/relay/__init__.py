@@ -5,6 +5,7 @@ Each loop is a thread that does one round after another:
 - `receive` applies the receipts of consumers, and `take over` those that a relay which died had read.
 - `reconcile` finds deliveries whose messages got lost, and `sweep` messages that vanished from Redis.
 - `schedule` makes the events of schedules.
+- `operate` carries out what operators want done to all deliveries that a filter finds.
 - `housekeep` deletes events whose deliveries are over.
 """
 

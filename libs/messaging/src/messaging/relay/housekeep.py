@@ -27,7 +27,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from messaging.process.database import Pool
-from messaging.publishing import counts, schedules
+from messaging.publishing import bulk, counts, schedules
 from messaging.relay.receipt_reader import forget_readers
 
 LIMIT = 1_000
@@ -136,6 +136,7 @@ class Housekeeper:
         statements = {
             "schedule_slots": schedules.FORGET,
             "delivery_counts": counts.FORGET,
+            "operations": bulk.FORGET,
             **self._retention.statements,
         }
         for name, statement in statements.items():

@@ -1,4 +1,4 @@
-"""The dispatcher's connection to PostgreSQL, for both notifications and claims.
+"""A loop's own connection to PostgreSQL, for both notifications and its statements: claims, or operations.
 
 The PostgreSQL process that has just delivered a notification is awake, and its caches are warm; waking another one for
 the claim would take longer. Notifications that arrive while the dispatcher works are kept for the next wait.
@@ -18,11 +18,23 @@ from messaging.publishing.outbox import CHANNEL
 
 
 class Listener:
-    """Receives notifications from the moment its connection is first lent. Replaces a connection that broke."""
+    """Receives notifications from the moment its connection is first lent. Replaces a connection that broke.
 
-    def __init__(self, database_url: str, settings: Sequence[LiteralString] = ()) -> None:
+    `channel`: what it listens to. `name`: the loop's.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        settings: Sequence[LiteralString] = (),
+        *,
+        channel: LiteralString = CHANNEL,
+        name: str = "dispatch",
+    ) -> None:
         self._url = database_url
         self._settings = settings
+        self._channel = channel
+        self._name = name
         self._connection: Connection[TupleRow] | None = None
         self._heard = False
 
@@ -58,10 +70,10 @@ class Listener:
             self._connection.close()
 
     def _listen(self) -> Connection[TupleRow]:
-        connection = connect(self._url, name="dispatch", settings=self._settings)
+        connection = connect(self._url, name=self._name, settings=self._settings)
         connection.add_notify_handler(self._hear)
         try:
-            connection.execute(f"LISTEN {CHANNEL}")
+            connection.execute(f"LISTEN {self._channel}")
         except BaseException:
             connection.close()
             raise

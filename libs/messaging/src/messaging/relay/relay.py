@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import LiteralString
 
 import psycopg
@@ -14,12 +15,14 @@ import structlog
 
 from contracts import EventData, Schedule, Subscription
 from messaging.process.database import Pool, open_pool
+from messaging.publishing import bulk
 from messaging.relay import deliveries
 from messaging.relay.apply import Applier
 from messaging.relay.backlog import BacklogCounter
 from messaging.relay.dispatch import LIMIT, Dispatcher
 from messaging.relay.housekeep import Housekeeper, Retention
 from messaging.relay.listener import Listener
+from messaging.relay.operate import Operator
 from messaging.relay.presence import Presence
 from messaging.relay.receipt_reader import ReceiptReader
 from messaging.relay.receive import Receiver
@@ -102,6 +105,7 @@ def run(  # noqa: PLR0913  # what a process is made of
     backlog = BacklogCounter(pool, subscriptions)
     housekeeper = Housekeeper(pool, client, retention, stop, publisher)
     scheduler = Scheduler(pool, schedules, publisher)
+    operator = Operator(Listener(database_url, SETTINGS, channel=bulk.CHANNEL, name="operate"))
     presence = Presence(client, publisher, name)
 
     def receive() -> None:
@@ -126,11 +130,15 @@ def run(  # noqa: PLR0913  # what a process is made of
         presence.forget_silent()
         stop.wait(HOUSEKEEP_SECONDS)
 
-    def schedule() -> None:
-        stop.wait(scheduler.make())
-
-    steps = {"receive": receive, "take over": take_over, "reconcile": reconcile}
-    steps |= {"sweep": sweep, "housekeep": housekeep} | ({"schedule": schedule} if schedules else {})
+    steps: dict[str, Callable[[], None]] = {
+        "receive": receive,
+        "take over": take_over,
+        "reconcile": reconcile,
+        "sweep": sweep,
+        "housekeep": housekeep,
+        "operate": partial(operator.step, stop),
+        **({"schedule": partial(scheduler.step, stop)} if schedules else {}),
+    }
     loops = [
         threading.Thread(
             target=_dispatch_forever, args=(listener, dispatcher, stop, presence), name="dispatch", daemon=True
@@ -149,6 +157,7 @@ def run(  # noqa: PLR0913  # what a process is made of
     deadline = time.monotonic() + STOP_SECONDS
     for loop in loops:
         loop.join(max(0.0, deadline - time.monotonic()))
+    operator.close()
     pool.close(timeout=1)
     with suppress(redis.RedisError):
         presence.leave()
@@ -161,6 +170,7 @@ def _wake(pool: Pool) -> None:
     """End the wait for a notification, if PostgreSQL is reachable. Other relays wake up too, and look once more."""
     with suppress(psycopg.Error), pool.connection(timeout=1) as connection:
         connection.execute(deliveries.WAKE)
+        connection.execute(bulk.WAKE)
 
 
 def _forever(step: Callable[[], None], stop: threading.Event, presence: Presence) -> None:

@@ -1,5 +1,6 @@
 """Make the events of schedules when their slots come, by the database's clock."""
 
+import threading
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -24,6 +25,10 @@ class Scheduler:
         self._pool = pool
         self._schedules = {schedule.name: schedule for schedule in declared}
         self._publisher = publisher
+
+    def step(self, stop: threading.Event) -> None:
+        """Make the events of the slots that are due, and wait for the next slot."""
+        stop.wait(self.make())
 
     def make(self) -> float:
         """Make the events of the slots that are due, and return after how many seconds to look again."""

@@ -1,0 +1,133 @@
+"""The filter on deliveries as HTTP has it: in queries, in the body of a bulk operation, and in what is answered."""
+
+from datetime import datetime
+from typing import Annotated, Any, LiteralString
+from uuid import UUID
+
+from fastapi import Depends, Query
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from contracts import AUDIT_LOG
+from messaging.publishing.filtering import Filter
+from messaging.publishing.states import STATES, DeliveryState
+from users_api.database import query
+from users_api.examples import EVENT_ID
+from users_api.fields import ADDRESS, EmailAddress, email_key
+from users_api.parameters import optional
+from users_api.pool import Pool
+from users_api.registration import subject
+
+MAX_ID = 2**53 - 1
+"""The largest integer that every reader of JSON reads exactly."""
+
+MAX_LISTED = 20
+MAX_ERROR = 500
+MAX_GROUP = 1500
+
+_NAME = r"^[\w.-]+$"
+_TEXT = r"^[^\x00]*$"
+
+_USER_WITH: LiteralString = "SELECT id FROM users WHERE email_key = %(key)s"
+
+
+def _written(value: object) -> object:
+    """Refuse numbers, which pydantic would read as seconds or milliseconds since 1970."""
+    if isinstance(value, datetime) or (isinstance(value, str) and "T" in value.upper()):
+        return value
+    raise PydanticCustomError("time", "must be a time such as 2026-11-23T16:27:01Z")
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_written)]
+Names = Annotated[
+    list[Annotated[str, Field(pattern=_NAME, max_length=100)]], Field(min_length=1, max_length=MAX_LISTED)
+]
+States = Annotated[list[DeliveryState], Field(min_length=1, max_length=len(STATES))]
+UserNumber = Annotated[int, Field(ge=1, le=MAX_ID)]
+ErrorText = Annotated[str, Field(min_length=1, max_length=MAX_ERROR, pattern=_TEXT)]
+GroupText = Annotated[str, Field(max_length=MAX_GROUP, pattern=_TEXT)]
+
+
+class DeliveryFilter(BaseModel):
+    """Which deliveries are meant: those for which everything holds that is given. Without a field, all."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"subscription": ["audit_log"]}]})
+
+    email: Annotated[EmailAddress | None, Field(description="Of the user with this address.")] = None
+    user: Annotated[UserNumber | None, Field(description="Of the user with this id.")] = None
+    event: Annotated[UUID | None, Field(description="Of this event.")] = None
+    subscription: Annotated[Names | None, Field(description="Of these subscriptions.")] = None
+    state: Annotated[States | None, Field(description="In these states.")] = None
+    error: Annotated[ErrorText | None, Field(description="A part of the last error, in any case.")] = None
+    group: Annotated[GroupText | None, Field(description="A group of errors, from `GET /deliveries/groups`.")] = None
+    since: Annotated[Time | None, Field(description="Of events made then or later.")] = None
+    until: Annotated[Time | None, Field(description="Of events made earlier.")] = None
+
+    async def resolve(self, pool: Pool) -> Filter | None:
+        """Return the filter as messaging has it; None, if it means a user who doesn't exist."""
+        user = self.user
+        if self.email is not None:
+            rows = await query(pool, _USER_WITH, {"key": email_key(self.email)})
+            found = rows[0]["id"] if rows else None
+            if found is None or user not in (None, found):
+                return None
+            user = found
+        return Filter(
+            subject=None if user is None else subject(user),
+            event=self.event,
+            subscriptions=None if self.subscription is None else tuple(self.subscription),
+            states=None if self.state is None else tuple(self.state),
+            **self.model_dump(include={"error", "group", "since", "until"}),
+        )
+
+
+def shown(described: dict[str, Any]) -> DeliveryFilter:
+    """Return a recorded filter as a client would write it."""
+    recorded = Filter.model_validate(described)
+    kind, _, number = (recorded.subject or "").partition("/")
+    return DeliveryFilter(
+        user=int(number) if kind == "users" else None,
+        event=recorded.event,
+        subscription=None if recorded.subscriptions is None else list(recorded.subscriptions),
+        state=None if recorded.states is None else list(recorded.states),
+        **recorded.model_dump(include={"error", "group", "since", "until"}),
+    )
+
+
+def _listed(items: dict[str, Any], most: int, *examples: str) -> Any:
+    return optional({"type": "array", "items": items, "minItems": 1, "maxItems": most}, list(examples))
+
+
+_NAMES = {"type": "string", "pattern": _NAME, "minLength": 1, "maxLength": 100}
+_STATES = {"type": "string", "enum": list(STATES)}
+_ABOUT_MANY = "May be repeated."
+
+
+async def _from_query(  # noqa: PLR0913, PLR0917  # one for each field
+    email: Annotated[EmailAddress | None, Query(), optional(ADDRESS)] = None,
+    user: Annotated[UserNumber | None, Query(), optional({"type": "integer", "minimum": 1, "maximum": MAX_ID})] = None,
+    event: Annotated[UUID | None, Query(), optional({"type": "string", "format": "uuid"}, EVENT_ID)] = None,
+    subscription: Annotated[
+        Names | None, Query(description=_ABOUT_MANY), _listed(_NAMES, MAX_LISTED, AUDIT_LOG.name)
+    ] = None,
+    state: Annotated[States | None, Query(description=_ABOUT_MANY), _listed(_STATES, len(STATES))] = None,
+    error: Annotated[ErrorText | None, Query(), optional({"type": "string", "minLength": 1, "maxLength": 500})] = None,
+    group: Annotated[GroupText | None, Query(), optional({"type": "string", "maxLength": MAX_GROUP})] = None,
+    since: Annotated[Time | None, Query(), optional({"type": "string", "format": "date-time"})] = None,
+    until: Annotated[Time | None, Query(), optional({"type": "string", "format": "date-time"})] = None,
+) -> DeliveryFilter:
+    return DeliveryFilter(
+        email=email,
+        user=user,
+        event=event,
+        subscription=subscription,
+        state=state,
+        error=error,
+        group=group,
+        since=since,
+        until=until,
+    )
+
+
+QueriedFilter = Annotated[DeliveryFilter, Depends(_from_query)]
+"""The filter in the query of a request."""

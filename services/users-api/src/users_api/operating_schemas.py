@@ -1,0 +1,137 @@
+"""What goes out over HTTP about deliveries that were searched for, and about operations on them."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from messaging.publishing.bulk import Action, OperationState
+from messaging.publishing.states import DeliveryState
+from users_api.delivery_filter import DeliveryFilter
+from users_api.parameters import VISIBLE
+from users_api.schemas import Delivery
+
+
+class Total(BaseModel):
+    """How many. If it isn't `exact`, counting stopped early, and there are at least as many."""
+
+    count: int
+    exact: bool
+
+
+class FoundDelivery(Delivery):
+    """A delivery, with what its event is about, such as `users/7`."""
+
+    subject: str
+
+
+class DeliveryPage(BaseModel):
+    """Deliveries, newest event first.
+
+    `total`: how many there are; null if the request has a cursor. `next`: the cursor of the page after this, null at
+    the end. `searched_to`: a search looks at a bounded number of deliveries. If it has stopped before the page was
+    full, it has looked at all events made since this time, and `next` goes on from there. Otherwise null.
+    """
+
+    deliveries: list[FoundDelivery]
+    total: Total | None
+    next: str | None
+    searched_to: datetime | None
+
+
+class ErrorGroup(BaseModel):
+    """Deliveries of one subscription whose errors differ in numbers, ids, addresses, hosts or quoted texts alone.
+
+    `group` is a filter of other requests. `states`: how many are in which. `example`: the error of the newest one, that
+    of `event_id`. `first_seen`, `last_seen`: when their last attempts ended.
+    """
+
+    subscription: str
+    group: str
+    count: int
+    states: dict[DeliveryState, int]
+    first_seen: datetime | None
+    last_seen: datetime | None
+    example: str | None
+    event_id: UUID
+
+
+class ErrorGroups(BaseModel):
+    """Groups, largest first.
+
+    `since`: a search looks at a bounded number of deliveries. If there are more, the groups hold the failures of all
+    events made since this time. Otherwise null.
+    """
+
+    groups: list[ErrorGroup]
+    total: Total
+    since: datetime | None
+
+
+class EventDetails(BaseModel):
+    """An event as it was recorded, with its deliveries. `envelope`: what consumers receive."""
+
+    id: UUID
+    type: str
+    subject: str
+    recorded_at: datetime
+    available_at: datetime
+    envelope: dict[str, Any]
+    deliveries: list[Delivery]
+
+
+class NewOperation(BaseModel):
+    """What to do with all deliveries that a filter finds. `by`: who wants it; otherwise the header X-Operator says so.
+
+    `dry_run`: only count what is eligible.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    action: Action
+    filter: DeliveryFilter
+    dry_run: StrictBool
+    by: Annotated[str, Field(min_length=1, max_length=100, pattern=VISIBLE)] | None = None
+
+
+class Operation(BaseModel):
+    """What an operator did, or has a relay do.
+
+    `filter`: what is meant, restricted to what the action can move. `eligible`: how many that were at the request.
+    `moved`: how many have been moved so far. `detail`: why it failed.
+    """
+
+    id: int
+    action: Action
+    filter: DeliveryFilter
+    requested_by: str | None
+    requested_at: datetime
+    state: OperationState
+    eligible: Total
+    moved: int
+    progress_at: datetime
+    finished_at: datetime | None
+    detail: str | None
+
+
+class Requested(BaseModel):
+    """The answer to a request for an operation. `filter`: what it means. `operation`: null after a dry run."""
+
+    filter: DeliveryFilter
+    eligible: Total
+    operation: Operation | None
+
+
+class OperationPage(BaseModel):
+    """Operations, newest first; `next` is the cursor of the page after this, null at the end."""
+
+    operations: list[Operation]
+    next: str | None
+
+
+class StoppedOperation(BaseModel):
+    """An operation that was cancelled, and its new state."""
+
+    id: int
+    state: OperationState
