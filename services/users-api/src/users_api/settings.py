@@ -1,8 +1,19 @@
 """The settings of the web process, which needs PostgreSQL alone, and of the relay."""
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
-from messaging.process.settings import DatabaseSettings, RedisUrl, Settings
+from messaging.errors import ConfigurationError
+from messaging.process.settings import DatabaseSettings, RedisUrl, Settings, secret
+
+MIN_TOKEN = 16
+
+
+def _token(value: str) -> str:
+    if len(value) < MIN_TOKEN or not (value.isascii() and value.isprintable()):
+        raise ConfigurationError(f"must have at least {MIN_TOKEN} characters, all of them ASCII")
+    return value
 
 
 class ApiSettings(DatabaseSettings):
@@ -15,6 +26,8 @@ class ApiSettings(DatabaseSettings):
     probe_connections: int = Field(default=16, ge=1, le=1000)
     redis_url: RedisUrl | None = None
     mailbox_url: str | None = Field(default=None, pattern="^https?://")
+    console: Literal["on", "off"] = "on"
+    console_token: Annotated[str, secret(_token), Field(repr=False)] | None = None
 
 
 class RelaySettings(Settings):
