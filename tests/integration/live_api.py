@@ -18,6 +18,7 @@ from structlog.typing import EventDict
 
 from devstack.postgres import Postgres
 from users_api.app import create_app
+from users_api.console.mounting import mount_console
 from users_api.guard import Guard
 from users_api.server import make_server
 
@@ -77,15 +78,20 @@ class LiveApi:
 
 
 @contextmanager
-def live_api(postgres: Postgres, database: str) -> Iterator[LiveApi]:
-    """Run the application on a new database until the block ends."""
+def live_api(
+    postgres: Postgres, database: str, redis_url: str | None = None, *, console: bool = False, token: str | None = None
+) -> Iterator[LiveApi]:
+    """Run the application on a new database until the block ends. `token`: of its console."""
     made = sql.SQL("CREATE DATABASE {} TEMPLATE template_users").format(sql.Identifier(database))
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
         connection.execute(made)
     url = postgres.url(database)
+    app = create_app(url, redis_url=redis_url)
+    if console:
+        mount_console(app, token)
     with (
         capture_logs() as log,
-        serving(url) as http,
+        running(app) as http,
         psycopg.connect(url, autocommit=True, row_factory=dict_row) as connected,
     ):
         connected.execute("SET lock_timeout = '10s'")

@@ -36,6 +36,7 @@ body {{ font: 1.1rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 15vh a
 def mount_assets(app: FastAPI, mailbox_url: str | None) -> None:
     """Serve what `/docs` is made of; `mailbox_url`: the page that shows the sent mails, in development."""
     app.state.mailbox_url = mailbox_url
+    app.state.console = False
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))
 
 
@@ -85,7 +86,9 @@ def show_asyncapi() -> FileResponse:
 def _links(request: Request) -> list[tuple[str, str, str]]:
     """Return name, URL and purpose of what is linked to."""
     root, mailbox = _root(request), request.app.state.mailbox_url
+    console = [("console", f"{root}/console", "see what happens, and act")] if request.app.state.console else []
     links = [
+        *console,
         ("docs", f"{root}/docs", "try the API"),
         ("openapi", f"{root}/openapi.json", "the API, for programs"),
         ("events", f"{root}/events", "the events, and what follows from them"),

@@ -13,6 +13,7 @@ def serve() -> None:
     """Serve the HTTP API on HOST:PORT. Needs DATABASE_URL alone."""
     from messaging.publishing.switches import enabled
     from users_api.app import create_app
+    from users_api.console.mounting import mount_console
     from users_api.guard import Guard, affordable
     from users_api.server import make_server
     from users_api.settings import ApiSettings
@@ -27,6 +28,8 @@ def serve() -> None:
     spare = settings.probe_connections
     guard = Guard(settings.request_timeout, affordable(settings.max_connections, spare), spare)
     app = create_app(settings.database_url, settings.mailbox_url, settings.redis_url)
+    if settings.console == "on":
+        mount_console(app, settings.console_token)
     server = make_server(app, guard, settings.host, settings.port)
     server.run()
     if not server.started:

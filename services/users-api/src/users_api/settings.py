@@ -1,11 +1,20 @@
 """The settings of the web process, which needs PostgreSQL alone, and of the relay."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from messaging.errors import ConfigurationError
 from messaging.process import urls
 from messaging.process.settings import DatabaseSettings, Settings, secret
+
+MIN_TOKEN = 16
+
+
+def _token(value: str) -> str:
+    if len(value) < MIN_TOKEN or not (value.isascii() and value.isprintable()):
+        raise ConfigurationError(f"must have at least {MIN_TOKEN} characters, all of them ASCII")
+    return value
 
 
 class ApiSettings(DatabaseSettings):
@@ -18,6 +27,8 @@ class ApiSettings(DatabaseSettings):
     probe_connections: int = Field(default=16, ge=1, le=1000)
     redis_url: Annotated[str | None, secret(urls.redis), Field(repr=False, validate_default=False)] = None
     mailbox_url: str | None = Field(default=None, pattern="^https?://")
+    console: Literal["on", "off"] = "on"
+    console_token: Annotated[str | None, secret(_token), Field(repr=False, validate_default=False)] = None
 
 
 class RelaySettings(Settings):

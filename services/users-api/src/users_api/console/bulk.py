@@ -1,0 +1,5 @@
+"""Pages of bulk."""
+
+from users_api.console.forms import pages
+
+router = pages()
