@@ -32,6 +32,7 @@ PAGES = (
     bulk,
     deliveries,
     timeline,
+    actions,
     uncertain,
     operations,
     login,
