@@ -55,7 +55,10 @@ def test_what_is_retried_ends_where_it_is_due() -> None:
         (delivery("pending", due_at=BEGIN), []),
         (delivery("pending", due_at=at(50)), [("wait", 0, 50)]),
         (delivery("queued", queued_at=at(10)), [("wait", 0, 10), ("queued", 10, 90)]),
-        (delivery("running", queued_at=at(10), started_at=at(20)), [("wait", 0, 10), ("queued", 10, 10), ("running", 20, 80)]),
+        (
+            delivery("running", queued_at=at(10), started_at=at(20)),
+            [("wait", 0, 10), ("queued", 10, 10), ("running", 20, 80)],
+        ),
         (delivery("cancelled", finished_at=at(30)), [("wait", 0, 30)]),
         (
             delivery("cancelled", queued_at=at(1), started_at=at(10), finished_at=at(30)),

@@ -5,20 +5,18 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from contracts import SCHEDULES, SUBSCRIPTIONS, Schedule
+from contracts import SCHEDULES
 from messaging.process.settings import exit_if_wrong
 from messaging.publishing.outbox import publish
-from messaging.publishing.schedules import LAST, TIME, event_of
-from messaging.publishing.slots import require_readable, slots
-from messaging.publishing.switches import effects_of
-from users_api import PUBLISHER
+from messaging.publishing.schedules import LAST, TIME
+from messaging.publishing.slots import require_readable
 from users_api.execute import as_text, execute
+from users_api.scheduled import NAMES, NoEffect, extra, listed, named
 
 app = typer.Typer(help="List schedules; make an extra event of one now.", no_args_is_help=True)
 
@@ -39,45 +37,25 @@ def list_schedules(
 @app.command("run")
 def run_schedule(name: str) -> None:
     """Make an extra event of a schedule now. Its slot is the current time; the schedule itself goes on as before."""
-    schedule = next((declared for declared in SCHEDULES if declared.name == name), None)
+    schedule = named(name)
     if schedule is None:
-        sys.exit(f"There is no schedule {name}. Schedules: {', '.join(declared.name for declared in SCHEDULES)}")
-    with exit_if_wrong():
-        effects = [effect.name for effect in effects_of(schedule.event)]
-    if not effects:
-        sys.exit(_no_effect(schedule))
+        sys.exit(f"There is no schedule {name}. Schedules: {', '.join(NAMES)}")
     [row] = execute(TIME, {})
-    event = event_of(schedule, row["now"], row["now"], PUBLISHER)
+    try:
+        with exit_if_wrong():
+            event, effects = extra(schedule, row["now"])
+    except NoEffect as refusal:
+        sys.exit(str(refusal))
     execute(*publish([event]))
     typer.echo(f"{event.id} {event.type}: pending for {', '.join(effects)}")
-
-
-def _no_effect(schedule: Schedule) -> str:
-    wanted = [effect.switch for effect in SUBSCRIPTIONS if effect.event_type == schedule.event.event_type]
-    remedy = f"set {' or '.join(filter(None, wanted))} for this command, as for users-api and relay" if wanted else ""
-    return f"No effect of {schedule.name} is on: {remedy or 'declare a subscription'}."
 
 
 def _listed() -> Iterator[dict[str, Any]]:
     with exit_if_wrong():
         require_readable(SCHEDULES)
-    rows = execute(LAST, {"schedules": [schedule.name for schedule in SCHEDULES]})
-    last = {row.pop("schedule"): row for row in rows}
-    for schedule in SCHEDULES:
-        row = last[schedule.name]
-        upcoming = next(slots(schedule, row.pop("now")))
-        yield {
-            "name": schedule.name,
-            "cron": schedule.cron,
-            "time_zone": schedule.time_zone,
-            "catch_up": schedule.catch_up,
-            "event_type": schedule.event.event_type,
-            "last_slot": row["slot"],
-            "last_event_id": row["event_id"],
-            "last_made_at": row["made_at"],
-            "next_slot": upcoming,
-            "next_slot_there": upcoming.astimezone(ZoneInfo(schedule.time_zone)),
-        }
+    for row in listed(execute(LAST, {"schedules": NAMES})):
+        del row["upcoming"]
+        yield row
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:

@@ -5,10 +5,9 @@ from fastapi.responses import RedirectResponse
 
 from messaging.publishing import operations
 from users_api import queries
-from users_api.console.access import operator
 from users_api.console.forms import pages, read_form
 from users_api.console.mounting import PATH
-from users_api.console.rendering import see
+from users_api.console.rendering import operator, see
 from users_api.console.said import saying
 from users_api.database import in_time
 from users_api.dependencies import Database
@@ -21,7 +20,9 @@ _NONE = "There is no such delivery. It may have succeeded long ago, and been rem
 
 
 @router.post("/deliveries/{event_id}/{subscription}/retry")
-async def retry(request: Request, event_id: EventId, subscription: SubscriptionName, pool: Database) -> RedirectResponse:
+async def retry(
+    request: Request, event_id: EventId, subscription: SubscriptionName, pool: Database
+) -> RedirectResponse:
     """Make a delivery due again."""
     back = await _back(request, event_id)
     state, moved = await in_time(queries.retry(pool, event_id, subscription, operator(request)))

@@ -27,6 +27,8 @@ _LEAST = 0.6
 """The narrowest span that is drawn, in percent: it can still be seen and pointed at."""
 
 _TICKS = 5
+_END = 100.0
+_NEAR_END = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +71,15 @@ class Chart:
     now: float | None
 
 
-def chart(begin: datetime, now: datetime, deliveries: Sequence[ChainDelivery], length: timedelta | None = None) -> Chart:
+def chart(
+    begin: datetime, now: datetime, deliveries: Sequence[ChainDelivery], length: timedelta | None = None
+) -> Chart:
     """Lay out deliveries. `length`: of the axis; without one it ends with the last that happened, or is due soon."""
     length = length or _length(begin, now, deliveries)
     place = _Scale(begin, length)
     lanes = [_lane(place, delivery, now) for delivery in deliveries]
     at_now = place(now)
-    return Chart(begin, length, _ticks(length), lanes, at_now if at_now <= 100 else None)
+    return Chart(begin, length, _ticks(length), lanes, at_now if at_now <= _END else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +105,11 @@ def _lane(place: _Scale, delivery: ChainDelivery, now: datetime) -> Lane:
     spans = [
         _span(place, kind, start, end)
         for kind, start, end in _stretches(delivery, now)
-        if end > start and place(start) < 100
+        if end > start and place(start) < _END
     ]
     end = place(delivery.finished_at) if delivery.finished_at else None
     last = delivery.finished_at or delivery.due_at or now
-    return Lane(delivery, spans, end if end is not None and end <= 100 else None, place(last) > 100)
+    return Lane(delivery, spans, end if end is not None and end <= _END else None, place(last) > _END)
 
 
 def _stretches(delivery: ChainDelivery, now: datetime) -> list[tuple[Kind, datetime, datetime]]:
@@ -124,18 +128,20 @@ def _stretches(delivery: ChainDelivery, now: datetime) -> list[tuple[Kind, datet
 
 def _span(place: _Scale, kind: Kind, start: datetime, end: datetime) -> Span:
     left = place(start)
-    width = max(_LEAST, min(place(end), 100.0) - left)
-    left = min(left, 100.0 - width)
+    width = max(_LEAST, min(place(end), _END) - left)
+    left = min(left, _END - width)
     return Span(kind, round(left, 3), round(width, 3), f"{MEANINGS[kind]}: {duration((end - start).total_seconds())}")
 
 
 def _ticks(length: timedelta) -> list[Tick]:
     """Return round times along the axis."""
     step = _step(length)
-    count = int(length / step)
-    ticks = [Tick(round(number * step / length * 100, 3), duration((number * step).total_seconds()), "middle") for number in range(count + 1)]
+    ticks = [
+        Tick(round(number * step / length * 100, 3), duration((number * step).total_seconds()), "middle")
+        for number in range(count + 1)
+    ]
     ticks[0] = Tick(0.0, "0", "start")
-    if ticks[-1].left > 90:
+    if ticks[-1].left > _NEAR_END:
         ticks[-1] = Tick(ticks[-1].left, ticks[-1].label, "end")
     return ticks
 

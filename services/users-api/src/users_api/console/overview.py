@@ -1,15 +1,60 @@
-"""The page "Overview"."""
+"""The overview: is all well, what waits and what failed, the last hour, who is at work."""
+
+from http import HTTPStatus
+from typing import Any
 
 from fastapi.responses import Response
 from starlette.requests import Request
 
+from contracts import SUBSCRIPTIONS
+from users_api.console import plots
+from users_api.console.faults import AWAY
+from users_api.console.findings import deliveries, findings
 from users_api.console.forms import pages
 from users_api.console.rendering import page
+from users_api.console.snapshot import Snapshot
+from users_api.database import DatabaseUnavailable
+from users_api.status.schemas import Status
 
 router = pages()
 
+MAIL = {subscription.name for subscription in SUBSCRIPTIONS if subscription.queue == "notifier"}
+
 
 @router.get("")
-async def show(request: Request) -> Response:
-    """Show the page."""
-    return page(request, "overview.html.j2")
+async def show_overview(request: Request) -> Response:
+    """Show the page. If PostgreSQL is away, it says so, and shows what Redis knows."""
+    try:
+        status = await _snapshot(request).get()
+    except DatabaseUnavailable:
+        redis = await request.app.state.transport.status()
+        status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        return page(request, "overview_away.html.j2", status_code, redis=redis, detail=AWAY)
+    return page(request, "overview.html.j2", **_values(status))
+
+
+@router.get("/overview")
+async def show_part(request: Request) -> Response:
+    """Show what changes on the page."""
+    return page(request, "_overview.html.j2", **_values(await _snapshot(request).get()))
+
+
+def _snapshot(request: Request) -> Snapshot:
+    snapshot: Snapshot = request.app.state.snapshot
+    return snapshot
+
+
+def _values(status: Status) -> dict[str, Any]:
+    """Return what the template needs."""
+    busy = [each for each in status.subscriptions if each.minutes]
+    return {
+        "shown": status,
+        "findings": findings(status),
+        "deliveries": deliveries,
+        "states": ("pending", "queued", "running", "retrying", "failed", "uncertain"),
+        "hours": [
+            (each, plots.throughput(each.minutes, status.time), plots.lags(each.minutes, status.time)) for each in busy
+        ],
+        "mail": [each for each in status.subscriptions if each.name in MAIL],
+        "redis": status.redis,
+    }

@@ -1,7 +1,8 @@
 """Templates: how a page, or a part of one, becomes an answer.
 
 Every value is escaped, and a name that a template doesn't have is an error. A template gets `request`, `root` (the path
-that the API is served under), `nav`, `path` (of the request), `status` and `operator` besides what its page gives it.
+that the API is served under), `nav`, `path` (of the request), `status`, `operator` and `parts` (macros)
+besides what its page gives it.
 """
 
 from collections.abc import Mapping
@@ -49,6 +50,7 @@ def environment() -> Environment:
     )
     made.filters |= words.FILTERS
     made.globals |= {"nav": NAV, "asset": asset, "now": lambda: datetime.now(UTC)}
+    made.globals["parts"] = made.get_template("parts.html.j2").module
     return made
 
 

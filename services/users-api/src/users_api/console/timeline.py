@@ -53,9 +53,7 @@ async def show_user(request: Request, user_id: UserId, pool: Database, zoom: Zoo
     chains = await in_time(chains_of_user(pool, user_id))
     entries = [_entry(chain, zoom) for chain in chains[:MOST_EVENTS]]
     more = len(chains) > MOST_EVENTS
-    return page(
-        request, _template(request, "user"), user=user, entries=entries, more=more, **_shared(request, zoom)
-    )
+    return page(request, _template(request, "user"), user=user, entries=entries, more=more, **_shared(request, zoom))
 
 
 def _template(request: Request, name: str) -> str:

@@ -18,6 +18,11 @@ def counted(value: Any) -> str:
     return number(value.count) if value.exact else f"more than {number(value.count)}"
 
 
+def messages(count: int) -> str:
+    """Return "1 message" or "12 messages"."""
+    return f"{number(count)} message{'' if count == 1 else 's'}"
+
+
 def duration(seconds: float | None) -> str:
     """Return seconds with at most two units: 12 ms, 4.2 s, 3 min, 2 h 5 min, 3 d 4 h."""
     if seconds is None:
@@ -66,6 +71,7 @@ def size(number_of_bytes: float) -> str:
 
 FILTERS: dict[str, Callable[..., str]] = {
     "number": number,
+    "messages": messages,
     "counted": counted,
     "duration": duration,
     "ago": ago,

@@ -1,0 +1,118 @@
+"""What is wrong at the moment, in the words of somebody who has to do something about it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from contracts import SUBSCRIPTIONS
+from messaging.publishing.states import UNFINISHED
+from messaging.publishing.switches import enabled
+from users_api.console import words
+from users_api.console.mounting import PATH
+from users_api.status.schemas import RedisStatus, Status, SubscriptionStatus
+from users_api.status.transport import NOT_SET
+
+LATE_SECONDS = 60.0
+CROWDED = 0.8
+"""A share of PostgreSQL's connections."""
+
+QUEUES = {subscription.name: subscription.queue for subscription in SUBSCRIPTIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong. `level`: bad, warn or info. `link`: the list behind it."""
+
+    level: str
+    text: str
+    link: str | None = None
+
+
+def findings(status: Status) -> list[Finding]:
+    """Return what is wrong, the worst first."""
+    found = [*_redis(status), *_postgresql(status)]
+    for subscription in status.subscriptions:
+        found += _subscription(subscription)
+    return sorted(found, key=lambda finding: ("bad", "warn", "info").index(finding.level))
+
+
+def deliveries(subscription: str | None = None, *states: str) -> str:
+    """Return the path of a list of deliveries."""
+    query = [("subscription", subscription)] if subscription else []
+    return f"{PATH}/deliveries?{urlencode(query + [('state', state) for state in states])}"
+
+
+def unfinished(subscription: SubscriptionStatus) -> int:
+    """Return how many deliveries wait or are being worked on; a lower bound, if one of the counts is."""
+    return sum(subscription.states[state].count for state in UNFINISHED)
+
+
+def _redis(status: Status) -> Iterator[Finding]:
+    redis = status.redis
+    if redis.fault == NOT_SET:
+        yield Finding("info", f"{NOT_SET}, so relays, workers and queues aren't shown here. Set it to the relay's.")
+        return
+    if redis.fault:
+        yield Finding(
+            "bad",
+            f"{redis.fault}. Registrations are accepted; their effects follow when Redis is back. Nothing is lost.",
+        )
+        return
+    if redis.policy not in {None, "noeviction"}:
+        yield Finding(
+            "bad", f"Redis may delete messages when it is full. Set maxmemory-policy noeviction; it is {redis.policy}."
+        )
+    yield from _relays(redis)
+    yield from _workers(status)
+
+
+def _relays(redis: RedisStatus) -> Iterator[Finding]:
+    relays = [relay for relay in redis.relays if relay.alive]
+    if not relays:
+        yield Finding("bad", "No relay runs. Registrations are accepted; their effects wait. Start: users-api relay")
+    for relay in relays:
+        for loop, error in relay.failing.items():
+            yield Finding("bad", f"The relay {relay.relay} can't {loop} at the moment: {error}")
+
+
+def _workers(status: Status) -> Iterator[Finding]:
+    """Find queues that no worker reads, and workers that died."""
+    workers = status.redis.workers
+    served = {queue for worker in workers if worker.alive for queue in worker.holds}
+    wanted = {effect.queue for effect in enabled()}
+    wanted |= {QUEUES.get(each.name, "") for each in status.subscriptions if unfinished(each)} - {""}
+    for queue in sorted(wanted - served):
+        yield Finding("bad", f"No worker reads the queue {queue}. Start: dramatiq {_program(queue)}")
+    for worker in workers:
+        held = sum(worker.holds.values())
+        if held and not worker.alive:
+            text = f"The worker {worker.worker} is gone and held {words.messages(held)}. The relay sends them again."
+            yield Finding("warn", text)
+
+
+def _program(queue: str) -> str:
+    return {"webhook": "notifier.webhooks.worker", "reports": "auditor.reports.worker"}.get(queue, f"{queue}.worker")
+
+
+def _postgresql(status: Status) -> Iterator[Finding]:
+    server = status.postgresql
+    if server.connections >= CROWDED * server.max_connections:
+        yield Finding("warn", f"PostgreSQL has {server.connections} of at most {server.max_connections} connections.")
+
+
+def _subscription(subscription: SubscriptionStatus) -> Iterator[Finding]:
+    name, states = subscription.name, subscription.states
+    if not subscription.declared and unfinished(subscription):
+        yield Finding(
+            "bad",
+            f"{name} has deliveries, and isn't declared any more: no relay takes them.",
+            deliveries(name),
+        )
+    if subscription.overdue_seconds > LATE_SECONDS:
+        text = f"{name}: the oldest delivery is {words.duration(subscription.overdue_seconds)} late."
+        yield Finding("warn", text, deliveries(name, *UNFINISHED))
+    if states["failed"].count:
+        yield Finding("warn", f"{name}: {words.counted(states['failed'])} failed.", deliveries(name, "failed"))
+    if states["uncertain"].count:
+        text = f"{name}: {words.counted(states['uncertain'])} uncertain. You decide what becomes of them."
+        yield Finding("warn", text, f"{PATH}/uncertain")
