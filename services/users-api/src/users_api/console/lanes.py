@@ -136,10 +136,8 @@ def _span(place: _Scale, kind: Kind, start: datetime, end: datetime) -> Span:
 def _ticks(length: timedelta) -> list[Tick]:
     """Return round times along the axis."""
     step = _step(length)
-    ticks = [
-        Tick(round(number * step / length * 100, 3), duration((number * step).total_seconds()), "middle")
-        for number in range(count + 1)
-    ]
+    times = [number * step for number in range(int(length / step) + 1)]
+    ticks = [Tick(round(at / length * 100, 3), duration(at.total_seconds()), "middle") for at in times]
     ticks[0] = Tick(0.0, "0", "start")
     if ticks[-1].left > _NEAR_END:
         ticks[-1] = Tick(ticks[-1].left, ticks[-1].label, "end")
