@@ -17,6 +17,12 @@ WHERE event_id = %s AND subscription = %s
 """
 
 
+_MAKE_OLDER = """
+UPDATE events SET recorded_at = now() - interval '3 minutes', envelope = (envelope::jsonb
+    || jsonb_build_object('time', to_json(now() - interval '180.004 seconds')))::json
+"""
+
+
 def event_of(api: LiveApi, user: int) -> str:
     """Return the id of a user's event."""
     [row] = api.rows("SELECT id FROM events WHERE subject = %s", f"users/{user}")
@@ -52,7 +58,7 @@ def move(  # noqa: PLR0913  # most have defaults
 def afternoon(api: LiveApi) -> dict[str, tuple[int, str]]:
     """Register people of whom each is in another state. Return user and event of each, by name."""
     people = {name: register(api, name) for name in NAMES}
-    api.execute("UPDATE events SET recorded_at = now() - interval '3 minutes'")
+    api.execute(_MAKE_OLDER)
     api.execute("UPDATE deliveries SET created_at = now() - interval '3 minutes'")
     for _, event in people.values():
         move(api, event, "succeeded", subscription="audit_log", times=(0.011, 0.019, 0.03))

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from users_api.console.chain_reading import ChainDelivery
+from users_api.console.chain_reading import Chain, ChainDelivery
 from users_api.console.lanes import Lane, chart
 
 BEGIN = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -23,8 +23,14 @@ def delivery(state: str, **fields: Any) -> ChainDelivery:
     return ChainDelivery.model_validate(values | NONE | {"state": state} | fields)
 
 
-def lane(one: ChainDelivery, now: float = 100, length: float | None = 100) -> Lane:
-    [laid_out] = chart(BEGIN, at(now), [one], length and timedelta(seconds=length)).lanes
+def chain(*deliveries: ChainDelivery, now: float = 100, **fields: Any) -> Chain:
+    values = {"now": at(now), "id": UUID(int=1), "type": "user_registered", "subject": "users/1", "envelope": {}}
+    values |= {"available_at": BEGIN, "recorded_at": BEGIN, "deliveries": list(deliveries)}
+    return Chain.model_validate(values | fields)
+
+
+def lane(one: ChainDelivery, now: float = 100) -> Lane:
+    [_, laid_out] = chart(chain(one, now=now), timedelta(seconds=100)).lanes
     return laid_out
 
 
@@ -52,8 +58,12 @@ def test_what_is_retried_ends_where_it_is_due() -> None:
 @pytest.mark.parametrize(
     ("one", "expected"),
     [
-        (delivery("pending", due_at=BEGIN), []),
-        (delivery("pending", due_at=at(50)), [("wait", 0, 50)]),
+        (delivery("pending", due_at=BEGIN), [("wait", 0, 100)]),
+        (delivery("pending", due_at=at(50)), [("wait", 0, 100)]),
+        (
+            delivery("retrying", started_at=at(10), due_at=at(40)),
+            [("earlier", 0, 10), ("ahead", 10, 30), ("wait", 40, 60)],
+        ),
         (delivery("queued", queued_at=at(10)), [("wait", 0, 10), ("queued", 10, 90)]),
         (
             delivery("running", queued_at=at(10), started_at=at(20)),
@@ -83,10 +93,10 @@ def test_what_is_too_short_to_see_is_drawn_all_the_same() -> None:
 def test_the_axis_ends_with_what_happened_and_a_far_delivery_points_beyond() -> None:
     sent = delivery("succeeded", queued_at=at(1), started_at=at(2), finished_at=at(10))
     later = delivery("pending", due_at=at(3 * 86_400))
-    laid_out = chart(BEGIN, at(10), [sent, later])
+    laid_out = chart(chain(sent, later, now=10))
 
     assert timedelta(seconds=10) <= laid_out.length < timedelta(seconds=11)
-    assert [each.beyond for each in laid_out.lanes] == [False, True]
+    assert [each.beyond for each in laid_out.lanes] == [False, False, True]
     assert laid_out.ticks[0].label == "0"
     assert 3 <= len(laid_out.ticks) <= 6
 
@@ -100,6 +110,24 @@ def test_what_is_beyond_a_shorter_axis_is_cut_off() -> None:
 @pytest.mark.parametrize("seconds", [0, 0.004, 0.3, 7, 100, 5_000, 90_000, 40 * 86_400])
 def test_ticks_are_round_and_on_the_axis(seconds: float) -> None:
     one = delivery("succeeded", finished_at=at(seconds))
-    ticks = chart(BEGIN, at(seconds), [one]).ticks
+    ticks = chart(chain(one, now=seconds)).ticks
     assert 2 <= len(ticks) <= 6
     assert all(0 <= tick.left <= 100 for tick in ticks)
+
+
+@pytest.mark.parametrize(
+    ("time", "requested_at"),
+    [
+        ("2026-11-30T11:59:59.500Z", at(-0.5)),
+        ("2026-11-30T12:00:01Z", BEGIN),  # a clock that is ahead
+        ("2026-11-30T11:00:00Z", BEGIN),  # a clock that is far behind
+        ("2026-11-30T12:00:00", BEGIN),
+        ("soon", BEGIN),
+        (None, BEGIN),
+    ],
+)
+def test_the_axis_begins_with_the_request_if_the_clocks_agree(time: str | None, requested_at: datetime) -> None:
+    one = delivery("succeeded", finished_at=at(10))
+    begun = chart(chain(one, envelope={"time": time}), timedelta(seconds=100))
+    assert begun.begin == requested_at
+    assert begun.lanes[0].name == "request"

@@ -1,7 +1,7 @@
 """An event with its deliveries, as the pages of one event and of one user need them."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -11,6 +11,9 @@ from users_api.database import query
 from users_api.pool import Pool
 from users_api.registration import subject
 from users_api.schemas import Delivery
+
+_LONGEST_REQUEST = timedelta(minutes=1)
+"""If an event is older than that when it is committed, the clocks of publisher and database differ."""
 
 MOST_EVENTS = 20
 """The most events of a user that a page shows; the newest."""
@@ -73,6 +76,15 @@ class Chain(BaseModel):
     envelope: dict[str, Any]
     deliveries: list[ChainDelivery]
     done: list[Done] = []
+
+    @property
+    def requested_at(self) -> datetime:
+        """When the publisher made the event, by its own clock; never later than the commit, nor long before it."""
+        try:
+            made = datetime.fromisoformat(str(self.envelope.get("time")))
+            return made if timedelta(0) <= self.recorded_at - made <= _LONGEST_REQUEST else self.recorded_at
+        except (ValueError, TypeError):  # it has no time, or none with an offset
+            return self.recorded_at
 
 
 async def chain_of_event(pool: Pool, event_id: UUID) -> Chain | None:

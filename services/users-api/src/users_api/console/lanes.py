@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from messaging.publishing.states import DUE
-from users_api.console.chain_reading import ChainDelivery
-from users_api.console.words import duration
+from messaging.publishing.states import DUE, DeliveryState
+from users_api.console.chain_reading import Chain, ChainDelivery
+from users_api.console.words import precisely
 
-Kind = Literal["wait", "earlier", "queued", "running", "ahead"]
+Kind = Literal["request", "wait", "earlier", "queued", "running", "ahead"]
 
 MEANINGS: dict[Kind, str] = {
+    "request": "the request, until its event was committed",
     "wait": "waits until it is due",
     "earlier": "earlier attempts and the waits between them",
     "queued": "in the queue",
@@ -52,9 +53,13 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One delivery. `end`: where it ended, in percent. `beyond`: it goes on to the right of the axis."""
+    """The request, or one delivery with its state.
 
-    delivery: ChainDelivery
+    `end`: where it ended. `beyond`: it goes on to the right of the axis.
+    """
+
+    name: str
+    state: DeliveryState | None
     spans: Sequence[Span]
     end: float | None
     beyond: bool
@@ -71,14 +76,14 @@ class Chart:
     now: float | None
 
 
-def chart(
-    begin: datetime, now: datetime, deliveries: Sequence[ChainDelivery], length: timedelta | None = None
-) -> Chart:
-    """Lay out deliveries. `length`: of the axis; without one it ends with the last that happened, or is due soon."""
-    length = length or _length(begin, now, deliveries)
+def chart(chain: Chain, length: timedelta | None = None) -> Chart:
+    """Lay out an event. `length`: of the axis; without one it ends with the last that happened, or is due soon."""
+    begin, now = chain.requested_at, chain.now
+    length = length or _length(begin, now, chain.deliveries)
     place = _Scale(begin, length)
-    lanes = [_lane(place, delivery, now) for delivery in deliveries]
+    request = Lane("request", None, [_span(place, "request", begin, chain.recorded_at)], None, False)
     at_now = place(now)
+    lanes = [request, *(_lane(place, delivery, now) for delivery in chain.deliveries)]
     return Chart(begin, length, _ticks(length), lanes, at_now if at_now <= _END else None)
 
 
@@ -109,7 +114,13 @@ def _lane(place: _Scale, delivery: ChainDelivery, now: datetime) -> Lane:
     ]
     end = place(delivery.finished_at) if delivery.finished_at else None
     last = delivery.finished_at or delivery.due_at or now
-    return Lane(delivery, spans, end if end is not None and end <= _END else None, place(last) > _END)
+    return Lane(
+        delivery.subscription,
+        delivery.state,
+        spans,
+        end if end is not None and end <= _END else None,
+        place(last) > _END,
+    )
 
 
 def _stretches(delivery: ChainDelivery, now: datetime) -> list[tuple[Kind, datetime, datetime]]:
@@ -118,8 +129,9 @@ def _stretches(delivery: ChainDelivery, now: datetime) -> list[tuple[Kind, datet
     until = delivery.finished_at or delivery.due_at or now
     if delivery.state in DUE or delivery.state == "cancelled" or queued is None:
         if started is None:
-            return [("wait", created, until)]
-        return [("earlier", created, started), ("ahead", started, until)]
+            return [("wait", created, max(until, now) if delivery.finished_at is None else until)]
+        overdue = until if delivery.finished_at is None else now
+        return [("earlier", created, started), ("ahead", started, until), ("wait", overdue, now)]
     waited: Kind = "earlier" if delivery.attempts > 1 or delivery.generation else "wait"
     if started is None or started < queued:
         return [(waited, created, queued), ("queued", queued, until)]
@@ -130,14 +142,14 @@ def _span(place: _Scale, kind: Kind, start: datetime, end: datetime) -> Span:
     left = place(start)
     width = max(_LEAST, min(place(end), _END) - left)
     left = min(left, _END - width)
-    return Span(kind, round(left, 3), round(width, 3), f"{MEANINGS[kind]}: {duration((end - start).total_seconds())}")
+    return Span(kind, round(left, 3), round(width, 3), f"{MEANINGS[kind]}: {precisely((end - start).total_seconds())}")
 
 
 def _ticks(length: timedelta) -> list[Tick]:
     """Return round times along the axis."""
     step = _step(length)
     times = [number * step for number in range(int(length / step) + 1)]
-    ticks = [Tick(round(at / length * 100, 3), duration(at.total_seconds()), "middle") for at in times]
+    ticks = [Tick(round(at / length * 100, 3), precisely(at.total_seconds()), "middle") for at in times]
     ticks[0] = Tick(0.0, "0", "start")
     if ticks[-1].left > _NEAR_END:
         ticks[-1] = Tick(ticks[-1].left, ticks[-1].label, "end")

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from messaging.publishing.operations import EXISTING
 from users_api import operating, queries
 from users_api.console.asked import query_of
 from users_api.console.forms import pages
@@ -29,7 +30,7 @@ async def show_operations(request: Request, pool: Database, cursor: str | None =
     if before is None:
         raise Problem(422, "This isn't a cursor of these pages. Begin with the first page.")
     shown = await in_time(operating.recent(pool, PAGE, before))
-    return page(request, "operations.html.j2", shown=shown, query_of=query_of, is_first=cursor is None)
+    return page(request, "operations.html.j2", shown=shown, every=EXISTING, is_first=cursor is None)
 
 
 @router.get("/operations/{operation_id}")
@@ -39,7 +40,7 @@ async def show_operation(request: Request, operation_id: OperationId, pool: Data
     if operation is None:
         raise Problem(404, f"There is no operation {operation_id}. Operations are kept for as long as events are.")
     template = "_operation.html.j2" if is_part(request) else "operation.html.j2"
-    return page(request, template, operation=operation, query=query_of(operation.filter))
+    return page(request, template, operation=operation, every=EXISTING, query=query_of(operation.filter))
 
 
 @router.post("/operations/{operation_id}/cancel")

@@ -67,10 +67,10 @@ def _shared(request: Request, zoom: str | None) -> dict[str, Any]:
 
 def _entry(chain: Chain, zoom: str | None) -> dict[str, Any]:
     """Return a chain with its chart, the shorter axes that it can be shown on, and whether it is still under way."""
-    whole = chart(chain.recorded_at, chain.now, chain.deliveries)
+    whole = chart(chain)
     shorter = [name for name, length in ZOOMS.items() if length < whole.length]
     length = ZOOMS[zoom] if zoom in shorter else None
-    laid_out = chart(chain.recorded_at, chain.now, chain.deliveries, length) if length else whole
+    laid_out = chart(chain, length) if length else whole
     under_way = any(delivery.finished_at is None for delivery in chain.deliveries)
     return {
         "chain": chain,
