@@ -24,6 +24,8 @@ FAIL = (
     " WHERE subscription = 'welcome_email'"
 )
 
+STATES = "SELECT state, count(*)::int FROM deliveries WHERE subscription = 'welcome_email' GROUP BY state"
+
 
 @pytest.fixture
 def failed(api: LiveApi) -> None:
@@ -44,7 +46,7 @@ def operator(api: LiveApi, postgres: Postgres) -> Iterator[Operator]:
 def test_a_group_of_500_is_retried_with_its_progress(api: LiveApi, view: View, operator: Operator) -> None:
     viewer = view(str(api.http.base_url), DESKTOP)
     page = viewer.open("/console/failures")
-    assert "500 × welcome_email" in page.inner_text("article")
+    assert page.inner_text("article").startswith("MailRefused: 550 5.1.1 <<address>>: no such user\n500 ")
     page.get_by_role("link", name="Retry the failed ones").click()
     assert "500 deliveries can be moved now" in page.inner_text("main")
     assert api.rows("SELECT FROM operations") == [], "to count is not to act"
@@ -62,9 +64,7 @@ def test_a_group_of_500_is_retried_with_its_progress(api: LiveApi, view: View, o
 
     assert "500 of 500 moved" in page.inner_text("#operation")
     assert viewer.violations() == []
-    assert api.rows(
-        "SELECT state, count(*)::int FROM deliveries WHERE subscription = 'welcome_email' GROUP BY state"
-    ) == [{"state": "pending", "count": MANY}]
+    assert api.rows(STATES) == [{"state": "pending", "count": MANY}]
 
 
 @pytest.mark.usefixtures("failed")
@@ -93,18 +93,18 @@ def test_a_search_leads_from_page_to_page_and_back(api: LiveApi, view: View) -> 
 
     assert "error=no+such" in page.url
     assert "state=failed" in page.url
-    seen: set[str] = set()
+    seen: list[str] = []
     for number in range(10):
         rows = page.locator("tbody tr td:nth-child(3)").all_inner_texts()
         assert len(rows) == 50
-        seen.update(rows)
+        seen += rows
         if number < 9:
             page.get_by_role("link", name="Older").click()
-    assert len(seen) == MANY, "each once"
+    assert len(set(seen)) == len(seen) == MANY, "each once"
     assert page.get_by_role("link", name="Older").count() == 0
 
     page.get_by_role("link", name="Newest").click()
-    assert page.locator("tbody tr td:nth-child(3)").first.inner_text() == f"users/{MANY}"
+    assert page.locator("tbody tr td:nth-child(3)").first.inner_text() == seen[0]
     page.get_by_role("link", name="Remove state").click()
     assert "state=" not in page.url
     assert "error=no+such" in page.url

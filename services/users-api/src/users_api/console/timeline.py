@@ -40,7 +40,12 @@ async def show_event(request: Request, event_id: EventId, pool: Database, zoom: 
         raise Problem(404, _NO_EVENT.format(event_id))
     emails = await in_time(addresses(pool, [chain.subject]))
     envelope = json.dumps(chain.envelope, indent=2, ensure_ascii=False)
-    shown: dict[str, Any] = {"chain": chain, "entries": [_entry(chain, zoom)], "email": emails.get(chain.subject), "envelope": envelope}
+    shown: dict[str, Any] = {
+        "chain": chain,
+        "entries": [_entry(chain, zoom)],
+        "email": emails.get(chain.subject),
+        "envelope": envelope,
+    }
     return page(request, _template(request, "event"), **shown, **_shared(request, zoom))
 
 
