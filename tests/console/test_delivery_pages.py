@@ -12,9 +12,9 @@ from tests.integration.live_api import LiveApi
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}&amp;"
 
 
-def show(api: LiveApi, path: str, status: int = 200, **headers: str) -> str:
-    """Return the text of a page's main part, without tags."""
-    answer = api.http.get(f"/console{path}", headers=headers)
+def show(api: LiveApi, path: str, status: int = 200, *, part: bool = False) -> str:
+    """Return the text of a page's main part, without tags. `part`: as htmx asks for it."""
+    answer = api.http.get(f"/console{path}", headers={"HX-Request": "true"} if part else {})
     assert answer.status_code == status, answer.text
     return text_of(answer.text)
 
@@ -132,7 +132,7 @@ def test_one_event_says_what_is_known_and_what_isn_t(api: LiveApi) -> None:
     assert "3 (1 crashed)" in noor
     assert "earlier attempts and the waits between them" in noor
     assert "the first minute" in noor
-    part = show(api, f"/events/{people['sven'][1]}?zoom=second", **{"HX-Request": "true"})
+    part = show(api, f"/events/{people['sven'][1]}?zoom=second", part=True)
     assert part.startswith("Request "), "htmx is given what it replaces"
     assert "next attempt in" in part
 
