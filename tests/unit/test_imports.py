@@ -9,7 +9,7 @@ OPERATORS = {"alembic", "sqlalchemy", "typer"}
 QUEUES = {"dramatiq", "redis"}
 WEB = {"fastapi", "starlette", "uvicorn"}
 
-API = ["users_api.cli", "users_api.server", "users_api.app"]
+API = ["users_api.cli", "users_api.server", "users_api.app", "users_api.console.mounting"]
 RELAY = ["users_api.cli", "messaging.relay", "users_api.retention", "users_api.settings"]
 CONSUMER = ["messaging.consuming.broker", "messaging.consuming.subscriber"]
 NOTIFIER = [*CONSUMER, "notifier.handlers", "notifier.settings", "notifier.senders.smtp"]

@@ -48,9 +48,10 @@ class Plot:
 def throughput(minutes: Sequence[Minute], now: datetime) -> Plot:
     """Draw how many deliveries ended in each minute, and how many attempts will be repeated."""
     end, begin = _frame(now)
+    minutes = [minute for minute in minutes if minute.minute >= begin]
     totals = [minute.succeeded + minute.failed + minute.uncertain + minute.retried for minute in minutes]
     top = _round_up(max(totals, default=0))
-    columns = [_moves(minute, begin, top) for minute in minutes if minute.minute >= begin]
+    columns = [_moves(minute, begin, top) for minute in minutes]
     busiest = max(zip(totals, minutes, strict=True), key=lambda pair: pair[0], default=None)
     text = f"{sum(totals):,} in the last hour"
     if busiest:

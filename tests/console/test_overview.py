@@ -1,0 +1,158 @@
+"""What the overview says, and leads to."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from tests.integration.live_api import LiveApi, live_api, running
+
+from devstack.postgres import Postgres
+from devstack.redis_server import RedisServer
+from users_api.app import create_app
+from users_api.console import snapshot
+from users_api.console.mounting import mount_console
+from users_api.console.plots import lags, throughput
+from users_api.status.schemas import Minute
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)> {{ 7 * 7 }} \u202e'
+
+
+@pytest.fixture(autouse=True)
+def _always_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "AGE_SECONDS", 0.0)
+
+
+def test_every_number_leads_to_the_list_behind_it(api: LiveApi) -> None:
+    api.register()
+    page = api.http.get("/console").text
+
+    for state in ("pending", "queued", "running", "retrying", "failed", "uncertain"):
+        assert f'href="/console/deliveries?subscription=welcome_email&amp;state={state}"' in page
+
+
+def test_without_data_it_says_so_and_what_to_do(api: LiveApi) -> None:
+    page = api.http.get("/console").text
+
+    assert "Nothing was delivered in the last hour" in page
+    assert "REDIS_URL isn&#39;t set for users-api" in page
+
+
+def test_it_says_what_failed_and_where_to_look(api: LiveApi) -> None:
+    api.register()
+    api.execute(
+        "UPDATE deliveries SET state = 'failed', finished_at = now(), due_at = NULL, last_error = %s"
+        " WHERE subscription = 'welcome_email'",
+        HOSTILE,
+    )
+    page = api.http.get("/console").text
+
+    assert "welcome_email: 1 failed." in page
+    assert "/console/deliveries?subscription=welcome_email&amp;state=failed" in page
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_what_is_late_is_named(api: LiveApi) -> None:
+    api.register()
+    api.execute("UPDATE deliveries SET due_at = now() - interval '5 minutes' WHERE subscription = 'audit_log'")
+
+    assert "audit_log: the oldest delivery is 5 min late." in api.http.get("/console").text.replace(
+        " 0 s late", " late"
+    )
+
+
+def test_a_subscription_that_was_removed_is_named(api: LiveApi) -> None:
+    api.register()
+    api.execute("UPDATE deliveries SET subscription = 'removed' WHERE subscription = 'audit_log'")
+
+    assert "removed has deliveries, and isn&#39;t declared any more" in api.http.get("/console").text
+
+
+def test_while_postgresql_is_away_it_says_so(redis_server: RedisServer) -> None:
+    app = create_app(NOWHERE, redis_url=redis_server.url)
+    mount_console(app)
+    with running(app) as http:
+        page = http.get("/console", timeout=20)
+        part = http.get("/console/overview", headers={"HX-Request": "true"}, timeout=20)
+
+    assert (page.status_code, part.status_code) == (503, 503)
+    assert "PostgreSQL doesn&#39;t answer" in page.text
+    assert "Relays and workers" in page.text
+    assert "<html" not in part.text
+
+
+@pytest.fixture(scope="module")
+def with_redis(postgres: Postgres, redis_server: RedisServer) -> Iterator[LiveApi]:
+    with live_api(postgres, "console_redis", redis_server.url, console=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def without_redis(postgres: Postgres) -> Iterator[LiveApi]:
+    with live_api(postgres, "console_no_redis", "redis://127.0.0.1:1/0", console=True) as running:
+        yield running
+
+
+def test_it_says_who_is_not_at_work(with_redis: LiveApi, redis_client: object) -> None:
+    page = with_redis.http.get("/console").text
+
+    assert "No relay runs." in page
+    assert "No worker reads the queue notifier. Start: dramatiq notifier.worker" in page
+
+
+def test_while_redis_is_away_it_says_so(without_redis: LiveApi) -> None:
+    answer = without_redis.http.get("/console")
+
+    assert answer.status_code == 200
+    assert "Redis is unreachable" in answer.text
+    assert "their effects follow when Redis is back" in answer.text
+
+
+def test_many_viewers_cost_one_reading(api: LiveApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "AGE_SECONDS", 60.0)
+    read = []
+    original = snapshot.status_of
+    monkeypatch.setattr(snapshot, "status_of", lambda *given: read.append(1) or original(*given))
+    api.http.get("/console")
+    before = len(read)
+
+    for _ in range(5):
+        assert api.http.get("/console/overview").status_code == 200
+
+    assert len(read) == before
+
+
+def test_a_plot_has_a_place_for_each_minute() -> None:
+    now = datetime(2026, 11, 23, 16, 27, 31, tzinfo=UTC)
+    minutes = [
+        Minute(minute=datetime(2026, 11, 23, 15, 28, tzinfo=UTC), succeeded=1, lag_median=0.1, lag_p95=0.5),
+        Minute(minute=datetime(2026, 11, 23, 16, 27, tzinfo=UTC), succeeded=30, failed=10, retried=1),
+        Minute(minute=datetime(2026, 11, 23, 15, 20, tzinfo=UTC), succeeded=1),
+    ]
+
+    moves = throughput(minutes, now)
+
+    assert [bar.x for column in moves.columns for bar in column.bars] == [0, 59, 59, 59]
+    assert moves.top == "50 a minute"
+    assert moves.text == "42 in the last hour, at most 41 in a minute, at 16:27 UTC"
+    assert moves.columns[1].text == "16:27: 30 succeeded, 1 retrying, 10 failed"
+    [column] = lags(minutes, now).columns
+    assert column.text == "15:28: half within 100 ms, 95 % within 500 ms"
+
+
+def test_a_plot_of_nothing_says_so() -> None:
+    now = datetime.now(UTC)
+
+    assert throughput([], now).columns == []
+    assert lags([], now).text == "nothing succeeded in the last hour"
+    assert lags([], now).end - lags([], now).begin == timedelta(minutes=59)
+
+
+def test_a_path_that_does_not_exist_is_a_page_that_says_so(api: LiveApi) -> None:
+    answer: httpx.Response = api.http.get("/console/nothing")
+
+    assert answer.status_code == 404
+    assert "There is no such page." in answer.text

@@ -1,0 +1,159 @@
+"""People who watch a running Herald in a browser: real processes, and pages that change by themselves."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.console.conftest import View
+from tests.console.viewing import DESKTOP, PHONE, Viewer
+
+from chaos.system import System
+
+TOKEN = "a token of an operator"
+
+
+def register(page: Page, name: str) -> None:
+    """Fill in the form, as a person does."""
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Register").click()
+    page.get_by_label("Email address").fill(f"{name.lower()}@example.com")
+    page.get_by_label("Full name").fill(f"{name} Chen")
+    page.get_by_role("button", name="Register").click()
+
+
+def state_of(page: Page, effect: str) -> str:
+    return page.get_by_role("row").filter(has_text=effect).locator(".state").inner_text()
+
+
+def succeeded(page: Page, effect: str) -> None:
+    """Wait until an effect is shown as succeeded, without touching the page."""
+    row = page.get_by_role("row").filter(has_text=effect)
+    expect(row.locator(".state")).to_have_text("succeeded", timeout=20_000)
+
+
+@pytest.fixture
+def url(system: System) -> str:
+    return system.herald.local_url
+
+
+def test_register_and_watch_it_succeed(system: System, url: str, view: View) -> None:
+    system.sink.release.clear()
+    viewer: Viewer = view(url)
+    page = viewer.open()
+    expect(page.locator("#live-state")).to_have_text("Live")
+
+    register(page, "Maya")
+    succeeded(page, "audit_log")
+    assert state_of(page, "welcome_email") in {"pending", "queued", "running"}
+    viewer.picture("register-running")
+    system.sink.release.set()
+    succeeded(page, "welcome_email")
+
+    assert viewer.violations() == []
+    viewer.picture("register")
+
+
+def test_two_viewers_see_the_same_change(system: System, url: str, view: View) -> None:
+    viewers = [view(url), view(url, PHONE, dark=True)]
+    cells = []
+    for viewer in viewers:
+        page = viewer.open()
+        expect(page.locator("#live-state")).to_have_text("Live")
+        cells.append(page.get_by_role("row").filter(has_text="welcome_email").locator('td[data-label="Succeeded"]'))
+
+    system.register("maya")
+
+    for cell in cells:
+        expect(cell).to_contain_text("1 succeeded of welcome_email", timeout=25_000)
+
+
+def test_a_paused_page_stands_still_until_it_is_resumed(system: System, url: str, view: View) -> None:
+    viewer: Viewer = view(url)
+    page = viewer.open()
+    requests: list[str] = []
+    expect(page.locator("#live-state")).to_have_text("Live")
+
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#live-state")).to_contain_text("Paused at")
+    page.on("request", lambda request: requests.append(request.url))
+    user = system.register("maya")
+    system.until(lambda: {each["state"] for each in system.deliveries(user["id"]).values()} == {"succeeded"})
+    page.wait_for_timeout(3_000)  # longer than the poller takes to report it
+    assert requests == []
+
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#live-state")).to_have_text("Live")
+    cell = page.get_by_role("row").filter(has_text="welcome_email").locator('td[data-label="Succeeded"]')
+    expect(cell).to_contain_text("1 succeeded of welcome_email", timeout=20_000)
+
+
+def test_a_page_says_that_it_is_old_while_the_api_is_away(system: System, url: str, view: View) -> None:
+    viewer: Viewer = view(url)
+    viewer.expect("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "[object Event]", "htmx:")
+    page = viewer.open()
+    expect(page.locator("#live-state")).to_have_text("Live")
+
+    system.processes["users-api"].stop(timeout=20)
+    expect(page.locator("#live-state")).to_have_text("Connecting …", timeout=20_000)
+    system.processes["users-api"].start()
+
+    expect(page.locator("#live-state")).to_have_text("Live", timeout=30_000)
+    expect(page.locator("#notice")).to_be_hidden(timeout=30_000)
+
+
+def test_with_a_token_people_log_in(start_system: Callable[..., System], view: View) -> None:
+    system = start_system(CONSOLE_TOKEN=TOKEN)
+    viewer: Viewer = view(system.herald.local_url)
+    viewer.expect("403")
+    page = viewer.open("/console/schedules")
+
+    page.get_by_label("Token").fill("not the token, sorry")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("the token")
+    assert viewer.violations() == []
+    viewer.picture("login")
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_label("Your name").fill("ada")
+    page.get_by_role("button", name="Log in").click()
+
+    expect(page.get_by_role("heading", name="Schedules")).to_be_visible()
+    expect(page.get_by_label("What you do is recorded as")).to_have_value("ada")
+
+
+def test_without_scripts_everything_but_live_updates_works(system: System, url: str, view: View) -> None:
+    viewer: Viewer = view(url, scripts=False)
+    page = viewer.open()
+
+    register(page, "Maya")
+    system.until(lambda: {each["state"] for each in system.deliveries(1).values()} == {"succeeded"})
+    page.reload()
+
+    assert state_of(page, "welcome_email") == "succeeded"
+
+
+def test_a_schedule_is_run_by_hand(start_system: Callable[..., System], view: View) -> None:
+    system = start_system(REPORT_TO="operators@example.com")
+    viewer: Viewer = view(system.herald.local_url)
+    page = viewer.open("/console/schedules")
+    viewer.picture("schedules")
+
+    page.get_by_role("button", name="Run now").click()
+    viewer.expect("404")
+
+    made = "SELECT subject FROM events WHERE type = 'report_due'"
+    assert ("schedules/daily_report",) in system.query("users", made)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_overview_of_a_busy_herald(system: System, url: str, view: View, size: tuple[int, int], dark: bool) -> None:
+    for index in range(12):
+        system.register(f"user{index}")
+    system.until(lambda: system.states()["succeeded"] == 24)
+    viewer: Viewer = view(url, size, dark=dark)
+    page = viewer.open()
+
+    expect(page.get_by_role("img", name="Throughput").first).to_be_visible()
+    expect(page.get_by_text("All is well:")).to_be_visible()
+    assert viewer.violations() == []
+    assert viewer.overflow() == 0
+    viewer.picture(f"overview-{'phone' if size == PHONE else 'desktop'}{'-dark' if dark else ''}")
