@@ -52,6 +52,11 @@ class Operation:
         [(content_type, content)] = self.response(status)["content"].items()
         return content_type, content
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether its answer goes on for as long as the client listens."""
+        return "text/event-stream" in self.response(200).get("content", {}) if 200 in self.statuses() else False
+
 
 def operations() -> Iterator[Operation]:
     """Return every operation of the document."""

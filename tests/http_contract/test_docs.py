@@ -11,6 +11,7 @@ from tests.integration.live_api import LiveApi
 
 from .conformance import assert_documented
 from .document import OPERATIONS, Operation
+from .test_examples import request
 
 CHECKOUT = Path(__file__).parents[2]
 PAGES = {str(page.relative_to(CHECKOUT)): page for page in [CHECKOUT / "README.md", *(CHECKOUT / "docs").rglob("*.md")]}
@@ -33,12 +34,14 @@ def mentions(text: str) -> list[tuple[str, str, str]]:
 
 def send(api: LiveApi, arguments: list[str]) -> httpx.Response:
     """Do what curl would do. Fails if it has an option that is unknown here."""
-    method, headers, body, url = "GET", {}, None, ""
+    method, headers, body, url, is_stream = "GET", {}, None, "", False
     rest = iter(arguments[1:])
     for argument in rest:
         match argument:
             case "-s" | "-i":
                 pass
+            case "-N":
+                is_stream = True
             case "-X":
                 method = next(rest)
             case "-H":
@@ -51,7 +54,7 @@ def send(api: LiveApi, arguments: list[str]) -> httpx.Response:
                 url = argument
     host, slash, path = url.removeprefix("http://").partition("/")
     assert host == "localhost:8000", "the API of the documentation"
-    return api.http.request(method, slash + path, headers=headers, content=body)
+    return request(api, is_stream, method=method, url=slash + path, headers=headers, content=body)
 
 
 def operation_of(method: str, path: str) -> Operation | None:
@@ -68,7 +71,7 @@ def test_the_commands_of_a_page_succeed_in_their_order(api: LiveApi, page: str) 
     for arguments in commands(PAGES[page].read_text()):
         answer = send(api, arguments)
 
-        assert answer.is_success, f"{shlex.join(arguments)}: {answer.text}"
+        assert answer.is_success, shlex.join(arguments)
         operation = operation_of(answer.request.method, answer.request.url.path)
         assert operation is not None
         assert_documented(operation, answer)

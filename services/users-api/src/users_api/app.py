@@ -11,6 +11,8 @@ from messaging.process import collector
 from messaging.process.revisions import revisions
 from users_api import health, operating_routes, pages, routes
 from users_api.error_handlers import HANDLERS
+from users_api.live import routes as live
+from users_api.live.hub import Live
 from users_api.middleware import AroundRequests
 from users_api.openapi import ABOUT, TAGS, DescribedApi, name_of
 from users_api.pool import Pool
@@ -31,6 +33,7 @@ def create_app(database_url: str, mailbox_url: str | None = None, redis_url: str
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Pool(database_url) as app.state.pool:
             app.state.registrar = Registrar(app.state.pool)
+            app.state.live = Live(app.state.pool)
             collector.freeze()
             yield
             await app.state.registrar.close()
@@ -56,6 +59,7 @@ def create_app(database_url: str, mailbox_url: str | None = None, redis_url: str
     app.include_router(operating_routes.router)
     app.include_router(health.router)
     app.include_router(status.router)
+    app.include_router(live.router)
     app.include_router(pages.router)
     pages.mount_assets(app, mailbox_url)
     app.add_middleware(AroundRequests)

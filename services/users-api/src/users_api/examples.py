@@ -1,5 +1,7 @@
 """The examples of the OpenAPI document. A test sends the requests, and compares the answers."""
 
+import json
+
 EVENT_ID = "019abc6f-7d1c-7c3e-9d0a-3f2b8c6d5e4f"
 
 _TIME = "2026-11-23T16:27:01.123456Z"
@@ -156,3 +158,5 @@ OF_MODELS = {
     "Ready": {"status": "ready", "checks": {"postgresql": "ok", "migrations": "ok"}},
 }
 """By the name of the model."""
+
+EVENT_STREAM = f"id: 1f0c2d9e-41\nevent: delivery\ndata: {json.dumps(_DELIVERY | {'subject': 'users/1'})}\n\n"

@@ -8,6 +8,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from users_api import metrics
 from users_api.problems import Problem, problem_response
 
+IS_HEAD = "herald.head"
+"""A key of the scope: set, if the request was HEAD. A stream ends at once then: its body would never."""
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger("users-api")
 
 
@@ -37,7 +40,9 @@ class AroundRequests:
             await send(message)
 
         try:
-            await self._app({**scope, "method": "GET"} if method == "HEAD" else scope, receive, send_counted)
+            await self._app(
+                {**scope, "method": "GET", IS_HEAD: True} if method == "HEAD" else scope, receive, send_counted
+            )
         except Exception:
             if is_answered:
                 raise

@@ -8,7 +8,7 @@ from typing import Any
 from contracts import AUDIT_LOG
 from messaging.publishing import operations
 from users_api.documented import RETRY_AFTER, problem
-from users_api.examples import EVENT_ID
+from users_api.examples import EVENT_ID, EVENT_STREAM
 from users_api.idempotency import STILL_RUNNING
 from users_api.operating_schemas import Requested
 from users_api.problems import Problem
@@ -160,6 +160,13 @@ READYZ: Responses = {
 }
 
 METRICS: Responses = {200: {"description": "The text format of Prometheus."}}
+
+LIVE: Responses = {
+    200: {
+        "description": "A stream of server-sent events.",
+        "content": {"text/event-stream": {"example": EVENT_STREAM}},
+    }
+}
 
 STATUS: Responses = {200: {"description": "How everything is doing."}}
 

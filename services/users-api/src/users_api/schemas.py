@@ -65,6 +65,12 @@ class Delivery(BaseModel):
     finished_at: datetime | None
 
 
+class Change(Delivery):
+    """A delivery that has changed, and what its event is about."""
+
+    subject: str
+
+
 class Deliveries(BaseModel):
     """Every effect of every event about a user."""
 
