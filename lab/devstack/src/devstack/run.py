@@ -8,6 +8,7 @@ from urllib.error import URLError
 from devstack.errors import DevstackError, Misconfigured, PortTaken
 from devstack.exits import wrong_setting
 from devstack.herald import Command, Herald
+from devstack.herald_command import HeraldCommand
 from devstack.lock import Lock
 from devstack.ports import port_is_taken
 from devstack.processes import Process
@@ -30,6 +31,7 @@ def run(host: str, port: int, var: Path, programs: Path = PROGRAMS) -> None:
     terminal, shutdown, lock = Terminal(), Shutdown(), Lock(var / "run.lock")
     supervisor = Supervisor(terminal.progress, terminal.alert)
     lock.take("Herald is already running in this checkout. Stop it first, with Ctrl-C in its terminal.")
+    command = HeraldCommand(var)
     try:
         require_port(host, port)
         terminal.progress("starting Herald ...")
@@ -38,6 +40,7 @@ def run(host: str, port: int, var: Path, programs: Path = PROGRAMS) -> None:
         migrate(herald.migrations(), terminal, shutdown)
         supervisor.start([_process(command, terminal) for command in herald.processes()])
         wait_until_ready(herald, supervisor, terminal, shutdown)
+        command.connect(herald)
         terminal.show(welcome(herald, supervisor.crashing))
         while True:
             shutdown.pause(0.2)
@@ -45,6 +48,7 @@ def run(host: str, port: int, var: Path, programs: Path = PROGRAMS) -> None:
     except Stopped:
         terminal.progress("stopping; press Ctrl-C again to kill")
     finally:
+        command.disconnect()
         supervisor.stop()
         lock.free()
     terminal.progress("stopped")

@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from devstack.herald import Herald
+from devstack.herald_command import PLACE
 
 
 def welcome(herald: Herald, crashing: Sequence[str] = ()) -> str:
@@ -44,7 +45,8 @@ def _commands(herald: Herald) -> str:
         "See what became of it:\n\n"
         f"curl {herald.local_url}/users/1/deliveries\n"
         f"DATABASE_URL={url['auditor']} {programs}/auditor log --follow\n"
-        f"DATABASE_URL={url['users']} {programs}/users-api deliveries list --state succeeded\n"
+        f"{PLACE} status\n"
+        f"{PLACE} user maya@example.com\n"
     )
 
 

@@ -1,0 +1,100 @@
+"""`herald deliveries list` and `groups`: search deliveries, and group those that failed by their errors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from users_api.execute import Database, database
+from users_api.herald import output, program
+from users_api.herald.filters import Wanted
+from users_api.herald.options import with_options
+
+PAGE = 500
+"""The most deliveries that one statement returns."""
+
+INDEXED = "enable_seqscan = off"
+"""Every search has an index; the API's connections are set so too."""
+
+app = typer.Typer(help="Search deliveries; retry, cancel or replay one or many.", no_args_is_help=True)
+
+COLUMNS = ("event", "user", "subscription", "state", "attempts", "made", "last moved", "error or reference")
+
+Limit = Annotated[int, typer.Option(min=1, help="Show at most this many, newest event first.")]
+
+
+@app.command("list")
+@with_options(wanted=Wanted)
+def list_deliveries(wanted: Wanted, limit: Limit = 50, as_json: output.AsJson = False) -> None:
+    """List deliveries, newest event first. With --error or --group: that failed, are uncertain or retrying."""
+    with database(INDEXED) as opened:
+        rows, found = search(opened, wanted, limit)
+    if as_json:
+        output.print_json({"deliveries": rows, "total": found.model_dump()})
+    elif rows:
+        output.print_rows(COLUMNS, map(cells, rows))
+    if not as_json and (output.in_terminal() or not rows):
+        typer.echo(output.total(len(rows), found) if rows else "No deliveries match.", err=not output.in_terminal())
+
+
+def search(opened: Database, wanted: Wanted, limit: int) -> tuple[list[dict[str, Any]], Any]:
+    """Return up to `limit` deliveries and how many there are. One statement looks at a bounded number of rows."""
+    from messaging.publishing import searching
+
+    chosen = wanted.resolve(opened)
+    rows: list[dict[str, Any]] = []
+    total, place = None, searching.NEWEST
+    while place is not None and len(rows) < limit:
+        page = opened.run(searching.search(chosen, min(limit - len(rows), PAGE), place))
+        rows, total, place = [*rows, *page.rows], total or page.total, page.next
+    if place is None:
+        total = searching.Count(count=len(rows), exact=True)
+    return rows, total
+
+
+def cells(row: Mapping[str, Any]) -> Sequence[object]:
+    """Return a delivery as a row of a table."""
+    moved = row["finished_at"] or row["started_at"] or row["queued_at"]
+    words = row["last_error"] or row["reference"]
+    user = row["subject"].removeprefix("users/")
+    return row["event_id"], user, row["subscription"], row["state"], row["attempts"], row["created_at"], moved, words
+
+
+@app.command("groups")
+@with_options(wanted=Wanted)
+def group_deliveries(wanted: Wanted, as_json: output.AsJson = False) -> None:
+    """Count what failed, is uncertain or retrying, by subscription and error; numbers and addresses are left aside."""
+    from messaging.publishing import searching
+
+    with database(INDEXED) as opened:
+        found = opened.run(searching.groups(wanted.resolve(opened)))
+    if as_json:
+        output.print_json(found.model_dump())
+        return
+    headings = ("count", "subscription", "states", "first seen", "last seen", "group", "for example")
+    rows = [
+        (
+            each.count,
+            each.subscription,
+            _states(each.states),
+            each.first_seen,
+            each.last_seen,
+            each.group,
+            each.event_id,
+        )
+        for each in found.groups
+    ]
+    if not rows:
+        typer.echo("Nothing failed, is uncertain or retrying.", err=not output.in_terminal())
+        return
+    output.print_rows(headings, rows)
+    if output.in_terminal():
+        older = f", of events made since {output.moment(found.since)}" if found.since else ""
+        typer.echo(f"{output.number_of(found.total)} deliveries in {len(rows)} groups{older}")
+        typer.echo(
+            f"See one: {program()} deliveries list --group GROUP. Retry what failed: {program()} deliveries retry --all"
+        )
+
+
+def _states(states: Mapping[Any, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in states.items())

@@ -1,0 +1,115 @@
+"""How results are printed: tables for people, tab-separated lines for programs, JSON on request."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from messaging.publishing.searching import Count
+from users_api.execute import as_text
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, in the shapes of the HTTP API.")]
+
+COLOURS: Mapping[str, str] = {
+    "failed": "bold red",
+    "wrong": "bold red",
+    "uncertain": "yellow",
+    "retrying": "yellow",
+    "look": "yellow",
+    "running": "cyan",
+    "succeeded": "green",
+    "done": "green",
+    "ok": "green",
+}
+"""The colour of a cell that is one of these words."""
+
+WHOLE = frozenset({"event", "state", "subscription", "id", "user", "count", "check", "time", "after"})
+"""Columns whose cells are never broken: an id has to stay whole to be pasted."""
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+
+def in_terminal() -> bool:
+    """Return whether a person reads what is printed."""
+    return sys.stdout.isatty()
+
+
+def print_rows(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table in a terminal; elsewhere a line for each row, its cells separated by tabs, after the headings."""
+    if in_terminal():
+        Console().print(table(headings, rows))
+        return
+    for row in (headings, *rows):
+        typer.echo("\t".join(text(cell) for cell in row))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Return a table for a terminal."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        made.add_column(heading, no_wrap=heading in WHOLE, overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(text(cell), style=COLOURS.get(text(cell), "")) for cell in row))
+    return made
+
+
+def print_json(value: object) -> None:
+    """Print a value as one line of JSON; in a terminal indented."""
+    typer.echo(json.dumps(value, default=as_text, ensure_ascii=False, indent=2 if in_terminal() else None))
+
+
+def text(value: object) -> str:
+    """Return a value as a cell: one line, without characters that would steer the terminal."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return moment(value)
+    return "".join(character if character.isprintable() else " " for character in str(value))
+
+
+def moment(time: datetime) -> str:
+    """Write a time in UTC, so that `--since` reads it."""
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def span(seconds: float) -> str:
+    """Write a duration with its two largest units."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < MINUTE:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    for size, name, smaller, lesser in ((DAY, "d", HOUR, "h"), (HOUR, "h", MINUTE, "min"), (MINUTE, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {name} {rest} {lesser}" if rest else f"{whole // size} {name}"
+    return f"{whole} s"
+
+
+def size(number: float | None) -> str:
+    """Write a number of bytes."""
+    left = number or 0.0
+    for unit in ("B", "kB", "MB", "GB"):
+        if left < 1000:  # noqa: PLR2004  # the next unit
+            return f"{left:.0f} {unit}"
+        left /= 1000
+    return f"{left:.1f} TB"
+
+
+def number_of(count: Count | Mapping[str, Any]) -> str:
+    """Write a count; one that isn't exact is a lower bound."""
+    found = count if isinstance(count, Count) else Count.model_validate(count)
+    return f"{found.count:,}" if found.exact else f"at least {found.count:,}"
+
+
+def total(shown: int, count: Count, things: str = "deliveries") -> str:
+    """Say how many of how many are shown: `50 of 1,204 deliveries`."""
+    if count.exact and count.count <= shown:
+        return f"{shown:,} {things}" if shown != 1 else f"1 {things.removesuffix('ies')}y"
+    return f"{shown:,} of {number_of(count)} {things}"

@@ -1,0 +1,144 @@
+"""`herald status`: how everything is doing, once or again and again."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic_settings import SettingsConfigDict
+
+from messaging.process.settings import DatabaseSettings, RedisUrl, load_or_exit
+from users_api.execute import execute
+from users_api.herald import output
+
+if TYPE_CHECKING:
+    from users_api.status.schemas import Status, SubscriptionStatus
+
+COLUMNS = (
+    *("subscription", "pending", "queued", "running", "retrying", "failed", "uncertain", "oldest late by"),
+    *("done last hour", "median", "p95", "last error"),
+)
+
+STATES = ("pending", "queued", "running", "retrying", "failed", "uncertain")
+
+
+class LookSettings(DatabaseSettings):
+    """The settings of a command that looks into Redis, if it is told where that is."""
+
+    model_config = SettingsConfigDict(validate_default=False)
+
+    redis_url: RedisUrl = ""
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds from one look to the next.")] = 2.0,
+    as_json: output.AsJson = False,
+) -> None:
+    """Show what waits, runs and failed, by subscription; the relays and workers; PostgreSQL and Redis."""
+    settings = load_or_exit(LookSettings)
+    execute("SELECT", {})  # if PostgreSQL can't be used, this says why
+    try:
+        if watch and output.in_terminal() and not as_json:
+            _show_live(settings, every)
+        else:
+            _print(_looks(settings, every if watch else None), as_json=as_json)
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
+def look(settings: LookSettings) -> "Status":
+    """Look once."""
+    [found] = _looks(settings, None)
+    return found
+
+
+def _looks(settings: LookSettings, every: float | None) -> "Iterator[Status]":
+    """Look once, or again and again, over the same connections."""
+    from users_api.database import DatabaseUnavailable
+    from users_api.pool import Pool
+    from users_api.status.page import status_of
+    from users_api.status.transport import Transport
+
+    transport = Transport(settings.redis_url or None)
+    with asyncio.Runner() as runner:
+        pool = Pool(settings.database_url)
+        runner.run(pool.open())
+        try:
+            while True:
+                try:
+                    yield runner.run(status_of(pool, transport))
+                except DatabaseUnavailable as error:
+                    typer.echo(f"PostgreSQL doesn't answer: {error}", err=True)
+                    if every is None:
+                        raise typer.Exit(1) from None
+                if every is None:
+                    return
+                time.sleep(every)
+        finally:
+            runner.run(pool.close())
+            transport.close()
+
+
+def _print(looks: "Iterable[Status]", *, as_json: bool) -> None:
+    for found in looks:
+        if as_json:
+            output.print_json(found.model_dump())
+            continue
+        output.print_rows(COLUMNS, map(_cells, found.subscriptions))
+        for line in servers(found):
+            typer.echo("\t".join(line) if not output.in_terminal() else f"{line[0]:10} {line[1]}")
+
+
+def _show_live(settings: LookSettings, every: float) -> None:
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(screen=True, auto_refresh=False) as live:
+        for found in _looks(settings, every):
+            lines = [Text(f"{name:10} {words}") for name, words in servers(found)]
+            title = Text(f"{output.moment(found.time)} UTC, every {every:g} s; Ctrl-C ends", style="dim")
+            table = output.table(COLUMNS, map(_cells, found.subscriptions))
+            live.update(Group(title, Text(), table, Text(), *lines), refresh=True)
+
+
+def _cells(found: "SubscriptionStatus") -> tuple[object, ...]:
+    counts = [output.number_of(found.states[state].model_dump()) for state in STATES]  # type: ignore[index]  # a literal
+    late = output.span(found.overdue_seconds) if found.overdue_seconds > 0 else "-"
+    lags = [_lag(found.hour.lag_median), _lag(found.hour.lag_p95)]
+    error = found.last_error.text if found.last_error else ""
+    name = found.name if found.declared else f"{found.name} (unknown)"
+    return name, *(count if count != "0" else "-" for count in counts), late, f"{found.hour.succeeded:,}", *lags, error
+
+
+def _lag(seconds: float | None) -> str:
+    return "-" if seconds is None else f"< {output.span(seconds)}"
+
+
+def servers(found: "Status") -> list[tuple[str, str]]:
+    """Return a line on each process and server: its kind, and how it does."""
+    postgresql, redis = found.postgresql, found.redis
+    used = f"{postgresql.connections} of {postgresql.max_connections} connections"
+    lines = [("postgresql", f"{postgresql.version}, {output.size(postgresql.database_bytes)}, {used}")]
+    if redis.fault:
+        return [*lines, ("redis", redis.fault)]
+    most = f" of {output.size(redis.max_bytes)}" if redis.max_bytes else ""
+    receipts = f"{redis.receipts or 0:,} receipts unread"
+    lines.append(("redis", f"{redis.version}, {output.size(redis.used_bytes)}{most}, {redis.policy}, {receipts}"))
+    lines += [("queue", f"{each.queue}: {each.waiting:,} waiting, {each.messages:,} in all") for each in redis.queues]
+    for relay in redis.relays:
+        failing = "".join(f"; {loop} fails: {error}" for loop, error in relay.failing.items())
+        up = f", up {output.span(relay.up_seconds)}" if relay.up_seconds is not None else ""
+        lines.append(("relay", f"{relay.relay} of {relay.publisher}: {_alive(relay.alive)}{up}{failing}"))
+    for worker in redis.workers:
+        holds = ", ".join(f"{number} of {queue}" for queue, number in worker.holds.items())
+        lines.append(("worker", f"{worker.worker}: {_alive(worker.alive)}, holds {holds}"))
+    lines += [("relay", "none")] if not redis.relays else []
+    lines += [("worker", "none")] if not redis.workers else []
+    return [(kind, output.text(words)) for kind, words in lines]
+
+
+def _alive(alive: bool) -> str:
+    return "alive" if alive else "DEAD"
