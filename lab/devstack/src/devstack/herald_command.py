@@ -10,8 +10,6 @@ from pathlib import Path
 from contracts import SUBSCRIPTIONS
 from devstack.herald import Herald
 
-PLACE = Path("bin") / "herald"
-
 _NOTHING_RUNS = """#!/bin/sh
 # Herald's command line on the servers of `make run`, which writes this file.
 echo "Herald doesn't run here. Start it: make run" >&2
@@ -33,11 +31,18 @@ class HeraldCommand:
     """The file `bin/herald` beside the directory `var`."""
 
     def __init__(self, var: Path) -> None:
-        self.path = var.absolute().parent / PLACE
+        self.path = var.absolute().parent / "bin" / "herald"
+
+    @property
+    def shown(self) -> str:
+        """What to type in the current directory."""
+        here = Path.cwd()
+        return str(self.path.relative_to(here) if self.path.is_relative_to(here) else self.path)
 
     def connect(self, herald: Herald) -> None:
         """Write the command, for as long as this process runs."""
-        exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in _environment(herald).items())
+        environment = _environment(herald) | {"HERALD_COMMAND": self.shown}
+        exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items())
         program = shlex.quote(str(herald.programs / "herald"))
         self._write(_CONNECTED.format(pid=os.getpid(), exports=exports, program=program))
 
@@ -62,6 +67,5 @@ def _environment(herald: Herald) -> dict[str, str]:
         "DATABASE_URL": herald.databases["users"],
         "REDIS_URL": herald.redis_url,
         "MAIL_URL": herald.mail_url,
-        "HERALD_COMMAND": str(PLACE),
         **given,
     }

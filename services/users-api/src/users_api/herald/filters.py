@@ -99,10 +99,16 @@ def described(meant: "Filter") -> str:
     """Write a filter as the options that mean it."""
     words = [f"--user {meant.subject.removeprefix('users/')}"] if meant.subject else []
     words += [f"--event {meant.event}"] if meant.event else []
-    words += [f"--subscription {name}" for name in meant.subscriptions or ()]
-    words += [f"--state {state}" for state in meant.states or () if len(meant.states or ()) < len(STATES)]
+    words += [f"--subscription {name}" for name in meant.subscriptions or () if not _are_all(meant)]
+    words += [f"--state {state}" for state in meant.states or ()]
     words += [f'--error "{meant.error}"'] if meant.error else []
     words += [f'--group "{meant.group}"'] if meant.group is not None else []
     words += [f"--since {meant.since.isoformat()}"] if meant.since else []
     words += [f"--until {meant.until.isoformat()}"] if meant.until else []
     return " ".join(words) or "all deliveries"
+
+
+def _are_all(meant: "Filter") -> bool:
+    from messaging.publishing.operations import EXISTING
+
+    return set(meant.subscriptions or ()) >= set(EXISTING)

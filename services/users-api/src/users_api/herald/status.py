@@ -110,7 +110,11 @@ def _cells(found: "SubscriptionStatus") -> tuple[object, ...]:
     lags = [_lag(found.hour.lag_median), _lag(found.hour.lag_p95)]
     error = found.last_error.text if found.last_error else ""
     name = found.name if found.declared else f"{found.name} (unknown)"
-    return name, *(count if count != "0" else "-" for count in counts), late, f"{found.hour.succeeded:,}", *lags, error
+    return name, *(_shown(count) for count in counts), late, f"{found.hour.succeeded:,}", *lags, error
+
+
+def _shown(count: str) -> str:
+    return "-" if count == "0" and output.in_terminal() else count
 
 
 def _lag(seconds: float | None) -> str:
