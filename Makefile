@@ -83,4 +83,4 @@ lock: ## Pin every dependency, with hashes (UPGRADE=1: the newest of each)
 	@rm -rf .venv-lock
 
 clean: ## Remove .venv and all local data
-	rm -rf .venv .venv-bench var preview
+	rm -rf .venv .venv-bench var preview bin

@@ -1,7 +1,7 @@
 """`herald deliveries list` and `groups`: search deliveries, and group those that failed by their errors."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,9 @@ from users_api.execute import Database, database
 from users_api.herald import output, program
 from users_api.herald.filters import Wanted
 from users_api.herald.options import with_options
+
+if TYPE_CHECKING:
+    from messaging.publishing.searching import Count, Groups
 
 PAGE = 500
 """The most deliveries that one statement returns."""
@@ -37,17 +40,18 @@ def list_deliveries(wanted: Wanted, limit: Limit = 50, as_json: output.AsJson = 
         typer.echo(output.total(len(rows), found) if rows else "No deliveries match.", err=not output.in_terminal())
 
 
-def search(opened: Database, wanted: Wanted, limit: int) -> tuple[list[dict[str, Any]], Any]:
+def search(opened: Database, wanted: Wanted, limit: int) -> "tuple[list[dict[str, Any]], Count]":
     """Return up to `limit` deliveries and how many there are. One statement looks at a bounded number of rows."""
     from messaging.publishing import searching
 
     chosen = wanted.resolve(opened)
     rows: list[dict[str, Any]] = []
-    total, place = None, searching.NEWEST
+    total: searching.Count | None = None
+    place: searching.Place | None = searching.NEWEST
     while place is not None and len(rows) < limit:
         page = opened.run(searching.search(chosen, min(limit - len(rows), PAGE), place))
         rows, total, place = [*rows, *page.rows], total or page.total, page.next
-    if place is None:
+    if place is None or total is None:
         total = searching.Count(count=len(rows), exact=True)
     return rows, total
 
@@ -70,13 +74,17 @@ def group_deliveries(wanted: Wanted, as_json: output.AsJson = False) -> None:
         found = opened.run(searching.groups(wanted.resolve(opened)))
     if as_json:
         output.print_json(found.model_dump())
-        return
+    elif found.groups:
+        _print_groups(found)
+    else:
+        typer.echo("Nothing failed, is uncertain or retrying.", err=not output.in_terminal())
+
+
+def _print_groups(found: "Groups") -> None:
     headings = ("count", "subscription", "states", "first seen", "last seen", "group", "for example")
     rows = [
         (
-            each.count,
-            each.subscription,
-            _states(each.states),
+            *(each.count, each.subscription, _states(each.states)),
             each.first_seen,
             each.last_seen,
             each.group,
@@ -84,16 +92,12 @@ def group_deliveries(wanted: Wanted, as_json: output.AsJson = False) -> None:
         )
         for each in found.groups
     ]
-    if not rows:
-        typer.echo("Nothing failed, is uncertain or retrying.", err=not output.in_terminal())
-        return
     output.print_rows(headings, rows)
     if output.in_terminal():
+        groups = "1 group" if len(rows) == 1 else f"{len(rows)} groups"
         older = f", of events made since {output.moment(found.since)}" if found.since else ""
-        typer.echo(f"{output.number_of(found.total)} deliveries in {len(rows)} groups{older}")
-        typer.echo(
-            f"See one: {program()} deliveries list --group GROUP. Retry what failed: {program()} deliveries retry --all"
-        )
+        typer.echo(f"{output.counted(found.total)} in {groups}{older}")
+        typer.echo(f"See one: {program()} deliveries list --group GROUP. Retry: {program()} deliveries retry --all")
 
 
 def _states(states: Mapping[Any, int]) -> str:

@@ -89,8 +89,8 @@ def _move(action: Action, wanted: Wanted, how: Move) -> None:
         except (OperationRefused, ConfigurationError) as refusal:
             sys.exit(str(refusal))
         if not how.as_json:
-            things = "events" if action == "replay" else "deliveries"
-            typer.echo(f"{output.number_of(eligible)} {things} can be {PARTICIPLES[action]}: {described(meant)}")
+            number = output.counted(eligible, *(("event", "events") if action == "replay" else ()))
+            typer.echo(f"{number} can be {PARTICIPLES[action]}: {described(meant)}")
         if how.dry_run or not eligible.count:
             if how.as_json:
                 filter_ = meant.model_dump(exclude_none=True)

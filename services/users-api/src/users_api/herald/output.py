@@ -108,8 +108,11 @@ def number_of(count: Count | Mapping[str, Any]) -> str:
     return f"{found.count:,}" if found.exact else f"at least {found.count:,}"
 
 
-def total(shown: int, count: Count, things: str = "deliveries") -> str:
-    """Say how many of how many are shown: `50 of 1,204 deliveries`."""
-    if count.exact and count.count <= shown:
-        return f"{shown:,} {things}" if shown != 1 else f"1 {things.removesuffix('ies')}y"
-    return f"{shown:,} of {number_of(count)} {things}"
+def counted(count: Count, singular: str = "delivery", plural: str = "deliveries") -> str:
+    """Write a count with what is counted: `1 delivery`, `1,204 deliveries`."""
+    return f"{number_of(count)} {singular if count.exact and count.count == 1 else plural}"
+
+
+def total(shown: int, count: Count) -> str:
+    """Say how many of how many deliveries are shown: `50 of 1,204 deliveries`."""
+    return counted(count) if count.exact and count.count <= shown else f"{shown:,} of {counted(count)}"

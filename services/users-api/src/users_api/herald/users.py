@@ -60,7 +60,6 @@ def _conclude(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         words = f"{row['subscription']} is {row['state']}"
         if row["state"] in {"failed", "uncertain"}:
-            words += f". Send again: {program()} deliveries retry {row['event_id']} {row['subscription']}"
+            typer.echo(f"{words}. Send again: {program()} deliveries retry {row['event_id']} {row['subscription']}")
         elif row["state"] in DUE and row["due_at"]:
-            words += f", due at {output.moment(row['due_at'])}"
-        typer.echo(words)
+            typer.echo(f"{words}, due at {output.moment(row['due_at'])}")
