@@ -19,7 +19,9 @@ ALL_FAILED = ["deliveries", "retry", "--all", "--subscription=audit_log", "--err
 
 
 def fail(pool: Pool, number: int) -> list[UUID]:
-    return [write(pool, user, "failed", "550 no such user", ended=timedelta(minutes=1)) for user in range(1, number + 1)]
+    return [
+        write(pool, user, "failed", "550 no such user", ended=timedelta(minutes=1)) for user in range(1, number + 1)
+    ]
 
 
 def operations(url: str) -> list[dict[str, object]]:

@@ -28,7 +28,7 @@ def user(
         return
     if output.in_terminal():
         typer.echo(output.text(f"user {person['id']}: {person['full_name']} <{person['email']}>"))
-    registered = Step(person["created_at"], "registered", f"user {person['id']}")
+    registered = Step(person["created_at"], f"user {person['id']}", "registered")
     output.print_rows(("time", "after", "what", "happened", "details"), _cells([registered, *steps(rows)]))
     if output.in_terminal():
         _conclude(rows)
