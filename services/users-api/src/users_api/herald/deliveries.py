@@ -11,13 +11,16 @@ from users_api.herald.filters import Wanted
 from users_api.herald.options import with_options
 
 if TYPE_CHECKING:
-    from messaging.publishing.searching import Count, Groups
+    from messaging.publishing.searching import Count, Group, Groups
 
 PAGE = 500
 """The most deliveries that one statement returns."""
 
 INDEXED = "enable_seqscan = off"
 """Every search has an index; the API's connections are set so too."""
+
+WIDE = 140
+"""A table of deliveries needs a terminal of this many columns."""
 
 app = typer.Typer(help="Search deliveries; retry, cancel or replay one or many.", no_args_is_help=True)
 
@@ -35,7 +38,7 @@ def list_deliveries(wanted: Wanted, limit: Limit = 50, as_json: output.AsJson = 
     if as_json:
         output.print_json({"deliveries": rows, "total": found.model_dump()})
     elif rows:
-        output.print_rows(COLUMNS, map(cells, rows))
+        print_deliveries(rows)
     if not as_json and (output.in_terminal() or not rows):
         typer.echo(output.total(len(rows), found) if rows else "No deliveries match.", err=not output.in_terminal())
 
@@ -54,6 +57,19 @@ def search(opened: Database, wanted: Wanted, limit: int) -> "tuple[list[dict[str
     if place is None or total is None:
         total = searching.Count(count=len(rows), exact=True)
     return rows, total
+
+
+def print_deliveries(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print a row for each; in a narrow terminal two lines."""
+    found = [cells(row) for row in rows]
+    if not output.in_terminal() or output.width() >= WIDE:
+        output.print_rows(COLUMNS, found)
+        return
+    for *identity, state, attempts, _, moved, words in found:
+        parts = [*identity, state, f"{attempts}x", output.short(moved) if moved else ""]
+        typer.echo("  ".join(map(output.text, parts)))
+        if words:
+            typer.echo(f"    {output.text(words)}")
 
 
 def cells(row: Mapping[str, Any]) -> Sequence[object]:
@@ -81,24 +97,25 @@ def group_deliveries(wanted: Wanted, as_json: output.AsJson = False) -> None:
 
 
 def _print_groups(found: "Groups") -> None:
-    headings = ("count", "subscription", "states", "first seen", "last seen", "group", "for example")
-    rows = [
-        (
-            *(each.count, each.subscription, _states(each.states)),
-            each.first_seen,
-            each.last_seen,
-            each.group,
-            each.event_id,
-        )
-        for each in found.groups
-    ]
-    output.print_rows(headings, rows)
+    if output.in_terminal() and output.width() < WIDE:
+        for each in found.groups:
+            last = output.short(each.last_seen) if each.last_seen else "-"
+            typer.echo(f"{each.subscription}: {_states(each.states)}, the last at {last}, such as {each.event_id}")
+            typer.echo(f"    {output.text(each.group)}")
+    else:
+        headings = ("count", "subscription", "states", "first seen", "last seen", "group", "for example")
+        output.print_rows(headings, map(_group_cells, found.groups))
     if output.in_terminal():
-        groups = "1 group" if len(rows) == 1 else f"{len(rows)} groups"
+        groups = "1 group" if len(found.groups) == 1 else f"{len(found.groups)} groups"
         older = f", of events made since {output.moment(found.since)}" if found.since else ""
         typer.echo(f"{output.counted(found.total)} in {groups}{older}")
         typer.echo(f"See one: {program()} deliveries list --group GROUP. Retry: {program()} deliveries retry --all")
 
 
+def _group_cells(each: "Group") -> Sequence[object]:
+    seen = each.first_seen, each.last_seen
+    return each.count, each.subscription, _states(each.states), *seen, each.group, each.event_id
+
+
 def _states(states: Mapping[Any, int]) -> str:
-    return ", ".join(f"{count} {state}" for state, count in states.items())
+    return ", ".join(f"{count:,} {state}" for state, count in states.items())

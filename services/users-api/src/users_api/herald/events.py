@@ -9,7 +9,7 @@ import typer
 from messaging.publishing import operations
 from users_api.execute import database
 from users_api.herald import output, program
-from users_api.herald.deliveries import COLUMNS, cells
+from users_api.herald.deliveries import print_deliveries
 
 app = typer.Typer(help="Show an event.", no_args_is_help=True)
 
@@ -37,6 +37,6 @@ def show_event(event_id: UUID, as_json: output.AsJson = False) -> None:
         return
     typer.echo(json.dumps(event["envelope"], indent=2, ensure_ascii=not output.in_terminal()))
     if deliveries:
-        output.print_rows(COLUMNS, [cells({**row, "subject": event["subject"]}) for row in deliveries])
+        print_deliveries([{**row, "subject": event["subject"]} for row in deliveries])
     else:
         typer.echo("No deliveries.", err=not output.in_terminal())

@@ -103,8 +103,8 @@ def described(meant: "Filter") -> str:
     words += [f"--state {state}" for state in meant.states or ()]
     words += [f'--error "{meant.error}"'] if meant.error else []
     words += [f'--group "{meant.group}"'] if meant.group is not None else []
-    words += [f"--since {meant.since.isoformat()}"] if meant.since else []
-    words += [f"--until {meant.until.isoformat()}"] if meant.until else []
+    words += [f"--since {meant.since.isoformat(timespec='seconds')}"] if meant.since else []
+    words += [f"--until {meant.until.isoformat(timespec='seconds')}"] if meant.until else []
     return " ".join(words) or "all deliveries"
 
 

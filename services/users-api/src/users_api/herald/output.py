@@ -29,8 +29,8 @@ COLOURS: Mapping[str, str] = {
 }
 """The colour of a cell that is one of these words."""
 
-WHOLE = frozenset({"event", "state", "subscription", "id", "user", "count", "check", "time", "after"})
-"""Columns whose cells are never broken: an id has to stay whole to be pasted."""
+BROKEN = frozenset({"error or reference", "group", "details", "found", "what to do", "what"})
+"""Columns whose cells are broken into lines. Others aren't: an id has to stay whole to be pasted."""
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
@@ -38,6 +38,11 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 def in_terminal() -> bool:
     """Return whether a person reads what is printed."""
     return sys.stdout.isatty()
+
+
+def width() -> int:
+    """Return how many characters a line of the terminal has."""
+    return Console().width
 
 
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -51,12 +56,24 @@ def print_rows(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """Return a table for a terminal."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:
-        made.add_column(heading, no_wrap=heading in WHOLE, overflow="fold")
+        made.add_column(heading, no_wrap=heading not in BROKEN, overflow="fold")
     for row in rows:
-        made.add_row(*(Text(text(cell), style=COLOURS.get(text(cell), "")) for cell in row))
+        made.add_row(*map(_styled, row))
     return made
+
+
+def _styled(cell: object) -> Text:
+    written = short(cell) if isinstance(cell, datetime) else text(cell)
+    return Text(written, style=COLOURS.get(written, ""))
+
+
+def short(time: datetime) -> str:
+    """Write a time in UTC, without its date if that is today."""
+    whole = moment(time)
+    date, _, of_day = whole.partition(" ")
+    return of_day if date == moment(datetime.now(UTC)).partition(" ")[0] else whole
 
 
 def print_json(value: object) -> None:

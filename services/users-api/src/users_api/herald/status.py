@@ -2,25 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic_settings import SettingsConfigDict
 
 from messaging.process.settings import DatabaseSettings, RedisUrl, load_or_exit
+from messaging.publishing.states import DeliveryState
 from users_api.execute import execute
 from users_api.herald import output
 
 if TYPE_CHECKING:
     from users_api.status.schemas import Status, SubscriptionStatus
 
-COLUMNS = (
-    *("subscription", "pending", "queued", "running", "retrying", "failed", "uncertain", "oldest late by"),
-    *("done last hour", "median", "p95", "last error"),
-)
+STATES: tuple[DeliveryState, ...] = ("pending", "queued", "running", "retrying", "failed", "uncertain")
 
-STATES = ("pending", "queued", "running", "retrying", "failed", "uncertain")
+ALWAYS = ("pending", "failed")
+"""A terminal shows the columns of other states only if there is something in one."""
 
 
 class LookSettings(DatabaseSettings):
@@ -86,9 +85,9 @@ def _print(looks: "Iterable[Status]", *, as_json: bool) -> None:
         if as_json:
             output.print_json(found.model_dump())
             continue
-        output.print_rows(COLUMNS, map(_cells, found.subscriptions))
-        for line in servers(found):
-            typer.echo("\t".join(line) if not output.in_terminal() else f"{line[0]:10} {line[1]}")
+        output.print_rows(*_table(found, _states(found) if output.in_terminal() else STATES))
+        for kind, words in servers(found):
+            typer.echo(f"{kind:10} {words}" if output.in_terminal() else f"{kind}\t{words}")
 
 
 def _show_live(settings: LookSettings, every: float) -> None:
@@ -98,19 +97,31 @@ def _show_live(settings: LookSettings, every: float) -> None:
 
     with Live(screen=True, auto_refresh=False) as live:
         for found in _looks(settings, every):
-            lines = [Text(f"{name:10} {words}") for name, words in servers(found)]
+            lines = [Text(f"{kind:10} {words}") for kind, words in servers(found)]
             title = Text(f"{output.moment(found.time)} UTC, every {every:g} s; Ctrl-C ends", style="dim")
-            table = output.table(COLUMNS, map(_cells, found.subscriptions))
+            table = output.table(*_table(found, _states(found)))
             live.update(Group(title, Text(), table, Text(), *lines), refresh=True)
 
 
-def _cells(found: "SubscriptionStatus") -> tuple[object, ...]:
-    counts = [output.number_of(found.states[state].model_dump()) for state in STATES]  # type: ignore[index]  # a literal
+def _states(found: "Status") -> list[DeliveryState]:
+    """Return the states that are worth a column."""
+    return [
+        state for state in STATES if state in ALWAYS or any(each.states[state].count for each in found.subscriptions)
+    ]
+
+
+def _table(found: "Status", states: Sequence[DeliveryState]) -> tuple[Sequence[str], list[Sequence[object]]]:
+    """Return headings and rows: a subscription each."""
+    headings = ("subscription", *states, "late by", "done in 1 h", "median", "p95")
+    return headings, [_cells(each, states) for each in found.subscriptions]
+
+
+def _cells(found: "SubscriptionStatus", states: Sequence[DeliveryState]) -> Sequence[object]:
+    counts = [output.number_of(found.states[state].model_dump()) for state in states]
     late = output.span(found.overdue_seconds) if found.overdue_seconds > 0 else "-"
     lags = [_lag(found.hour.lag_median), _lag(found.hour.lag_p95)]
-    error = found.last_error.text if found.last_error else ""
     name = found.name if found.declared else f"{found.name} (unknown)"
-    return name, *(_shown(count) for count in counts), late, f"{found.hour.succeeded:,}", *lags, error
+    return name, *map(_shown, counts), late, f"{found.hour.succeeded:,}", *lags
 
 
 def _shown(count: str) -> str:
@@ -122,12 +133,17 @@ def _lag(seconds: float | None) -> str:
 
 
 def servers(found: "Status") -> list[tuple[str, str]]:
-    """Return a line on each process and server: its kind, and how it does."""
+    """Return a line on each subscription with an error, each server and process: its kind, and how it does."""
     postgresql, redis = found.postgresql, found.redis
+    errors = [
+        ("last error", output.text(f"{each.name} is {each.last_error.state}: {each.last_error.text}"))
+        for each in found.subscriptions
+        if each.last_error
+    ]
     used = f"{postgresql.connections} of {postgresql.max_connections} connections"
     lines = [("postgresql", f"{postgresql.version}, {output.size(postgresql.database_bytes)}, {used}")]
     if redis.fault:
-        return [*lines, ("redis", redis.fault)]
+        return [*errors, *lines, ("redis", output.text(redis.fault))]
     most = f" of {output.size(redis.max_bytes)}" if redis.max_bytes else ""
     receipts = f"{redis.receipts or 0:,} receipts unread"
     lines.append(("redis", f"{redis.version}, {output.size(redis.used_bytes)}{most}, {redis.policy}, {receipts}"))
@@ -141,7 +157,7 @@ def servers(found: "Status") -> list[tuple[str, str]]:
         lines.append(("worker", f"{worker.worker}: {_alive(worker.alive)}, holds {holds}"))
     lines += [("relay", "none")] if not redis.relays else []
     lines += [("worker", "none")] if not redis.workers else []
-    return [(kind, output.text(words)) for kind, words in lines]
+    return [*errors, *((kind, output.text(words)) for kind, words in lines)]
 
 
 def _alive(alive: bool) -> str:
