@@ -1,8 +1,11 @@
 """The settings of the web process, which needs PostgreSQL alone, and of the relay."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from messaging.process.settings import DatabaseSettings, RedisUrl, Settings
+from messaging.process import urls
+from messaging.process.settings import DatabaseSettings, Settings, secret
 
 
 class ApiSettings(DatabaseSettings):
@@ -13,7 +16,7 @@ class ApiSettings(DatabaseSettings):
     request_timeout: float = Field(default=10.0, gt=0, le=3600)
     max_connections: int = Field(default=1000, ge=1, le=100_000)
     probe_connections: int = Field(default=16, ge=1, le=1000)
-    redis_url: RedisUrl | None = None
+    redis_url: Annotated[str | None, secret(urls.redis), Field(repr=False, validate_default=False)] = None
     mailbox_url: str | None = Field(default=None, pattern="^https?://")
 
 
