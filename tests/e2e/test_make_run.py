@@ -73,7 +73,7 @@ def test_a_registration_is_one_line_and_each_effect_one_and_the_mail_is_on_its_p
     before = len(make_run.lines)
 
     correlation_id = make_run.register("ada@example.com", "Ada Lovelace")
-    herald = [make_run.var.parent / "bin" / "herald", "user", "ada@example.com"]
+    herald = [str(make_run.var.parent / "bin" / "herald"), "user", "ada@example.com"]
     time_line = subprocess.run(herald, capture_output=True, text=True, check=True).stdout
     page = f"http://127.0.0.1:{(make_run.var / 'ports' / 'mails').read_text()}"
     with urllib.request.urlopen(page) as answer:

@@ -73,6 +73,13 @@ def test_without_postgresql_status_says_so_in_one_line(given: Given) -> None:
     assert "DATABASE_URL" in refused(herald("status"))
 
 
+def test_a_table_that_is_missing_is_named(given: Given) -> None:
+    execute(given["DATABASE_URL"], "ALTER TABLE delivery_counts RENAME TO counts")
+
+    assert 'relation "delivery_counts" does not exist' in refused(herald("status", **given))
+    assert "users-api migrate" in wrong(given)["deliveries"]["what to do"]
+
+
 def test_watch_looks_again_until_ctrl_c(given: Given, users_pool: Pool) -> None:
     terminal = Terminal("status", "--watch", "--every=0.2", **given)
     terminal.until_shown("Ctrl-C ends")

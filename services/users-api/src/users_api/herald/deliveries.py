@@ -1,6 +1,7 @@
 """`herald deliveries list` and `groups`: search deliveries, and group those that failed by their errors."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -55,8 +56,8 @@ def search(opened: Database, wanted: Wanted, limit: int) -> "tuple[list[dict[str
         page = opened.run(searching.search(chosen, min(limit - len(rows), PAGE), place))
         rows, total, place = [*rows, *page.rows], total or page.total, page.next
     if place is None or total is None:
-        total = searching.Count(count=len(rows), exact=True)
-    return rows, total
+        return rows, searching.Count(count=len(rows), exact=True)
+    return rows, searching.Count(count=max(total.count, len(rows)), exact=total.exact)
 
 
 def print_deliveries(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -65,16 +66,23 @@ def print_deliveries(rows: Sequence[Mapping[str, Any]]) -> None:
     if not output.in_terminal() or output.width() >= WIDE:
         output.print_rows(COLUMNS, found)
         return
-    for *identity, state, attempts, _, moved, words in found:
+    for row, (*identity, state, attempts, _, _, words) in zip(rows, found, strict=True):
+        moved = moved_at(row)
         parts = [*identity, state, f"{attempts}x", output.short(moved) if moved else ""]
         typer.echo("  ".join(map(output.text, parts)))
         if words:
             typer.echo(f"    {output.text(words)}")
 
 
+def moved_at(row: Mapping[str, Any]) -> datetime | None:
+    """Return when a delivery last moved; None, if it only waits."""
+    moved: datetime | None = row["finished_at"] or row["started_at"] or row["queued_at"]
+    return moved
+
+
 def cells(row: Mapping[str, Any]) -> Sequence[object]:
     """Return a delivery as a row of a table."""
-    moved = row["finished_at"] or row["started_at"] or row["queued_at"]
+    moved = moved_at(row)
     words = row["last_error"] or row["reference"]
     user = row["subject"].removeprefix("users/")
     return row["event_id"], user, row["subscription"], row["state"], row["attempts"], row["created_at"], moved, words

@@ -1,22 +1,26 @@
 """`herald status`: how everything is doing, once or again and again."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field
 
-from messaging.process.settings import DatabaseSettings, RedisUrl, load_or_exit
+from messaging.process import urls
+from messaging.process.settings import DatabaseSettings, load_or_exit, secret
 from messaging.publishing.states import DeliveryState
 from users_api.execute import execute
-from users_api.herald import output
+from users_api.herald import output, program
 
 if TYPE_CHECKING:
     from users_api.status.schemas import Status, SubscriptionStatus
 
 STATES: tuple[DeliveryState, ...] = ("pending", "queued", "running", "retrying", "failed", "uncertain")
+
+UNREADABLE = "The database can't be read"
 
 ALWAYS = ("pending", "failed")
 """A terminal shows the columns of other states only if there is something in one."""
@@ -25,9 +29,7 @@ ALWAYS = ("pending", "failed")
 class LookSettings(DatabaseSettings):
     """The settings of a command that looks into Redis, if it is told where that is."""
 
-    model_config = SettingsConfigDict(validate_default=False)
-
-    redis_url: RedisUrl = ""
+    redis_url: Annotated[str | None, secret(urls.redis), Field(repr=False, validate_default=False)] = None
 
 
 def status(
@@ -36,6 +38,8 @@ def status(
     as_json: output.AsJson = False,
 ) -> None:
     """Show what waits, runs and failed, by subscription; the relays and workers; PostgreSQL and Redis."""
+    from users_api.database import DatabaseUnavailable
+
     settings = load_or_exit(LookSettings)
     execute("SELECT", {})  # if PostgreSQL can't be used, this says why
     try:
@@ -45,10 +49,16 @@ def status(
             _print(_looks(settings, every if watch else None), as_json=as_json)
     except KeyboardInterrupt:
         raise typer.Exit from None
+    except DatabaseUnavailable as error:
+        sys.exit(f"{UNREADABLE}: {error}. See: {program()} doctor")
 
 
 def look(settings: LookSettings) -> "Status":
-    """Look once."""
+    """Look once.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL can't say.
+    """
     [found] = _looks(settings, None)
     return found
 
@@ -60,7 +70,7 @@ def _looks(settings: LookSettings, every: float | None) -> "Iterator[Status]":
     from users_api.status.page import status_of
     from users_api.status.transport import Transport
 
-    transport = Transport(settings.redis_url or None)
+    transport = Transport(settings.redis_url)
     with asyncio.Runner() as runner:
         pool = Pool(settings.database_url)
         runner.run(pool.open())
@@ -69,9 +79,9 @@ def _looks(settings: LookSettings, every: float | None) -> "Iterator[Status]":
                 try:
                     yield runner.run(status_of(pool, transport))
                 except DatabaseUnavailable as error:
-                    typer.echo(f"PostgreSQL doesn't answer: {error}", err=True)
                     if every is None:
-                        raise typer.Exit(1) from None
+                        raise
+                    typer.echo(f"{UNREADABLE}: {error}", err=True)
                 if every is None:
                     return
                 time.sleep(every)

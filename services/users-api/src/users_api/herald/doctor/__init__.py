@@ -36,19 +36,30 @@ def doctor(as_json: output.AsJson = False) -> None:
 
 
 def _findings(settings: DoctorSettings) -> Iterator[Finding]:
-    from users_api.herald.doctor import clocks, lateness, mail, postgresql, processes, transport
+    from users_api.herald.doctor import clocks, mail, postgresql, transport
 
     usable = True
     for finding in postgresql.check(settings.database_url):
         yield finding
         usable = usable and finding.verdict != "wrong"
-    yield from transport.check(settings.redis_url or None)
+    yield from transport.check(settings.redis_url)
     if usable:
-        from users_api.herald.status import look
-
-        seen = look(settings)
-        with exit_if_wrong():
-            yield from clocks.check(settings.database_url, settings.redis_url or None)
-            yield from processes.check(seen)
-            yield from lateness.check(seen)
+        yield from clocks.check(settings.database_url, settings.redis_url)
+        yield from _at_work(settings)
     yield from mail.check(settings.mail_url or settings.smtp_url)
+
+
+def _at_work(settings: LookSettings) -> Iterator[Finding]:
+    from users_api.database import DatabaseUnavailable
+    from users_api.herald.doctor import lateness, processes
+    from users_api.herald.status import look
+
+    try:
+        seen = look(settings)
+    except DatabaseUnavailable as error:
+        remedy = "If a table, column or right is missing: users-api migrate, as the tables' owner."
+        yield Finding("deliveries", "wrong", str(error), remedy)
+        return
+    with exit_if_wrong():
+        yield from processes.check(seen)
+    yield from lateness.check(seen)
