@@ -141,7 +141,7 @@ def test_a_user_is_shown_on_a_time_line(users_database: str, users_pool: Pool) -
     [failed] = [each for each in found if each["happened"] == "failed"]
     assert (failed["what"], failed["details"]) == ("audit_log", REFUSED)
     assert [each["time"] for each in found[1:]] == sorted(each["time"] for each in found[1:])
-    assert json.loads(printed(herald("user", "1", "--json", DATABASE_URL=users_database)))["email"] == (
+    assert json.loads(printed(herald("user", "1", "--json", DATABASE_URL=users_database)))["user"]["email"] == (
         "maya@example.com"
     )
     _, shown = Terminal(*command, DATABASE_URL=users_database).finish()

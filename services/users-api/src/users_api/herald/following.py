@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import typer
@@ -25,13 +27,11 @@ class Progress(Protocol):
         """Show a row of `operations`."""
 
 
-def follow(opened: Database, number: int) -> dict[str, Any]:
-    """Show the progress of an operation until it has ended, and return its row.
-
-    Ctrl-C ends this program, with status 130, and not the operation.
-    """
+@contextmanager
+def left_running(number: int) -> Iterator[None]:
+    """Let Ctrl-C in this block end this program, with status 130, and not the operation."""
     try:
-        row = _with_bar(opened, number) if sys.stderr.isatty() else _until_ended(opened, number, None)
+        yield
     except KeyboardInterrupt:
         typer.echo(
             f"\nOperation {number} goes on. Follow it: {program()} operations show {number} --follow\n"
@@ -39,6 +39,11 @@ def follow(opened: Database, number: int) -> dict[str, Any]:
             err=True,
         )
         sys.exit(130)
+
+
+def follow(opened: Database, number: int) -> dict[str, Any]:
+    """Show the progress of an operation until it has ended, and return its row."""
+    row = _with_bar(opened, number) if sys.stderr.isatty() else _until_ended(opened, number, None)
     typer.echo(_ending(row), err=True)
     return row
 

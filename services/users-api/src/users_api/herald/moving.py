@@ -18,7 +18,7 @@ from users_api.execute import Database, database, operator
 from users_api.herald import output
 from users_api.herald.deliveries import INDEXED
 from users_api.herald.filters import Wanted, described
-from users_api.herald.following import follow, shown
+from users_api.herald.following import follow, left_running, shown
 from users_api.herald.options import with_options
 
 Event = Annotated[UUID | None, typer.Argument(metavar="EVENT", show_default=False, help="The event's id.")]
@@ -103,9 +103,10 @@ def _move(action: Action, wanted: Wanted, how: Move) -> None:
 
 def _request(opened: Database, action: Action, parameters: dict[str, object], *, as_json: bool) -> None:
     [row] = opened.execute(bulk.REQUEST, parameters)
-    if not as_json:
-        typer.echo(f"operation {row['id']}: {action} requested; a relay does it")
-    ended = follow(opened, row["id"])
+    with left_running(row["id"]):
+        if not as_json:
+            typer.echo(f"operation {row['id']}: {action} requested; a relay does it")
+        ended = follow(opened, row["id"])
     if as_json:
         output.print_json(shown(ended))
     sys.exit(0 if ended["state"] == "done" else 1)

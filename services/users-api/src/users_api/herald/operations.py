@@ -9,7 +9,7 @@ from messaging.publishing import bulk
 from users_api.execute import database
 from users_api.herald import output, program
 from users_api.herald.filters import MAX_ID, described
-from users_api.herald.following import follow, load, meant, shown
+from users_api.herald.following import follow, left_running, load, meant, shown
 
 app = typer.Typer(help="What operators did to deliveries, and what is being done.", no_args_is_help=True)
 
@@ -44,7 +44,8 @@ def show_operation(
     with database() as opened:
         row = load(opened, number)
         if follow_it and row["state"] == "running":
-            row = follow(opened, number)
+            with left_running(number):
+                row = follow(opened, number)
     if as_json:
         output.print_json(shown(row))
     else:
