@@ -8,7 +8,7 @@ PEERS := .venv-bench/.installed
 SHARED := dramatiq|email-validator|fastapi|httptools|psycopg|psycopg-binary|psycopg-pool|pydantic|pydantic-core|redis|starlette|uvicorn|uvloop
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check contracts contracts-check chaos chaos-guards soak bench lock clean
+.PHONY: help install run demo test check contracts contracts-check chaos chaos-guards soak bench lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ $(STAMP): requirements.lock $(PACKAGES:=/pyproject.toml)
 
 run: $(STAMP) ## Start everything: PostgreSQL, Redis, a mailbox, the API, relay and consumers (PORT=)
 	@exec $(BIN)/devstack run
+
+demo: $(STAMP) ## Watch Herald for 90 s while its mail server, a worker and Redis fail: nothing is lost (PORT= SECONDS=)
+	@exec $(BIN)/devstack demo $(SECONDS:%=--seconds %)
 
 test: check contracts-check ## Run every check and test
 	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
@@ -80,4 +83,4 @@ lock: ## Pin every dependency, with hashes (UPGRADE=1: the newest of each)
 	@rm -rf .venv-lock
 
 clean: ## Remove .venv and all local data
-	rm -rf .venv .venv-bench var preview
+	rm -rf .venv .venv-bench var preview bin

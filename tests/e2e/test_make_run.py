@@ -73,6 +73,8 @@ def test_a_registration_is_one_line_and_each_effect_one_and_the_mail_is_on_its_p
     before = len(make_run.lines)
 
     correlation_id = make_run.register("ada@example.com", "Ada Lovelace")
+    herald = [str(make_run.var.parent / "bin" / "herald"), "user", "ada@example.com"]
+    time_line = subprocess.run(herald, capture_output=True, text=True, check=True).stdout
     page = f"http://127.0.0.1:{(make_run.var / 'ports' / 'mails').read_text()}"
     with urllib.request.urlopen(page) as answer:
         mails = answer.read().decode()
@@ -84,6 +86,7 @@ def test_a_registration_is_one_line_and_each_effect_one_and_the_mail_is_on_its_p
     assert all(correlation_id in line for line in said)
     assert len(set(re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", "\n".join(said)))) == 1, "the event's id"
     assert not any("ada" in line.lower() for line in said), "no address and no name at INFO"
+    assert time_line.count("succeeded") == 2
     assert "Welcome, Ada Lovelace" in mails
     assert "ada@example.com" in mails
 

@@ -17,7 +17,7 @@ from devstack.ports import free_port
 from devstack.postgres import Postgres
 from messaging.process.migrate import migrate
 from notifier.cli import MIGRATIONS as NOTIFIER_MIGRATIONS
-from users_api.app import MIGRATIONS as USERS_MIGRATIONS
+from users_api import MIGRATIONS as USERS_MIGRATIONS
 
 PACKAGES = {"users-api": USERS_MIGRATIONS, "notifier": NOTIFIER_MIGRATIONS, "auditor": AUDITOR_MIGRATIONS}
 OUTBOX = {"events", "deliveries", "schedule_slots", "delivery_counts", "backlog", "operations"}

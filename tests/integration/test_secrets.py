@@ -83,7 +83,7 @@ def test_a_command_that_reaches_nothing_says_so_without_the_secret(command: str,
 
 def test_the_box_of_make_run_shows_no_password() -> None:
     databases = dict.fromkeys(("users", "notifier", "auditor"), "postgresql://me:a:s3cr#et5@db/users?password=s3cret5")
-    box = welcome(Herald(databases, "redis://:s3cr@et5@cache", "smtp://me:s3cr:et5@mail", 8000))
+    box = welcome(Herald(databases, "redis://:s3cr@et5@cache", "smtp://me:s3cr:et5@mail", 8000), "bin/herald")
 
     assert "s3cr" not in box
     assert "et5" not in box

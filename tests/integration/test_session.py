@@ -16,7 +16,7 @@ from messaging.process import session
 from messaging.process.database import connect, open_pool
 from messaging.process.migrate import migrate
 from messaging.publishing.switches import effects_of
-from users_api.app import MIGRATIONS
+from users_api import MIGRATIONS
 from users_api.pool import Pool as UsersPool
 
 from .live_api import is_problem, serving

@@ -234,3 +234,25 @@ def test_the_last_error_is_found_in_the_output(output: str, error: str) -> None:
 )
 def test_an_exit_status_in_words(status: int | None, words: str) -> None:
     assert ending(status) == words
+
+
+def test_what_is_halted_stays_ended_until_it_is_resumed(world: World) -> None:
+    world.start("import time; time.sleep(60)")
+
+    world.supervisor.halt("notifier")
+    world.pass_time(1000)
+    assert not world.process.running
+    assert world.alerts == []
+
+    world.supervisor.resume("notifier")
+    assert world.process.running
+
+
+def test_what_the_supervisor_kills_has_crashed(world: World) -> None:
+    world.start("import time; time.sleep(60)")
+
+    world.supervisor.kill("notifier")
+
+    assert world.notice_end() == "notifier was killed by SIGKILL; restarting in 1 s"
+    world.pass_time(1.1)
+    assert world.process.running

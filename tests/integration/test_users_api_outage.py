@@ -26,7 +26,7 @@ from devstack.postgres import Postgres
 from devstack.processes import Process
 from messaging.process.migrate import migrate
 from messaging.publishing.switches import effects_of
-from users_api.app import MIGRATIONS
+from users_api import MIGRATIONS
 
 from .live_api import MAYA, is_problem, serving
 

@@ -14,6 +14,7 @@ RELAY = ["users_api.cli", "messaging.relay", "users_api.retention", "users_api.s
 CONSUMER = ["messaging.consuming.broker", "messaging.consuming.subscriber"]
 NOTIFIER = [*CONSUMER, "notifier.handlers", "notifier.settings", "notifier.senders.smtp"]
 WEBHOOK = [*CONSUMER, "notifier.webhooks.handlers", "notifier.webhooks.settings", "notifier.webhooks.endpoint"]
+HERALD = ["users_api.herald.cli"]
 AUDITOR = [*CONSUMER, "auditor.handlers", "auditor.settings", "auditor.chain.sealer"]
 
 
@@ -24,6 +25,7 @@ AUDITOR = [*CONSUMER, "auditor.handlers", "auditor.settings", "auditor.chain.sea
         (RELAY, OPERATORS | WEB),
         (NOTIFIER, OPERATORS | WEB),
         (WEBHOOK, OPERATORS | WEB | {"jinja2", "smtplib", "notifier.mail", "notifier.senders"}),
+        (HERALD, {"alembic", "sqlalchemy"} | QUEUES | WEB | {"email_validator", "jinja2"}),
         (AUDITOR, OPERATORS | WEB | {"cryptography.hazmat"}),
     ],
 )

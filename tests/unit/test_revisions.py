@@ -7,7 +7,7 @@ from auditor.cli import MIGRATIONS as AUDITOR
 from messaging.process.migrate import _config
 from messaging.process.revisions import Revisions, revisions
 from notifier.cli import MIGRATIONS as NOTIFIER
-from users_api.app import MIGRATIONS
+from users_api import MIGRATIONS
 
 
 def test_what_an_old_database_lacks_is_named() -> None:

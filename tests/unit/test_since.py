@@ -24,6 +24,10 @@ NOW = datetime(2026, 11, 29, 18, 30, tzinfo=UTC)
         ("2026-11-23 16:27:01.5+00", "2026-11-23T16:27:01.5+00:00"),  # as psql has it
         ("12:00", "2026-11-29T12:00:00+00:00"),
         ("12:00:01Z", "2026-11-29T12:00:01+00:00"),
+        ("90S", "2026-11-29T18:28:30+00:00"),
+        ("10M", "2026-11-29T18:20:00+00:00"),
+        ("2H", "2026-11-29T16:30:00+00:00"),
+        ("3D", "2026-11-26T18:30:00+00:00"),
         ("04:00+10:00", "2026-11-29T18:00:00+00:00"),  # there it is the 30th
     ],
 )
@@ -32,7 +36,8 @@ def test_times_are_read_as_utc_unless_they_say_otherwise(text: str, means: str) 
 
 
 @pytest.mark.parametrize(
-    "text", ["soon", "", "1764000000", "2026", "12", "25:00", "2026-13-01", "2026-11-23T16:27 CET"]
+    "text",
+    ["soon", "", "10", "m", "1w", "999999d", "1764000000", "2026", "12", "25:00", "2026-13-01", "2026-11-23T16:27 CET"],
 )
 def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(typer.BadParameter, match=r"is not a time. Write it as \d{4}-\d\d-\d\dT"):

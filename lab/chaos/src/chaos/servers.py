@@ -20,7 +20,7 @@ from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
 from messaging.process.migrate import migrate
 from notifier.cli import MIGRATIONS as NOTIFIER_MIGRATIONS
-from users_api.app import MIGRATIONS as USERS_MIGRATIONS
+from users_api import MIGRATIONS as USERS_MIGRATIONS
 
 SERVICES = {
     "users": ("users_api", USERS_MIGRATIONS),

@@ -37,6 +37,26 @@ def run(
 
 
 @app.command()
+def demo(
+    host: Annotated[str, typer.Option(envvar="HOST", help="The address the API listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="The port of the API.")] = 8000,
+    seconds: Annotated[float, typer.Option(envvar="SECONDS", min=5, max=3600, help="About how long.")] = 90,
+    var: Var = Path("var/demo"),
+) -> None:
+    """Start everything on servers of its own, break one part after the other, and count what is lost: nothing.
+
+    The exit status is 1 if something was.
+    """
+    from devstack.demo.run import demo as run_demo
+
+    try:
+        run_demo(host, port, var, seconds)
+    except DevstackError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.status)
+
+
+@app.command()
 def mailbox(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The SMTP port, on 127.0.0.1.")] = 1025,
     web_port: Annotated[

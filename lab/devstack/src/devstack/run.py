@@ -2,12 +2,15 @@
 
 import time
 import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 
 from devstack.errors import DevstackError, Misconfigured, PortTaken
 from devstack.exits import wrong_setting
 from devstack.herald import Command, Herald
+from devstack.herald_command import HeraldCommand
 from devstack.lock import Lock
 from devstack.ports import port_is_taken
 from devstack.processes import Process
@@ -22,43 +25,75 @@ READY_TIMEOUT = 60.0
 REPORT_EVERY = 5.0
 
 
-def run(host: str, port: int, var: Path, programs: Path = PROGRAMS) -> None:
-    """Run everything until a signal comes; DevstackError when it can't be started.
+@dataclass(frozen=True)
+class Scene:
+    """Everything, running. `command`: `bin/herald`."""
 
-    `programs` is the directory of Herald's own.
+    herald: Herald
+    supervisor: Supervisor
+    terminal: Terminal
+    shutdown: Shutdown
+    command: HeraldCommand
+
+    def pause(self, seconds: float) -> None:
+        """Wait, and restart what has died meanwhile; Stopped when a signal has come."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.shutdown.pause(min(left, 0.2))
+            self.supervisor.look()
+
+
+def until_stopped(scene: Scene) -> None:
+    """Show what runs, and keep it running."""
+    scene.terminal.show(welcome(scene.herald, scene.command.shown, scene.supervisor.crashing))
+    while True:
+        scene.pause(60)
+
+
+def run(  # noqa: PLR0913  # each is named where it is called
+    host: str,
+    port: int,
+    var: Path,
+    programs: Path = PROGRAMS,
+    *,
+    terminal: Terminal | None = None,
+    story: Callable[[Scene], None] = until_stopped,
+    goal: str = "run",
+) -> None:
+    """Run everything until a signal comes, or `story` ends; DevstackError when it can't be started.
+
+    `programs` is the directory of Herald's own. `goal`: the target of `make` that this is.
     """
-    terminal, shutdown, lock = Terminal(), Shutdown(), Lock(var / "run.lock")
-    supervisor = Supervisor(terminal.progress, terminal.alert)
+    terminal, shutdown, lock = terminal or Terminal(), Shutdown(), Lock(var / "run.lock")
+    supervisor, command = Supervisor(terminal.progress, terminal.alert), HeraldCommand(var)
     lock.take("Herald is already running in this checkout. Stop it first, with Ctrl-C in its terminal.")
     try:
-        require_port(host, port)
+        require_port(host, port, goal)
         terminal.progress("starting Herald ...")
-        stack = Stack(var, supervisor, terminal)
-        herald = stack.start(host, port, programs)
+        herald = Stack(var, supervisor, terminal).start(host, port, programs)
         migrate(herald.migrations(), terminal, shutdown)
-        supervisor.start([_process(command, terminal) for command in herald.processes()])
+        supervisor.start([_process(each, terminal) for each in herald.processes()])
         wait_until_ready(herald, supervisor, terminal, shutdown)
-        terminal.show(welcome(herald, supervisor.crashing))
-        while True:
-            shutdown.pause(0.2)
-            supervisor.look()
+        command.connect(herald)
+        story(Scene(herald, supervisor, terminal, shutdown, command))
     except Stopped:
         terminal.progress("stopping; press Ctrl-C again to kill")
     finally:
+        command.disconnect()
         supervisor.stop()
         lock.free()
     terminal.progress("stopped")
 
 
-def require_port(host: str, port: int) -> None:
-    """Raise PortTaken, with what to do, when the API could not listen."""
+def require_port(host: str, port: int, goal: str = "run") -> None:
+    """Raise PortTaken, with what to do, when the API could not listen. `goal`: the target of `make`."""
     try:
         taken = port_is_taken(port, host)
     except OSError as error:
-        raise PortTaken(f"Can't listen on {host}:{port}: {error.strerror}. Try: make run PORT=8001") from None
+        raise PortTaken(f"Can't listen on {host}:{port}: {error.strerror}. Try: make {goal} PORT=8001") from None
     if taken:
         other = 8001 if port == 8000 else port + 1  # noqa: PLR2004  # the default
-        raise PortTaken(f"Port {port} is taken by another program. Use another: make run PORT={other}")
+        raise PortTaken(f"Port {port} is taken by another program. Use another: make {goal} PORT={other}")
 
 
 def migrate(commands: list[Command], terminal: Terminal, shutdown: Shutdown) -> None:

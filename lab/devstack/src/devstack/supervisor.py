@@ -4,6 +4,7 @@ The pause before a new start is a second, and doubles up to thirty with each cra
 starts counting anew.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -90,6 +91,20 @@ class Supervisor:
                 watched.missed = False
                 self._note(f"{watched.runnable.name} is running again")
 
+    def halt(self, name: str) -> None:
+        """End a process in order, and leave it ended until `resume`."""
+        watched = self._named(name)
+        watched.due = math.inf  # first, so that its end isn't taken for a crash
+        watched.runnable.stop()
+
+    def resume(self, name: str) -> None:
+        """Start a process again that was halted."""
+        self._revive(self._named(name))
+
+    def kill(self, name: str) -> None:
+        """Kill a process, as `kill -9` does. The next look finds it dead."""
+        self._named(name).runnable.kill()
+
     @property
     def undecided(self) -> bool:
         """Whether something was started so recently, or has crashed so few times, that it may yet run or crash."""
@@ -109,6 +124,9 @@ class Supervisor:
 
     def _all(self) -> "list[_Watched]":
         return [watched for group in self._groups for watched in group]
+
+    def _named(self, name: str) -> "_Watched":
+        return next(watched for watched in self._all() if watched.runnable.name == name)
 
     def _revive(self, watched: "_Watched") -> None:
         try:

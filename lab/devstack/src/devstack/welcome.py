@@ -12,8 +12,11 @@ from rich.table import Table
 from devstack.herald import Herald
 
 
-def welcome(herald: Herald, crashing: Sequence[str] = ()) -> str:
-    """Return a box with the addresses, and below it a command to paste, unwrapped. `crashing`: what doesn't run."""
+def welcome(herald: Herald, command: str, crashing: Sequence[str] = ()) -> str:
+    """Return a box with the addresses, and below it commands to paste, unwrapped.
+
+    `command`: what `herald` is called here. `crashing`: what doesn't run.
+    """
     rows = Table.grid(padding=(0, 2))
     rows.add_row("Console", f"{herald.local_url}/console")
     rows.add_row("API", herald.local_url)
@@ -28,7 +31,7 @@ def welcome(herald: Herald, crashing: Sequence[str] = ()) -> str:
     rows.add_row("Stop", "Ctrl-C")
     title = f"Herald runs, but not {', '.join(crashing)}" if crashing else "Herald runs"
     box = _render(Panel(rows, title=title, expand=False))
-    return f"{box}Register someone:\n\n{_curl(herald)}\n\n{_commands(herald)}"
+    return f"{box}Register someone:\n\n{_curl(herald)}\n\n{_commands(herald, command)}"
 
 
 def _curl(herald: Herald) -> str:
@@ -36,7 +39,7 @@ def _curl(herald: Herald) -> str:
     return f"curl -X POST {herald.local_url}/users -H 'content-type: application/json' -d '{body}'"
 
 
-def _commands(herald: Herald) -> str:
+def _commands(herald: Herald, command: str) -> str:
     """Return commands to look behind the scenes, ready to paste."""
     url, programs = {name: _without_password(each) for name, each in herald.databases.items()}, herald.programs
     with suppress(ValueError):
@@ -45,7 +48,8 @@ def _commands(herald: Herald) -> str:
         "See what became of it:\n\n"
         f"curl {herald.local_url}/users/1/deliveries\n"
         f"DATABASE_URL={url['auditor']} {programs}/auditor log --follow\n"
-        f"DATABASE_URL={url['users']} {programs}/users-api deliveries list --state succeeded\n"
+        f"{command} status\n"
+        f"{command} user maya@example.com\n"
     )
 
 

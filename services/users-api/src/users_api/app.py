@@ -9,7 +9,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from messaging.process import collector
 from messaging.process.revisions import revisions
-from users_api import health, operating_routes, pages, routes
+from users_api import MIGRATIONS, health, operating_routes, pages, routes
 from users_api.error_handlers import HANDLERS
 from users_api.live import routes as live
 from users_api.live.hub import Live
@@ -19,8 +19,6 @@ from users_api.pool import Pool
 from users_api.registrar import Registrar
 from users_api.status import routes as status
 from users_api.status.transport import Transport
-
-MIGRATIONS = ("messaging.publishing.migrations", "users_api.migrations")
 
 
 def create_app(database_url: str, mailbox_url: str | None = None, redis_url: str | None = None) -> FastAPI:

@@ -38,7 +38,7 @@ app.command()(processes.relay)
 def migrate() -> None:
     """Bring the database of users-api (DATABASE_URL) up to date."""
     from messaging.process.migrate import migrate_command
-    from users_api.app import MIGRATIONS
+    from users_api import MIGRATIONS
 
     migrate_command("users_api", MIGRATIONS)
 

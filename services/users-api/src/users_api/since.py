@@ -1,13 +1,17 @@
 """A moment in the past, as an operator writes it."""
 
-from datetime import UTC, datetime, time
+import re
+from datetime import UTC, datetime, time, timedelta
 
 import typer
 
 HELP = (
     "Events recorded from then on, in ISO 8601: 2026-11-23, 2026-11-23T16:27:01Z, 2026-11-23T16:27:01+01:00, or 16:27"
-    " for today. UTC, unless it names another offset."
+    " for today. UTC, unless it names another offset. Or how long ago: 90s, 10m, 2h, 3d."
 )
+
+_AGO = re.compile(r"([0-9]{1,6})([SMHD])")
+_UNITS = {"S": "seconds", "M": "minutes", "H": "hours", "D": "days"}
 
 
 def read_time(text: str) -> datetime:
@@ -19,7 +23,7 @@ def read_time(text: str) -> datetime:
     now = datetime.now(UTC)
     try:
         read = _parse_time(text.strip().upper(), now)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is not a time. Write it as {now.isoformat(timespec='seconds')}.") from None
     if read > now:
         raise typer.BadParameter(f"{read.isoformat()} is in the future: no event can match. It is {now.isoformat()}.")
@@ -27,6 +31,8 @@ def read_time(text: str) -> datetime:
 
 
 def _parse_time(text: str, now: datetime) -> datetime:
+    if ago := _AGO.fullmatch(text):
+        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     if text[2:3] == ":":
         hour = time.fromisoformat(text)
         zone = hour.tzinfo or UTC

@@ -149,7 +149,9 @@ def open_pool(database_url: str, *, size: int, name: str, settings: Sequence[str
 @overload
 def connect(database_url: str, *, name: str, settings: Sequence[str] = ()) -> Connection[TupleRow]: ...
 @overload
-def connect(database_url: str, *, name: str, row_factory: RowFactory[RowT]) -> Connection[RowT]: ...
+def connect(
+    database_url: str, *, name: str, row_factory: RowFactory[RowT], settings: Sequence[str] = ()
+) -> Connection[RowT]: ...
 def connect(
     database_url: str, *, name: str, row_factory: Any = tuple_row, settings: Sequence[str] = ()
 ) -> Connection[Any]:

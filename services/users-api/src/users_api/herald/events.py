@@ -1,0 +1,42 @@
+"""`herald events show`: one event, as consumers receive it, and its deliveries."""
+
+import json
+import sys
+from uuid import UUID
+
+import typer
+
+from messaging.publishing import operations
+from users_api.execute import database
+from users_api.herald import output, program
+from users_api.herald.deliveries import print_deliveries
+
+app = typer.Typer(help="Show an event.", no_args_is_help=True)
+
+ABOUT_EVENT = ("id", "type", "subject", "recorded_at", "available_at", "envelope")
+
+
+@app.callback()
+def _group() -> None:
+    """Show an event."""
+
+
+@app.command("show")
+def show_event(event_id: UUID, as_json: output.AsJson = False) -> None:
+    """Show an event as consumers receive it, and every delivery with its times, errors and references."""
+    with database() as opened:
+        rows = opened.execute(operations.EVENT, {"event_id": event_id})
+    if not rows:
+        sys.exit(f"There is no event {event_id}. See: {program()} deliveries list")
+    event = {name: rows[0][name] for name in ABOUT_EVENT}
+    deliveries = [
+        {name: value for name, value in row.items() if name not in ABOUT_EVENT} for row in rows if row["event_id"]
+    ]
+    if as_json:
+        output.print_json({**event, "deliveries": deliveries})
+        return
+    typer.echo(json.dumps(event["envelope"], indent=2, ensure_ascii=not output.in_terminal()))
+    if deliveries:
+        print_deliveries([{**row, "subject": event["subject"]} for row in deliveries])
+    else:
+        typer.echo("No deliveries.", err=not output.in_terminal())

@@ -1,0 +1,114 @@
+"""The options that say which deliveries are meant, the same for every command that takes a filter."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, LiteralString
+from uuid import UUID
+
+import typer
+
+from messaging.publishing.states import STATES, DeliveryState
+from users_api.since import HELP, read_time
+
+if TYPE_CHECKING:
+    from messaging.publishing.filtering import Filter
+    from users_api.execute import Database
+
+MAX_ID = 2**53 - 1
+MANY = "May be repeated."
+
+_USER_WITH: LiteralString = "SELECT id FROM users WHERE email_key = %(key)s"
+
+
+def read_state(text: str) -> DeliveryState:
+    """Read the name of a state.
+
+    Raises:
+        typer.BadParameter: it isn't one.
+    """
+    for state in STATES:
+        if state == text:
+            return state
+    raise typer.BadParameter(f"{text!r} isn't a state. States: {', '.join(STATES)}.")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which deliveries are meant: those for which everything holds that is given."""
+
+    email: Annotated[str | None, typer.Option(help="Of the user with this address.")] = None
+    user: Annotated[int | None, typer.Option(min=1, max=MAX_ID, help="Of the user with this id.")] = None
+    event: Annotated[UUID | None, typer.Option(help="Of this event.")] = None
+    subscription: Annotated[list[str] | None, typer.Option(help=f"Of this subscription. {MANY}")] = None
+    state: Annotated[
+        list[Any] | None,  # typer knows no list of literals
+        typer.Option(parser=read_state, metavar="STATE", help=f"In this state: {', '.join(STATES)}. {MANY}"),
+    ] = None
+    error: Annotated[str | None, typer.Option(help="A part of the last error, in any case.")] = None
+    group: Annotated[str | None, typer.Option(help="A group of errors, as `deliveries groups` prints it.")] = None
+    since: Annotated[datetime | None, typer.Option(parser=read_time, metavar="TIME", help=HELP)] = None
+    until: Annotated[
+        datetime | None, typer.Option(parser=read_time, metavar="TIME", help="Events recorded before then.")
+    ] = None
+
+    def resolve(self, database: "Database") -> "Filter":
+        """Return the filter as messaging has it.
+
+        Raises:
+            typer.BadParameter: it means a user who doesn't exist.
+        """
+        from messaging.publishing.filtering import Filter
+
+        user = self.user if self.email is None else user_with(database, self.email)
+        if self.user not in (None, user):
+            raise typer.BadParameter(f"{self.email} is the address of user {user}, not {self.user}.")
+        return Filter(
+            subject=None if user is None else f"users/{user}",
+            event=self.event,
+            subscriptions=tuple(self.subscription) if self.subscription else None,
+            states=tuple(self.state) if self.state else None,
+            error=self.error or None,
+            group=self.group,
+            since=self.since,
+            until=self.until,
+        )
+
+
+def user_with(database: "Database", email: str) -> int:
+    """Return the id of the user with an address.
+
+    Raises:
+        typer.BadParameter: there is none, or it isn't an address.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    from users_api.fields import EmailAddress, email_key
+
+    try:
+        address: str = TypeAdapter(EmailAddress).validate_python(email)
+    except ValidationError as fault:
+        raise typer.BadParameter(f"{email!r} is {fault.errors()[0]['msg']}") from None
+    rows = database.execute(_USER_WITH, {"key": email_key(address)})
+    if not rows:
+        raise typer.BadParameter(f"There is no user with the address {address}.")
+    found: int = rows[0]["id"]
+    return found
+
+
+def described(meant: "Filter") -> str:
+    """Write a filter as the options that mean it."""
+    words = [f"--user {meant.subject.removeprefix('users/')}"] if meant.subject else []
+    words += [f"--event {meant.event}"] if meant.event else []
+    words += [f"--subscription {name}" for name in meant.subscriptions or () if not _are_all(meant)]
+    words += [f"--state {state}" for state in meant.states or ()]
+    words += [f'--error "{meant.error}"'] if meant.error else []
+    words += [f'--group "{meant.group}"'] if meant.group is not None else []
+    words += [f"--since {meant.since.isoformat(timespec='seconds')}"] if meant.since else []
+    words += [f"--until {meant.until.isoformat(timespec='seconds')}"] if meant.until else []
+    return " ".join(words) or "all deliveries"
+
+
+def _are_all(meant: "Filter") -> bool:
+    from messaging.publishing.operations import EXISTING
+
+    return set(meant.subscriptions or ()) >= set(EXISTING)

@@ -1,0 +1,135 @@
+"""How results are printed: tables for people, tab-separated lines for programs, JSON on request."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from messaging.publishing.searching import Count
+from users_api.execute import as_text
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, in the shapes of the HTTP API.")]
+
+COLOURS: Mapping[str, str] = {
+    "failed": "bold red",
+    "wrong": "bold red",
+    "uncertain": "yellow",
+    "retrying": "yellow",
+    "look": "yellow",
+    "running": "cyan",
+    "succeeded": "green",
+    "done": "green",
+    "ok": "green",
+}
+"""The colour of a cell that is one of these words."""
+
+BROKEN = frozenset({"error or reference", "group", "details", "found", "what to do", "what"})
+"""Columns whose cells are broken into lines. Others aren't: an id has to stay whole to be pasted."""
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+
+def in_terminal() -> bool:
+    """Return whether a person reads what is printed."""
+    return sys.stdout.isatty()
+
+
+def width() -> int:
+    """Return how many characters a line of the terminal has."""
+    return Console().width
+
+
+def print_rows(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table in a terminal; elsewhere a line for each row, its cells separated by tabs, after the headings."""
+    if in_terminal():
+        Console().print(table(headings, rows))
+        return
+    for row in (headings, *rows):
+        typer.echo("\t".join(text(cell) for cell in row))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Return a table for a terminal."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        made.add_column(heading, no_wrap=heading not in BROKEN, overflow="fold")
+    for row in rows:
+        made.add_row(*map(_styled, row))
+    return made
+
+
+def _styled(cell: object) -> Text:
+    written = short(cell) if isinstance(cell, datetime) else text(cell)
+    return Text(written, style=COLOURS.get(written, ""))
+
+
+def short(time: datetime) -> str:
+    """Write a time in UTC, without its date if that is today."""
+    whole = moment(time)
+    date, _, of_day = whole.partition(" ")
+    return of_day if date == moment(datetime.now(UTC)).partition(" ")[0] else whole
+
+
+def print_json(value: object) -> None:
+    """Print a value as one line of JSON; in a terminal indented."""
+    typer.echo(json.dumps(value, default=as_text, ensure_ascii=False, indent=2 if in_terminal() else None))
+
+
+def text(value: object) -> str:
+    """Return a value as a cell: one line, without characters that would steer the terminal."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return moment(value)
+    return "".join(character if character.isprintable() else " " for character in str(value))
+
+
+def moment(time: datetime) -> str:
+    """Write a time in UTC, so that `--since` reads it."""
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def span(seconds: float) -> str:
+    """Write a duration with its two largest units."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < MINUTE:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    for size, name, smaller, lesser in ((DAY, "d", HOUR, "h"), (HOUR, "h", MINUTE, "min"), (MINUTE, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {name} {rest} {lesser}" if rest else f"{whole // size} {name}"
+    return f"{whole} s"
+
+
+def size(number: float | None) -> str:
+    """Write a number of bytes."""
+    left = number or 0.0
+    for unit in ("B", "kB", "MB", "GB"):
+        if left < 1000:  # noqa: PLR2004  # the next unit
+            return f"{left:.0f} {unit}"
+        left /= 1000
+    return f"{left:.1f} TB"
+
+
+def number_of(count: Count | Mapping[str, Any]) -> str:
+    """Write a count; one that isn't exact is a lower bound."""
+    found = count if isinstance(count, Count) else Count.model_validate(count)
+    return f"{found.count:,}" if found.exact else f"at least {found.count:,}"
+
+
+def counted(count: Count, singular: str = "delivery", plural: str = "deliveries") -> str:
+    """Write a count with what is counted: `1 delivery`, `1,204 deliveries`."""
+    return f"{number_of(count)} {singular if count.exact and count.count == 1 else plural}"
+
+
+def total(shown: int, count: Count) -> str:
+    """Say how many of how many deliveries are shown: `50 of 1,204 deliveries`."""
+    return counted(count) if count.exact and count.count <= shown else f"{shown:,} of {counted(count)}"

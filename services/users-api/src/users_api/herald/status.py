@@ -1,0 +1,174 @@
+"""`herald status`: how everything is doing, once or again and again."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import Field
+
+from messaging.process import urls
+from messaging.process.settings import DatabaseSettings, load_or_exit, secret
+from messaging.publishing.states import DeliveryState
+from users_api.execute import execute
+from users_api.herald import output, program
+
+if TYPE_CHECKING:
+    from users_api.status.schemas import Status, SubscriptionStatus
+
+STATES: tuple[DeliveryState, ...] = ("pending", "queued", "running", "retrying", "failed", "uncertain")
+
+UNREADABLE = "The database can't be read"
+
+ALWAYS = ("pending", "failed")
+"""A terminal shows the columns of other states only if there is something in one."""
+
+
+class LookSettings(DatabaseSettings):
+    """The settings of a command that looks into Redis, if it is told where that is."""
+
+    redis_url: Annotated[str | None, secret(urls.redis), Field(repr=False, validate_default=False)] = None
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds from one look to the next.")] = 2.0,
+    as_json: output.AsJson = False,
+) -> None:
+    """Show what waits, runs and failed, by subscription; the relays and workers; PostgreSQL and Redis."""
+    from users_api.database import DatabaseUnavailable
+
+    settings = load_or_exit(LookSettings)
+    execute("SELECT", {})  # if PostgreSQL can't be used, this says why
+    try:
+        if watch and output.in_terminal() and not as_json:
+            _show_live(settings, every)
+        else:
+            _print(_looks(settings, every if watch else None), as_json=as_json)
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+    except DatabaseUnavailable as error:
+        sys.exit(f"{UNREADABLE}: {error}. See: {program()} doctor")
+
+
+def look(settings: LookSettings) -> "Status":
+    """Look once.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL can't say.
+    """
+    [found] = _looks(settings, None)
+    return found
+
+
+def _looks(settings: LookSettings, every: float | None) -> "Iterator[Status]":
+    """Look once, or again and again, over the same connections."""
+    from users_api.database import DatabaseUnavailable
+    from users_api.pool import Pool
+    from users_api.status.page import status_of
+    from users_api.status.transport import Transport
+
+    transport = Transport(settings.redis_url)
+    with asyncio.Runner() as runner:
+        pool = Pool(settings.database_url)
+        runner.run(pool.open())
+        try:
+            while True:
+                try:
+                    yield runner.run(status_of(pool, transport))
+                except DatabaseUnavailable as error:
+                    if every is None:
+                        raise
+                    typer.echo(f"{UNREADABLE}: {error}", err=True)
+                if every is None:
+                    return
+                time.sleep(every)
+        finally:
+            runner.run(pool.close())
+            transport.close()
+
+
+def _print(looks: "Iterable[Status]", *, as_json: bool) -> None:
+    for found in looks:
+        if as_json:
+            output.print_json(found.model_dump())
+            continue
+        output.print_rows(*_table(found, _states(found) if output.in_terminal() else STATES))
+        for kind, words in servers(found):
+            typer.echo(f"{kind:10} {words}" if output.in_terminal() else f"{kind}\t{words}")
+
+
+def _show_live(settings: LookSettings, every: float) -> None:
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(screen=True, auto_refresh=False) as live:
+        for found in _looks(settings, every):
+            lines = [Text(f"{kind:10} {words}") for kind, words in servers(found)]
+            title = Text(f"{output.moment(found.time)} UTC, every {every:g} s; Ctrl-C ends", style="dim")
+            table = output.table(*_table(found, _states(found)))
+            live.update(Group(title, Text(), table, Text(), *lines), refresh=True)
+
+
+def _states(found: "Status") -> list[DeliveryState]:
+    """Return the states that are worth a column."""
+    return [
+        state for state in STATES if state in ALWAYS or any(each.states[state].count for each in found.subscriptions)
+    ]
+
+
+def _table(found: "Status", states: Sequence[DeliveryState]) -> tuple[Sequence[str], list[Sequence[object]]]:
+    """Return headings and rows: a subscription each."""
+    headings = ("subscription", *states, "late by", "done in 1 h", "median", "p95")
+    return headings, [_cells(each, states) for each in found.subscriptions]
+
+
+def _cells(found: "SubscriptionStatus", states: Sequence[DeliveryState]) -> Sequence[object]:
+    counts = [output.number_of(found.states[state].model_dump()) for state in states]
+    late = output.span(found.overdue_seconds) if found.overdue_seconds > 0 else "-"
+    lags = [_lag(found.hour.lag_median), _lag(found.hour.lag_p95)]
+    name = found.name if found.declared else f"{found.name} (unknown)"
+    return name, *map(_shown, counts), late, f"{found.hour.succeeded:,}", *lags
+
+
+def _shown(count: str) -> str:
+    return "-" if count == "0" and output.in_terminal() else count
+
+
+def _lag(seconds: float | None) -> str:
+    return "-" if seconds is None else f"< {output.span(seconds)}"
+
+
+def servers(found: "Status") -> list[tuple[str, str]]:
+    """Return a line on each subscription with an error, each server and process: its kind, and how it does."""
+    postgresql, redis = found.postgresql, found.redis
+    errors = [
+        ("last error", output.text(f"{each.name} is {each.last_error.state}: {each.last_error.text}"))
+        for each in found.subscriptions
+        if each.last_error
+    ]
+    used = f"{postgresql.connections} of {postgresql.max_connections} connections"
+    lines = [("postgresql", f"{postgresql.version}, {output.size(postgresql.database_bytes)}, {used}")]
+    if redis.fault:
+        return [*errors, *lines, ("redis", output.text(redis.fault))]
+    most = f" of {output.size(redis.max_bytes)}" if redis.max_bytes else ""
+    receipts = f"{redis.receipts or 0:,} receipts unread"
+    lines.append(("redis", f"{redis.version}, {output.size(redis.used_bytes)}{most}, {redis.policy}, {receipts}"))
+    lines += [("queue", f"{each.queue}: {each.waiting:,} waiting, {each.messages:,} in all") for each in redis.queues]
+    for relay in redis.relays:
+        failing = "".join(f"; {loop} fails: {error}" for loop, error in relay.failing.items())
+        up = f", up {output.span(relay.up_seconds)}" if relay.up_seconds is not None else ""
+        lines.append(("relay", f"{relay.relay} of {relay.publisher}: {_alive(relay.alive)}{up}{failing}"))
+    for worker in redis.workers:
+        holds = ", ".join(f"{number} of {queue}" for queue, number in worker.holds.items())
+        lines.append(("worker", f"{worker.worker}: {_alive(worker.alive)}, holds {holds}"))
+    lines += [("relay", "none")] if not redis.relays else []
+    lines += [("worker", "none")] if not redis.workers else []
+    return [*errors, *((kind, output.text(words)) for kind, words in lines)]
+
+
+def _alive(alive: bool) -> str:
+    return "alive" if alive else "DEAD"

@@ -1,0 +1,55 @@
+"""`make demo`, shortened: it breaks what it says, loses nothing, and would say so if it did."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from devstack.demo.outcome import Outcome
+from devstack.ports import free_port
+from devstack.programs import program
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """What the demo says. The servers that the environment names are not for it."""
+    argv = [program("devstack"), "demo", "--port", str(free_port()), "--seconds", "12", "--dir", "var/demo"]
+    dear = {"DATABASE_URL": "postgresql://dear", "REDIS_URL": "redis://dear", "MAIL_URL": "smtp://dear"}
+    return subprocess.run(
+        argv, cwd=tmp_path, env={**os.environ, **dear}, capture_output=True, text=True, check=False, timeout=240
+    )
+
+
+def test_everything_breaks_and_nothing_is_lost(told: subprocess.CompletedProcess[str], tmp_path: Path) -> None:
+    assert told.returncode == 0, told.stdout + told.stderr
+    said = told.stdout
+    for happened in ("mail server is down", "Connection refused", "mail server is back", "kill -9", "FLUSHALL"):
+        assert happened in said
+    assert "notifier was killed by SIGKILL" in said
+    counted = re.search(
+        r"(\d+) registered, (\d+) mails(?:, \d+ of them twice[^,]*)?, (\d+) audit rows: nothing lost", said
+    )
+    assert counted, said
+    assert len(set(counted.groups())) == 1
+    assert int(counted[1]) > 40
+    assert re.search(r"/console/failures or var/bin/herald deliveries groups", said)
+    log = (tmp_path / "var/demo/demo.log").read_text()
+    assert "Worker process is ready" in log
+    assert "Worker process is ready" not in said
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        (Outcome(3, 3, 3, 0, 0), "3 registered, 3 mails, 3 audit rows: nothing lost"),
+        (Outcome(3, 3, 3, 1, 0), "3 mails, 1 of them twice"),
+        (Outcome(3, 2, 3, 0, 0), "LOST"),
+        (Outcome(3, 3, 2, 0, 0), "LOST"),
+        (Outcome(3, 3, 3, 0, 1), "LOST"),
+    ],
+)
+def test_the_count_says_what_is_lost(outcome: Outcome, says: str) -> None:
+    assert says in str(outcome)
+    assert outcome.is_complete == ("LOST" not in says)

@@ -1,0 +1,164 @@
+"""`herald deliveries list` and `groups`, `herald user` and `herald events show`: what operators look at."""
+
+import json
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from messaging.process.database import Pool
+
+from .herald_cli import Terminal, herald, rows
+from .searched import write
+from .users_cli import execute, printed
+
+REFUSED = "550 5.1.1 ada@example.com: no such user"
+
+
+def register(url: str, user: int, email: str) -> None:
+    execute(
+        url,
+        "INSERT INTO users (id, email, email_key, full_name) OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, 'Maya Chen')",
+        *(user, email, email),
+    )
+
+
+def test_deliveries_are_listed_newest_first_as_lines_of_cells(users_database: str, users_pool: Pool) -> None:
+    old = write(users_pool, 1, "failed", REFUSED, ago=timedelta(hours=1))
+    new = write(users_pool, 2, "succeeded")
+
+    run = herald("deliveries", "list", "--subscription", "audit_log", DATABASE_URL=users_database)
+
+    listed = rows(printed(run))
+    assert [(each["event"], each["user"], each["state"]) for each in listed] == [
+        (str(new), "2", "succeeded"),
+        (str(old), "1", "failed"),
+    ]
+    assert listed[1]["error or reference"] == REFUSED
+
+
+@pytest.mark.parametrize(
+    ("options", "users"),
+    [
+        (["--email", "MAYA@example.com"], ["1"]),
+        (["--user", "2"], ["2"]),
+        (["--state", "failed", "--state", "uncertain"], ["2", "1"]),
+        (["--error", "NO SUCH"], ["1"]),
+        (["--group", "550 5.1.1 <address>: no such user"], ["1"]),
+        (["--since", "10m"], ["3", "2"]),
+        (["--until", "10m"], ["1"]),
+        (["--since", "10m", "--state", "uncertain"], ["2"]),
+        (["--limit", "2"], ["3", "2"]),
+    ],
+)
+def test_each_option_narrows_the_list(
+    users_database: str, users_pool: Pool, options: list[str], users: list[str]
+) -> None:
+    register(users_database, 1, "maya@example.com")
+    write(users_pool, 1, "failed", "550 5.1.1 maya@example.com: no such user", ago=timedelta(hours=1))
+    write(users_pool, 2, "uncertain", "timed out")
+    write(users_pool, 3, "succeeded")
+
+    run = herald("deliveries", "list", "--subscription=audit_log", *options, DATABASE_URL=users_database)
+
+    assert [each["user"] for each in rows(printed(run))] == users
+
+
+def test_one_event_is_listed_and_several_subscriptions(users_database: str, users_pool: Pool) -> None:
+    event = write(users_pool, 1, "failed", REFUSED)
+    write(users_pool, 2, "failed", REFUSED)
+    command = ["deliveries", "list", "--event", str(event)]
+
+    run = herald(*command, "--subscription=audit_log", "--subscription=welcome_email", DATABASE_URL=users_database)
+
+    listed = [(each["event"], each["subscription"]) for each in rows(printed(run))]
+    assert listed == [(str(event), "welcome_email"), (str(event), "audit_log")]
+
+
+def test_json_has_the_total(users_database: str, users_pool: Pool) -> None:
+    for user in (1, 2, 3):
+        write(users_pool, user, "failed", REFUSED)
+    command = ["deliveries", "list", "--state=failed", "--limit=2", "--json"]
+
+    answer = json.loads(printed(herald(*command, DATABASE_URL=users_database)))
+
+    assert [each["subject"] for each in answer["deliveries"]] == ["users/3", "users/2"]
+    assert answer["total"] == {"count": 3, "exact": True}
+
+
+def test_a_terminal_shows_a_table_with_its_total_and_no_escape_of_an_error(
+    users_database: str, users_pool: Pool
+) -> None:
+    for user in (1, 2, 3):
+        event = write(users_pool, user, "failed", "550 \x1b[31mred\nor not")
+    command = ["deliveries", "list", "--state=failed", "--limit=2"]
+
+    status, shown = Terminal(*command, DATABASE_URL=users_database).finish()
+
+    assert status == 0
+    assert "2 of 3 deliveries" in shown
+    assert str(event) in shown
+    assert "550  [31mred or not" in shown
+    assert "\t" not in shown
+
+
+def test_what_is_not_there_is_said(users_database: str) -> None:
+    nothing = herald("deliveries", "list", DATABASE_URL=users_database)
+    assert (nothing.returncode, nothing.stdout, nothing.stderr) == (0, "", "No deliveries match.\n")
+
+    stranger = herald("deliveries", "list", "--email=maya@example.com", DATABASE_URL=users_database)
+    assert stranger.returncode == 2
+    assert "no user with the address maya@example.com" in stranger.stderr
+    wrong = herald("deliveries", "list", "--state=lost", DATABASE_URL=users_database)
+    assert wrong.returncode == 2
+    assert "uncertain" in wrong.stderr
+
+
+def test_errors_are_grouped(users_database: str, users_pool: Pool) -> None:
+    for user in range(1, 4):
+        write(users_pool, user, "failed", f"550 5.1.1 u{user}@example.com: no such user")
+    write(users_pool, 4, "retrying", "connection refused")
+
+    found = rows(printed(herald("deliveries", "groups", DATABASE_URL=users_database)))
+
+    assert [(each["count"], each["group"], each["states"]) for each in found] == [
+        ("3", "550 5.1.1 <address>: no such user", "3 failed"),
+        ("1", "connection refused", "1 retrying"),
+    ]
+    as_json = json.loads(printed(herald("deliveries", "groups", "--json", DATABASE_URL=users_database)))
+    assert [each["count"] for each in as_json["groups"]] == [3, 1]
+    assert herald("deliveries", "groups", "--user=9", DATABASE_URL=users_database).stderr.startswith("Nothing failed")
+
+
+def test_a_user_is_shown_on_a_time_line(users_database: str, users_pool: Pool) -> None:
+    register(users_database, 1, "maya@example.com")
+    event = write(users_pool, 1, "failed", REFUSED)
+    command = ["user", "maya@example.com"]
+
+    found = rows(printed(herald(*command, DATABASE_URL=users_database)))
+
+    assert found[0]["happened"] == "registered"
+    [failed] = [each for each in found if each["happened"] == "failed"]
+    assert (failed["what"], failed["details"]) == ("audit_log", REFUSED)
+    assert [each["time"] for each in found[1:]] == sorted(each["time"] for each in found[1:])
+    assert json.loads(printed(herald("user", "1", "--json", DATABASE_URL=users_database)))["user"]["email"] == (
+        "maya@example.com"
+    )
+    _, shown = Terminal(*command, DATABASE_URL=users_database).finish()
+    assert f"Send again: herald deliveries retry {event} audit_log" in " ".join(shown.split())
+    assert herald("user", "2", DATABASE_URL=users_database).returncode == 2
+
+
+def test_an_event_is_shown_with_its_envelope_and_deliveries(users_database: str, users_pool: Pool) -> None:
+    event = write(users_pool, 1, "failed", REFUSED)
+
+    shown = printed(herald("events", "show", str(event), DATABASE_URL=users_database))
+
+    assert f'"id": "{event}"' in shown
+    assert REFUSED in shown
+    answer = json.loads(printed(herald("events", "show", str(event), "--json", DATABASE_URL=users_database)))
+    assert answer["envelope"]["type"] == "user_registered"
+    assert {each["subscription"] for each in answer["deliveries"]} >= {"audit_log", "welcome_email"}
+    unknown = herald("events", "show", str(uuid4()), DATABASE_URL=users_database)
+    assert unknown.returncode == 1
+    assert "There is no event" in unknown.stderr
