@@ -79,7 +79,7 @@ def test_a_cursor_of_elsewhere_is_refused(api: LiveApi, path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
-        (f"/events/{uuid4()}", 404, "There is no event"),
+        ("/events/3b522671-10aa-4c02-94f1-7ef5dd7d9426", 404, "There is no event"),
         ("/events/7", 422, "event_id"),
         ("/users/4711", 404, "There is no user 4711"),
         ("/users/99999999999999999999", 422, "user_id"),
