@@ -29,7 +29,7 @@ BASE = Revision("order_placed", 1, 0, schema_of(PUBLISHED))
 IGNORED_BY_JSONCOMPAT = {"a format is changed", "a format is given up", "a pattern is changed"}
 
 quick = settings(
-    deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate], derandomize=True, max_examples=500
+    deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate], derandomize=True, max_examples=300
 )
 
 
@@ -91,7 +91,7 @@ def reads(model: type[EventData], instance: object) -> bool:
 
 
 def read_all(writer: type[EventData], reader: type[EventData]) -> None:
-    @settings(quick, max_examples=40)
+    @settings(quick, max_examples=15)
     @given(instances(plain(writer)))
     def check(instance: object) -> None:
         assert reads(reader, instance)
@@ -178,13 +178,13 @@ fields = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
 @given(objects(fields), objects(fields))
 def test_jsoncompat_and_our_rules_agree_on_any_two_schemas(writer: Schema, reader: Schema) -> None:
     assert accepted_by_jsoncompat(writer, reader) == (not breaks(writer, reader))
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
 @given(objects(fields))
 def test_a_schema_is_compatible_with_itself(schema: Schema) -> None:
     assert breaks(schema, schema) == []

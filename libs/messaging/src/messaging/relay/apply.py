@@ -87,16 +87,18 @@ def _heaviest(receipts: Iterable[Receipt]) -> dict[str, list[Receipt]]:
     return by_outcome
 
 
-def _reports(receipts: list[Receipt]) -> dict[str, list[Any]]:
-    texts: dict[str, list[Any]] = {
+def _reports(receipts: list[Receipt]) -> dict[str, Any]:
+    return {
         "outcomes": [receipt.outcome for receipt in receipts],
         "errors": [receipt.error for receipt in receipts],
         "afters": [receipt.after for receipt in receipts],
         "references": [receipt.reference for receipt in receipts],
+        **_agos(receipts),
     }
-    return texts | _agos(receipts)
 
 
-def _agos(receipts: list[Receipt]) -> dict[str, list[Any]]:
+def _agos(receipts: list[Receipt]) -> dict[str, str]:
+    """Return how many seconds ago the handlers began, as PostgreSQL writes an array. (psycopg would take longer.)"""
     now = time.monotonic()
-    return {"agos": [None if receipt.began is None else now - receipt.began for receipt in receipts]}
+    agos = ["NULL" if receipt.began is None else f"{now - receipt.began:.6f}" for receipt in receipts]
+    return {"agos": f"{{{','.join(agos)}}}"}

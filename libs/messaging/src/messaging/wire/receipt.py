@@ -143,8 +143,13 @@ def _read_group(item: dict[str, Any], sent: float) -> Iterator[Receipt | None]:
     ago = item.get("ms_ago")
     agos = ago if isinstance(ago, list) and len(ago) == len(ids) else [ago] * len(ids)
     for event_id, dispatch, ms_ago in zip(ids, dispatches, agos, strict=True):
-        plain = {"event_id": event_id, "subscription": subscription, "dispatch": dispatch, "outcome": outcome}
-        yield _read_fields(plain | {"ms_ago": ms_ago}, sent)
+        began = _began(ms_ago, sent)
+        try:
+            receipt = Receipt(UUID(str(event_id)), subscription, dispatch, outcome, began=began)  # type: ignore[arg-type]  # Receipt refuses what isn't a text
+        except (TypeError, ValueError):
+            yield None
+        else:
+            yield receipt
 
 
 def _read_fields(item: dict[str, Any], sent: float) -> Receipt | None:
