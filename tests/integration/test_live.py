@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import httpx
 import pytest
@@ -140,18 +140,19 @@ def test_a_user_may_be_watched_before_it_exists(api: LiveApi) -> None:
 
 
 def test_five_viewers_are_one_poller_and_none_is_none(api: LiveApi) -> None:
-    streams = [watching(api.http) for _ in range(5)]
-    opened = [stream.__enter__() for stream in streams]
-    for each in opened:
-        each.until(lambda sent: sent.kind == "status")
-    until(lambda: looks(api) > 0)
-    api.register()
-    ids = {each.delivery("pending").id for each in opened}
-    assert len(ids) == 1, "they see the same message"
-    for stream in streams:
-        stream.__exit__(None, None, None)
+    app = create_app(api.database.info.dsn)
+    with running(app) as http:
+        with ExitStack() as stack:
+            streams = [stack.enter_context(watching(http)) for _ in range(5)]
+            for stream in streams:
+                stream.until(lambda sent: sent.kind == "status")
+            api.register()
+            assert len({stream.delivery("pending").id for stream in streams}) == 1, "they see the same message"
+            assert looks(api) <= 1
+            poller = app.state.live._running
 
-    until(lambda: looks(api) == 0)
+        until(lambda: app.state.live._running is None)
+        until(poller.done)
 
 
 def test_a_viewer_that_comes_back_is_sent_what_it_missed(api: LiveApi) -> None:
@@ -177,12 +178,14 @@ def test_a_viewer_that_cannot_be_sent_what_it_missed_is_told_to_read_anew(api: L
 
 
 def test_after_the_last_viewer_has_left_nobody_knows_what_was_missed(api: LiveApi) -> None:
-    with watching(api.http) as stream:
-        last = stream.until(lambda sent: sent.kind == "status")
-    until(lambda: looks(api) == 0)
+    app = create_app(api.database.info.dsn)
+    with running(app) as http:
+        with watching(http) as stream:
+            last = stream.until(lambda sent: sent.kind == "status")
+        until(lambda: app.state.live._poller is None)
 
-    with watching(api.http, last_id=last.id) as again:
-        assert again.until(lambda sent: sent.kind != "").kind == "reload"
+        with watching(http, last_id=last.id) as again:
+            assert again.until(lambda sent: sent.kind != "").kind == "reload"
 
 
 def test_more_changes_than_are_shown_are_admitted(api: LiveApi) -> None:
