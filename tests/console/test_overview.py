@@ -13,7 +13,10 @@ from users_api.app import create_app
 from users_api.console import snapshot
 from users_api.console.mounting import mount_console
 from users_api.console.plots import lags, throughput
-from users_api.status.schemas import Minute
+from users_api.pool import Pool
+from users_api.status.page import status_of
+from users_api.status.schemas import Minute, Status
+from users_api.status.transport import Transport
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)> {{ 7 * 7 }} \u202e'
@@ -112,17 +115,20 @@ def test_while_redis_is_away_it_says_so(without_redis: LiveApi) -> None:
 
 
 def test_many_viewers_cost_one_reading(api: LiveApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "AGE_SECONDS", 60.0)
-    read = []
-    original = snapshot.status_of
-    monkeypatch.setattr(snapshot, "status_of", lambda *given: read.append(1) or original(*given))
+    read: list[Pool] = []
+
+    async def counted(pool: Pool, transport: Transport) -> Status:
+        read.append(pool)
+        return await status_of(pool, transport)
+
+    monkeypatch.setattr(snapshot, "status_of", counted)
     api.http.get("/console")
-    before = len(read)
+    monkeypatch.setattr(snapshot, "AGE_SECONDS", 60.0)
 
     for _ in range(5):
         assert api.http.get("/console/overview").status_code == 200
 
-    assert len(read) == before
+    assert len(read) == 1
 
 
 def test_a_plot_has_a_place_for_each_minute() -> None:

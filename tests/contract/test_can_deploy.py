@@ -93,6 +93,27 @@ def test_a_publisher_that_consumers_there_refuse_does_not_fit(here: ContractsCop
     )
 
 
+def test_a_consumer_without_the_model_of_an_older_version_does_not_fit(here: ContractsCopy, there: Path) -> None:
+    add(there, "2.0", {})
+    here.change("version: ClassVar[int] = 1", "version: ClassVar[int] = 2")
+
+    asked = here.run("can-deploy", "--service", "notifier", "--against", str(there))
+
+    assert asked.returncode == 1
+    assert "user_registered 1\n  has no model here\n    breaks:  events of 1.0, stored or on their way" in asked.stdout
+    assert "user_registered 2" not in asked.stdout.partition("compared:")[0]
+
+
+def test_another_envelope_than_ours_fits_no_service(here: ContractsCopy, there: Path) -> None:
+    envelope = json.loads((there / "envelope.1.0.json").read_text())
+    (there / "envelope.2.0.json").write_text(json.dumps(envelope | {"$id": "urn:herald:envelope:2"}))
+
+    asked = here.run("can-deploy", "--service", "notifier", "--against", str(there))
+
+    assert asked.returncode == 1
+    assert "envelope 2.0\n  is published there, and isn't known here" in asked.stdout
+
+
 @pytest.fixture
 def served(there: Path) -> Iterator[str]:
     class Quiet(SimpleHTTPRequestHandler):

@@ -22,9 +22,14 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic.json_schema import SkipJsonSchema, WithJsonSchema
 
 from contracts import ContractError, EventData
 from contracts.schemas import Schema, schema_of
+
+
+class Unseen(BaseModel):
+    code: str | SkipJsonSchema[None]
 
 
 class Checked(BaseModel):
@@ -75,6 +80,14 @@ HIDDEN: dict[str, tuple[Any, str]] = {
     "a date in the past": (PastDate, "Shaped.it has a bound"),
     "a text that is stripped": (Annotated[str, StringConstraints(strip_whitespace=True)], "Shaped.it is stripped"),
     "an alias that isn't written": (Annotated[int, Field(alias="other")], "read in another form than it is written"),
+    "a field that may be left out": (Annotated[int, Field(exclude_if=bool)], "Shaped.it may be left out"),
+    "a null that isn't shown": (
+        Unseen,
+        "Unseen.code has another JSON Schema than its type's",
+    ),
+    "another schema": (Annotated[int, WithJsonSchema({"type": "string"})], "Shaped.it has another JSON Schema"),
+    "a schema that is changed": (Annotated[int, Field(json_schema_extra=dict.clear)], "Shaped.it has another JSON"),
+    "numbers as names": (dict[int, str], "Shaped.it is written as text, and must be a number"),
     "a class": (type, "Shaped has no JSON Schema"),
 }
 
@@ -103,6 +116,10 @@ def test_a_default_may_be_made_by_code() -> None:
     model.event_type, model.version = "shaped", 1
 
     assert "it" in schema_of(model)["properties"]
+
+
+def test_what_has_a_default_may_be_left_out() -> None:
+    assert schema(Annotated[int | None, Field(exclude_if=lambda value: value is None)], None)
 
 
 def test_a_default_that_is_no_json_is_refused() -> None:

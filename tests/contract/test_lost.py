@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from contracts import ContractError
+from contracts.compatibility.golden import read_golden
 from contracts.compatibility.publishing import write
 
 from .contracts_copy import ContractsCopy
@@ -86,17 +88,19 @@ def test_an_index_without_a_schema_is_mended(copy: ContractsCopy, index: list[st
         (FIRST, "{}", "is no message with its source and its data"),
     ],
 )
-def test_a_broken_golden_message_is_named_before_anything_is_written(
-    name: str, content: str, fault: str, copy: ContractsCopy
-) -> None:
-    (copy.golden / name).write_text(content)
+def test_a_broken_golden_message_is_named(name: str, content: str, fault: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+
+    with pytest.raises(ContractError, match=fault):
+        read_golden(tmp_path)
+
+
+def test_a_broken_golden_message_stops_the_publishing_before_anything_is_written(copy: ContractsCopy) -> None:
+    (copy.golden / FIRST).write_text("{")
     copy.change(NAME, NAME + "    locale: str | None = None\n")
     before = copy.files()
 
-    generated = copy.generate()
-
-    assert generated.returncode == 2
-    assert fault in generated.stderr
+    assert copy.generate().returncode == 2
     assert copy.files() == before
 
 

@@ -162,3 +162,18 @@ def test_models_that_contain_each_other_are_compared_in_no_time() -> None:
 def test_what_the_rules_cannot_combine_is_no_yes(schema: dict[str, Any]) -> None:
     with pytest.raises(ContractError):
         breaks(schema, {})
+
+
+def test_models_that_contain_each_other_are_not_taken_for_compatible_for_ever() -> None:
+    """`Inner` fits only if `Outer` does; that `Outer` doesn't may be hidden, where another choice accepts it."""
+
+    def schema(*required: str) -> dict[str, Any]:
+        outer = {"properties": {"inner": {"$ref": "#/$defs/Inner"}, "name": {"type": "string"}}, "required": required}
+        inner = {"properties": {"outer": {"$ref": "#/$defs/Outer"}}}
+        definitions = {"Outer": {"type": "object", **outer}, "Inner": {"type": "object", **inner}}
+        first = {"anyOf": [{"$ref": "#/$defs/Outer"}, {"type": "object", "title": "Anything"}]}
+        fields = {"first": first, "second": {"$ref": "#/$defs/Inner"}}
+        return {"type": "object", "properties": fields, "$defs": definitions}
+
+    assert not breaks(schema(), schema())
+    assert [each.path for each in breaks(schema(), schema("name"))] == ["second.outer"]

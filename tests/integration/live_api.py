@@ -59,9 +59,8 @@ class LiveApi:
 
     def forget_everything(self) -> None:
         """Empty every table, and begin with user 1 again."""
-        self.execute(
-            "TRUNCATE users, idempotency_keys, events, deliveries, delivery_counts, operations RESTART IDENTITY"
-        )
+        tables = "users, idempotency_keys, events, deliveries, delivery_counts, backlog, operations"
+        self.execute(f"TRUNCATE {tables} RESTART IDENTITY")
         self.log.clear()
 
     @contextmanager

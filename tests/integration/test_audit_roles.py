@@ -171,5 +171,7 @@ def test_the_grants_are_those_of_the_tables(roles: Roles) -> None:
         "audit_seals": "INSERT, SELECT",
         "audit_unsealed": "DELETE, INSERT, SELECT",
         "reports": "INSERT, SELECT",
-        **dict.fromkeys(("events", "deliveries", "schedule_slots"), "DELETE, INSERT, SELECT, UPDATE"),
+        **dict.fromkeys(
+            ("events", "deliveries", "schedule_slots", "delivery_counts", "backlog"), "DELETE, INSERT, SELECT, UPDATE"
+        ),
     }

@@ -75,7 +75,7 @@ def test_after_a_cut_it_listens_on_another_connection(listener: Listener, users_
 
 def test_one_that_could_not_listen_is_not_thought_to(users_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     listener = Listener(users_database)
-    monkeypatch.setattr("messaging.relay.listener.CHANNEL", "herald; SELECT 1 / 0")
+    monkeypatch.setattr(listener, "_channel", "herald; SELECT 1 / 0")
     with closing(listener):
         with pytest.raises(psycopg.errors.DivisionByZero), listener.connection():
             pass

@@ -20,9 +20,9 @@ from notifier.cli import MIGRATIONS as NOTIFIER_MIGRATIONS
 from users_api.app import MIGRATIONS as USERS_MIGRATIONS
 
 PACKAGES = {"users-api": USERS_MIGRATIONS, "notifier": NOTIFIER_MIGRATIONS, "auditor": AUDITOR_MIGRATIONS}
-OUTBOX = {"events", "deliveries", "schedule_slots", "delivery_counts", "operations"}
+OUTBOX = {"events", "deliveries", "schedule_slots", "delivery_counts", "backlog", "operations"}
 NEWER = """
-DROP INDEX deliveries_troubled; DROP TABLE schedule_slots, delivery_counts, operations;
+DROP INDEX deliveries_troubled; DROP TABLE schedule_slots, delivery_counts, backlog, operations;
 ALTER TABLE deliveries DROP COLUMN first_due_at
 """
 """Undoes what messaging has added to its tables since messaging_0004."""

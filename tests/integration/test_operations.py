@@ -347,6 +347,48 @@ def test_an_event_that_is_being_deleted_is_left_out(users_pool: Pool, operator: 
     assert shown(users_pool, _ids(users_pool)[0][0])["moved"] == 1
 
 
+def test_an_event_that_is_being_deleted_isn_t_replayed(users_pool: Pool, operator: Operator) -> None:
+    deleted = write(users_pool, 1, "cancelled")
+    execute(users_pool, "DELETE FROM deliveries")
+    number = request(users_pool, "replay", subscriptions=("audit_log",), since=LONG_AGO)
+    with ThreadPoolExecutor() as relays, users_pool.connection() as connection, connection.transaction():
+        connection.execute("SELECT FROM events WHERE id = %s FOR UPDATE", (deleted,))
+        carried_out = relays.submit(finish, operator)
+        until(lambda: _waits(users_pool) or carried_out.done())
+        connection.execute("DELETE FROM events WHERE id = %s", (deleted,))
+
+    assert carried_out.result() == 1
+    assert (shown(users_pool, number)["state"], shown(users_pool, number)["moved"]) == ("done", 0)
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "moved_on"),
+    [
+        ("retry", "failed", "state = 'succeeded'"),
+        ("retry", "failed", "finished_at = now() + interval '1 minute'"),
+        ("cancel", "pending", "state = 'queued', due_at = NULL, lease_until = now()"),
+        ("cancel", "retrying", "started_at = now() + interval '1 minute'"),
+        ("replay", "failed", "state = 'uncertain'"),
+        ("replay", "failed", "finished_at = now() + interval '1 minute'"),
+    ],
+)
+def test_what_moves_on_while_a_relay_has_chosen_it_is_left_alone(
+    users_pool: Pool, operator: Operator, action: Action, state: str, moved_on: str
+) -> None:
+    event = write(users_pool, 1, state)
+    number = request(users_pool, action, subscriptions=("audit_log",), since=LONG_AGO)
+    with ThreadPoolExecutor() as relays, users_pool.connection() as connection, connection.transaction():
+        connection.execute(
+            f"UPDATE deliveries SET {moved_on} WHERE subscription = 'audit_log' AND event_id = %s".encode(), (event,)
+        )
+        carried_out = relays.submit(finish, operator)
+        until(lambda: _waits(users_pool) or carried_out.done())
+
+    assert carried_out.result() == 1
+    assert (shown(users_pool, number)["state"], shown(users_pool, number)["moved"]) == ("done", 0)
+    assert states_of(users_pool, [event])[0][1] == 0
+
+
 def _waits(pool: Pool) -> bool:
     with pool.connection() as connection:
         return bool(connection.execute("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'").rowcount)

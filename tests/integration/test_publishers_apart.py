@@ -16,7 +16,7 @@ from messaging import HeraldBroker, publish
 from messaging.consuming.receipt_writer import report
 from messaging.errors import ConfigurationError
 from messaging.process.database import open_pool
-from messaging.relay.unknown import UnknownSubscriptions
+from messaging.relay.backlog import BacklogCounter
 from messaging.wire import layout
 from messaging.wire.message import id_prefix
 from messaging.wire.receipt import Receipt
@@ -223,16 +223,16 @@ def test_what_was_reported_to_one_publisher_is_not_read_by_the_other(
 
 
 def test_an_unknown_subscription_is_reported_once_and_again_when_it_comes_back(relay: RelayParts, queued: UUID) -> None:
-    unknown = UnknownSubscriptions(relay.pool, [AUDIT_LOG])
+    backlog = BacklogCounter(relay.pool, [AUDIT_LOG])
     finished = "UPDATE deliveries SET state = %s, finished_at = now(), due_at = NULL, lease_until = NULL"
 
     with capture_logs() as logged:
-        unknown.report()
-        unknown.report()
+        backlog.count()
+        backlog.count()
         relay.execute(finished, "failed")
-        unknown.report()
+        backlog.count()
         relay.execute("UPDATE deliveries SET state = 'pending', due_at = now(), finished_at = NULL")
-        unknown.report()
+        backlog.count()
 
     assert [(each["event"], each["subscription"], each["count"]) for each in logged] == [
         ("subscription.unknown", "welcome_email", 1)

@@ -90,9 +90,8 @@ def test_pages_lead_through_everything_whatever_the_window(
     users_pool: Pool, history: dict[str, UUID], monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], window: int
 ) -> None:
     expected = found(users_pool, **fields)
-    for module in (looking, searching):
-        monkeypatch.setattr(module, "WINDOW", window)
-    monkeypatch.setattr(looking, "FEW_ROWS", window)
+    for name in ("WINDOW", "INDEX_WINDOW", "FEW_ROWS"):
+        monkeypatch.setattr(looking, name, window)
 
     rows, after, pages = [], NEWEST, 0
     while True:
@@ -112,7 +111,7 @@ def test_pages_lead_through_everything_whatever_the_window(
 def test_a_total_that_stopped_early_says_so(
     users_pool: Pool, history: dict[str, UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searching, "WINDOW", 2)
+    monkeypatch.setattr(looking, "WINDOW", 2)
 
     assert find(users_pool, subject="users/5").total == Count(count=2, exact=True)
     assert find(users_pool).total == Count(count=3, exact=False)

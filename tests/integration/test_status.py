@@ -13,7 +13,9 @@ from tests.integration.conftest import RelayParts
 from contracts import SUBSCRIPTIONS
 from devstack.redis_server import RedisServer
 from messaging import HeraldBroker
+from messaging.process.database import Pool, open_pool
 from messaging.publishing.counts import BOUNDS
+from messaging.relay.backlog import BacklogCounter
 from messaging.relay.presence import Presence
 from messaging.wire import layout
 from users_api import PUBLISHER
@@ -56,6 +58,13 @@ def count(api: LiveApi, minutes_ago: int, number: int, state: str, **more: Any) 
     values = {"counter": "a", "bucket": 0, **more}
     lag = number * BOUNDS[values["bucket"] - 1] if values["bucket"] else 0
     api.database.execute(COUNT, {"minutes": minutes_ago, "number": number, "state": state, "lag": lag, **values})
+
+
+@pytest.fixture
+def api_pool(api: LiveApi) -> Iterator[Pool]:
+    """A relay's access to the database of the API."""
+    with open_pool(api.database.info.dsn, size=1, name="test") as pool:
+        yield pool
 
 
 def status(api: LiveApi) -> dict[str, Any]:
@@ -120,19 +129,59 @@ def test_what_runs_for_longer_than_its_time_limit_is_overdue(api: LiveApi) -> No
     assert of(api)["overdue_seconds"] == pytest.approx(50, abs=5)
 
 
-@pytest.mark.parametrize("states", [("pending", "retrying"), ("queued", "running"), ("failed", "uncertain")])
-def test_a_count_that_is_a_lower_bound_says_so(
-    api: LiveApi, states: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+STATES = pytest.mark.parametrize("states", backlog.KINDS)
+
+
+@pytest.fixture
+def bounded(monkeypatch: pytest.MonkeyPatch) -> int:
+    """The most deliveries of a kind that a page counts."""
     monkeypatch.setattr(backlog.backlogs, "__defaults__", (10,))
+    return 10
+
+
+@STATES
+def test_a_count_that_is_a_lower_bound_says_so(api: LiveApi, states: tuple[str, str], bounded: int) -> None:
     make(api, "welcome_email", states[0], 8, age=100)
     assert of(api)["states"][states[0]]["exact"]
     make(api, "audit_log", states[1], 3)
 
-    shown = {each["name"]: each["states"] for each in status(api)["subscriptions"]}
+    page = status(api)
 
+    shown = {each["name"]: each["states"] for each in page["subscriptions"]}
     assert {state for state, value in shown["webhook"].items() if not value["exact"]} == set(states)
-    assert sum(each[state]["count"] for each in shown.values() for state in states) == 10
+    assert sum(each[state]["count"] for each in shown.values() for state in states) == bounded
+    assert page["counted_at"] is None
+
+
+@STATES
+def test_what_a_page_cannot_count_a_relay_has_counted(
+    api: LiveApi, states: tuple[str, str], bounded: int, api_pool: Pool
+) -> None:
+    make(api, "welcome_email", states[0], 3 * bounded, age=100)
+    make(api, "audit_log", states[1], 3, age=40)
+    make(api, "renamed", states[1], 1)
+    BacklogCounter(api_pool, SUBSCRIPTIONS).count()
+    make(api, "welcome_email", states[0], bounded, age=200)
+
+    page = status(api)
+
+    shown = {each["name"]: each for each in page["subscriptions"]}
+    assert shown["welcome_email"]["states"][states[0]] == {"count": 3 * bounded, "exact": False}
+    assert shown["audit_log"]["states"][states[1]] == {"count": 3, "exact": False}
+    assert shown["renamed"]["states"][states[1]] == {"count": 1, "exact": False}
+    assert page["counted_at"] is not None
+    if "pending" in states:
+        assert shown["welcome_email"]["overdue_seconds"] == pytest.approx(200, abs=10)
+        assert shown["audit_log"]["overdue_seconds"] == pytest.approx(40, abs=10)
+
+
+def test_what_a_page_can_count_is_not_what_a_relay_has_counted(api: LiveApi, api_pool: Pool) -> None:
+    make(api, "audit_log", "pending", 5)
+    BacklogCounter(api_pool, SUBSCRIPTIONS).count()
+    api.execute("DELETE FROM deliveries")
+    make(api, "audit_log", "pending", 2)
+
+    assert of(api)["states"]["pending"] == {"count": 2, "exact": True}
 
 
 def test_the_last_error_is_the_newest_of_any_state(api: LiveApi) -> None:
@@ -279,6 +328,20 @@ def test_a_relay_that_died_is_shown_until_another_one_tidies_up(seen: Seen, redi
     assert [(each["relay"], each["alive"]) for each in seen()["relays"]] == [("host.1", False), ("host.2", True)]
     living.forget_silent()
     assert [each["relay"] for each in seen()["relays"]] == ["host.2"]
+
+
+def test_a_relay_registers_again_when_redis_was_wiped_or_its_keys_are_anothers(
+    seen: Seen, redis_client: redis.Redis
+) -> None:
+    presence, key = Presence(redis_client, PUBLISHER, "host.1"), layout.relay_member(PUBLISHER, "host.1")
+    presence.beat()
+    redis_client.flushall()
+    redis_client.lpush(layout.relay_process_key(key), "nonsense")
+    redis_client.set(layout.RELAYS, "nonsense")
+
+    presence.beat()
+
+    assert [(each["relay"], each["alive"]) for each in seen()["relays"]] == [("host.1", True)]
 
 
 @pytest.mark.usefixtures("running_relay")

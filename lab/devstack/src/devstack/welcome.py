@@ -15,6 +15,7 @@ from devstack.herald import Herald
 def welcome(herald: Herald, crashing: Sequence[str] = ()) -> str:
     """Return a box with the addresses, and below it a command to paste, unwrapped. `crashing`: what doesn't run."""
     rows = Table.grid(padding=(0, 2))
+    rows.add_row("Console", f"{herald.local_url}/console")
     rows.add_row("API", herald.local_url)
     rows.add_row("Try it", f"{herald.local_url}/docs")
     rows.add_row("Mails", herald.mailbox_url or _without_password(herald.mail_url))

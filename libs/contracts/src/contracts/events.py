@@ -25,7 +25,7 @@ class Scheduled(EventData):
 
     schedule: str = Field(description="The schedule's name.")
     slot: AwareDatetime = Field(description="The time that the schedule names, however late the event was made.")
-    time_zone: str = Field(description="The schedule's time zone. A handler that thinks in days means its days.")
+    time_zone: str = Field(description="The schedule's time zone. Days in a report are days of this time zone.")
 
 
 class ReportDue(Scheduled):

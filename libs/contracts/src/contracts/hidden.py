@@ -7,6 +7,8 @@ what the data is, and the handler checks what else it needs.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic.json_schema import SkipJsonSchema, WithJsonSchema
+
 _BOUNDS = frozenset({"ge", "gt", "le", "lt", "now_op"})
 _TIMES = frozenset({"date", "datetime", "time", "timedelta"})
 _VALUES = frozenset({"default", "expected", "function", "metadata", "serialization"})
@@ -28,6 +30,27 @@ def hidden(schema: Any, where: str) -> Iterator[str]:
 
 
 def _rules(schema: Mapping[str, Any]) -> Iterator[str]:
+    yield from _code(schema)
+    kind = str(schema.get("type"))
+    if kind == "datetime" and schema.get("tz_constraint") != "aware":
+        yield "may be a time without its zone: use AwareDatetime"
+    if kind in _TIMES and not _BOUNDS.isdisjoint(schema):
+        yield "has a bound: let the handler check it"
+    if kind == "str" and schema.get("strip_whitespace"):
+        yield "is stripped before its bounds are checked: let the handler strip it"
+    if "serialization_exclude_if" in schema and schema["schema"]["type"] != "default":
+        yield "may be left out: give it a default"
+    if kind == "complex" or (kind == "dict" and schema.get("keys_schema", {}).get("type") in {"bool", "float", "int"}):
+        yield "is written as text, and must be a number: use numbers, and names of text"
+    metadata = schema.get("metadata", {})
+    shown = metadata.get("pydantic_js_annotation_functions", ())
+    if callable(metadata.get("pydantic_js_extra")) or any(
+        isinstance(getattr(function, "__self__", None), SkipJsonSchema | WithJsonSchema) for function in shown
+    ):
+        yield "has another JSON Schema than its type's: name a type that has it"
+
+
+def _code(schema: Mapping[str, Any]) -> Iterator[str]:
     kind = str(schema.get("type"))
     reads = schema["function"]["function"] if kind.startswith("function-") else schema.get("discriminator")
     if callable(reads) and not _of_pydantic(reads):
@@ -37,12 +60,6 @@ def _rules(schema: Mapping[str, Any]) -> Iterator[str]:
         yield "has a serializer: let the publisher make the value"
     if kind == "model" and (schema.get("custom_init") or schema.get("post_init")):
         yield "has code that runs when it is made: let the handler run it"
-    if kind == "datetime" and schema.get("tz_constraint") != "aware":
-        yield "may be a time without its zone: use AwareDatetime"
-    if kind in _TIMES and not _BOUNDS.isdisjoint(schema):
-        yield "has a bound: let the handler check it"
-    if kind == "str" and schema.get("strip_whitespace"):
-        yield "is stripped before its bounds are checked: let the handler strip it"
 
 
 def _of_pydantic(function: Any) -> bool:

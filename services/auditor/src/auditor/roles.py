@@ -18,7 +18,9 @@ RIGHTS: dict[LiteralString, LiteralString] = {
     "audit_seals": "SELECT, INSERT",
     "audit_unsealed": "SELECT, INSERT, DELETE",
     "reports": "SELECT, INSERT",
-    **dict.fromkeys(("events", "deliveries", "schedule_slots"), "SELECT, INSERT, UPDATE, DELETE"),
+    **dict.fromkeys(
+        ("events", "deliveries", "schedule_slots", "delivery_counts", "backlog"), "SELECT, INSERT, UPDATE, DELETE"
+    ),
 }
 """For each table what the writer may do."""
 

@@ -63,12 +63,16 @@ class _Reminder:
 _unfit = _Reminder()
 
 
-async def _unavailable(request: Request, error: DatabaseUnavailable) -> JSONResponse:
-    """Answer 503. What PostgreSQL says by a SQLSTATE needs an operator, and is logged once, not for each request."""
+def log_unavailable(error: DatabaseUnavailable) -> None:
+    """Log what PostgreSQL can't do. What it says by a SQLSTATE needs an operator, and is logged once in a while."""
     if error.sqlstate is None or isinstance(error, DatabaseBusy):
         log.warning("database.unavailable", error=str(error))
     elif _unfit.is_due(str(error)):
         log.error("database.refused", error=str(error), sqlstate=error.sqlstate)
+
+
+async def _unavailable(request: Request, error: DatabaseUnavailable) -> JSONResponse:
+    log_unavailable(error)
     body = Problem(503, "The database is not available. Try again, with the same Idempotency-Key if you sent one.").body
     return problem_response(503, body, {"Retry-After": "2"})
 

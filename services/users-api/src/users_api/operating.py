@@ -43,7 +43,7 @@ async def search(pool: Pool, wanted: DeliveryFilter, limit: int, after: Place = 
         return DeliveryPage.model_validate({"deliveries": [], "total": _NONE, "next": None, "searched_to": None})
     found = await read(pool, searching.search(filter_, limit, after))
     cursor = found.next and _cursor(found.next)
-    page = {"deliveries": found.rows, "total": found.total.model_dump(), "next": cursor}
+    page = {"deliveries": found.rows, "total": found.total and found.total.model_dump(), "next": cursor}
     return DeliveryPage.model_validate(page | {"searched_to": found.searched_to})
 
 

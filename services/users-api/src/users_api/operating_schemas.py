@@ -29,13 +29,13 @@ class FoundDelivery(Delivery):
 class DeliveryPage(BaseModel):
     """Deliveries, newest event first.
 
-    `next`: the cursor of the page after this, null at the end. `searched_to`: a search looks at a bounded number of
-    deliveries. If it has stopped before the page was full, it has looked at all events made since this time, and `next`
-    goes on from there. Otherwise null.
+    `total`: how many there are; null if the request has a cursor. `next`: the cursor of the page after this, null at
+    the end. `searched_to`: a search looks at a bounded number of deliveries. If it has stopped before the page was
+    full, it has looked at all events made since this time, and `next` goes on from there. Otherwise null.
     """
 
     deliveries: list[FoundDelivery]
-    total: Total
+    total: Total | None
     next: str | None
     searched_to: datetime | None
 

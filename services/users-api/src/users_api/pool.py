@@ -19,9 +19,10 @@ LOCK_SECONDS = 0.5
 """A statement waits for a lock no longer than this: a waiting group would hold up the groups behind it. Then each
 member is tried alone, until its own deadline."""
 
-SETTINGS: tuple[str, ...] = (f"lock_timeout = {LOCK_SECONDS}s", "enable_seqscan = off")
-"""Of each connection. Every query of ours has an index. Without these settings, a plan that was made while the tables
-were small (also that of a foreign key's check) would read whole tables until they are analysed."""
+SETTINGS: tuple[str, ...] = (f"lock_timeout = {LOCK_SECONDS}s", "enable_seqscan = off", "enable_bitmapscan = off")
+"""Of each connection. Every query of ours has an index, and a search has one in its order. Without these settings, a
+plan that was made while the tables were small (also that of a foreign key's check) would read whole tables or indexes
+until they are analysed."""
 
 Connection = AsyncConnection[DictRow]
 

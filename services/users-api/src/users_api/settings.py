@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from messaging.errors import ConfigurationError
-from messaging.process.settings import DatabaseSettings, RedisUrl, Settings, secret
+from messaging.process import urls
+from messaging.process.settings import DatabaseSettings, Settings, secret
 
 MIN_TOKEN = 16
 
@@ -24,10 +25,10 @@ class ApiSettings(DatabaseSettings):
     request_timeout: float = Field(default=10.0, gt=0, le=3600)
     max_connections: int = Field(default=1000, ge=1, le=100_000)
     probe_connections: int = Field(default=16, ge=1, le=1000)
-    redis_url: RedisUrl | None = None
+    redis_url: Annotated[str | None, secret(urls.redis), Field(repr=False, validate_default=False)] = None
     mailbox_url: str | None = Field(default=None, pattern="^https?://")
     console: Literal["on", "off"] = "on"
-    console_token: Annotated[str, secret(_token), Field(repr=False)] | None = None
+    console_token: Annotated[str | None, secret(_token), Field(repr=False, validate_default=False)] = None
 
 
 class RelaySettings(Settings):

@@ -16,7 +16,7 @@ class NewerUserRegistered(UserRegistered):
     plan: str
 
     @classmethod
-    def upcast(cls, old: UserRegistered) -> Self:
+    def upcast(cls, old: Any) -> Self:
         """Until then, all users had the same plan."""
         return cls(**old.model_dump(), plan="free")
 

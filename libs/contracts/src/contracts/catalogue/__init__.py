@@ -33,13 +33,13 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of an event. `examples`: golden messages, as JSON."""
+    """One version of an event. `examples`: golden messages as JSON, by the number of the revision, such as 1.0."""
 
     title: str
     summary: str
     schema: str
     fields: tuple[Field, ...]
-    examples: tuple[str, ...]
+    examples: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,5 +99,8 @@ def _version(document: Document, reference: Mapping[str, Any]) -> Version:
         summary=message["summary"],
         schema=properties["dataschema"]["const"],
         fields=fields(document, resolved(document, properties["data"])),
-        examples=tuple(json.dumps(each["payload"], indent=2, ensure_ascii=False) for each in message["examples"]),
+        examples={
+            each["name"].partition(".")[2]: json.dumps(each["payload"], indent=2, ensure_ascii=False)
+            for each in message["examples"]
+        },
     )

@@ -56,7 +56,7 @@ def _rows(document: Schema, schema: Schema, prefix: str, inside: tuple[object, .
         yield Field(
             name=prefix + name,
             type=_type(document, whole),
-            required=name in schema.get("required", ()),
+            required=name in schema.get("required", ()) or "const" in whole,
             meaning=whole.get("description", ""),
         )
         for path, nested in _objects(document, whole, prefix + name):

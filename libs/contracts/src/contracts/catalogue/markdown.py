@@ -44,12 +44,14 @@ def _entry(entry: Entry) -> str:
     about = f"{entry.summary} Published by {' and '.join(entry.publishers) or 'no service yet'}. {entry.occasion}"
     receivers = [(f"`{each.name}`", each.service, f"`{each.queue}`", each.due, each.retries) for each in entry.effects]
     table = _table(("effect", "service", "queue", "when", "retries"), receivers) if receivers else "No effect yet.\n"
-    return "\n".join([f"## {entry.name}\n{about.strip()}\n", table, *map(_version, entry.versions)])
+    newest, *older = entry.versions
+    versions = [_version(newest, "published"), *(_version(version, "still read") for version in older)]
+    return "\n".join([f"## {entry.name}\n{about.strip()}\n", table, *versions])
 
 
-def _version(version: Version) -> str:
-    examples = [_fenced("json", example) for example in version.examples]
-    return "\n".join([f"### {version.title}\n`{version.schema}`\n", _fields(version.fields), *examples])
+def _version(version: Version, use: str) -> str:
+    examples = [f"Example of {number}:\n{_fenced('json', example)}" for number, example in version.examples.items()]
+    return "\n".join([f"### {version.title}\n`{version.schema}`, {use}\n", _fields(version.fields), *examples])
 
 
 def _fields(listed: Sequence[Field]) -> str:

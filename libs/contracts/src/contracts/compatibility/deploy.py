@@ -59,6 +59,10 @@ def _receiving(service: str, newest: type[EventData], published: Collection[Revi
             continue
         if revision.version in known:
             yield from reading(schema_of(known[revision.version]), revision, service)
+        elif revision.version < newest.version:
+            parked = f"events of {revision.number}, stored or on their way, would be parked as failed"
+            todo = "keep its model, as a predecessor"
+            yield Finding(f"{revision.event} {revision.version}", "", "has no model here", parked, todo)
         else:
             parked = f"events of {revision.number} would be parked as failed until {service} is upgraded"
             change = f"is published there, and the newest known here is {newest.version}"
@@ -78,6 +82,16 @@ def _sending(model: type[EventData], published: Collection[Revision]) -> Iterato
 
 
 def _envelope(service: str, sends: bool, published: Collection[Revision]) -> Iterator[Finding]:
+    for revision in published:
+        if revision.event == "envelope" and revision.schema["$id"] != ENVELOPE:
+            unread = "nothing that is published there could be read"
+            yield Finding(
+                str(revision),
+                "",
+                "is published there, and isn't known here",
+                unread,
+                f"build {service} with newer contracts",
+            )
     for revision in of_version(published, ENVELOPE):
         yield from reading(envelope_schema(), revision, service)
         if sends:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from messaging.publishing.error_groups import group_of
 from messaging.publishing.filtering import Filter, time_of
-from messaging.publishing.looking import COLUMNS, WINDOW, Look, few, look
+from messaging.publishing.looking import COLUMNS, Look, few, look
 from messaging.publishing.states import TROUBLED, DeliveryState
 
 Rows = Sequence[dict[str, Any]]
@@ -22,14 +22,14 @@ Statement = tuple[LiteralString, dict[str, Any]]
 T = TypeVar("T")
 Reading = Generator[Statement, Rows, T]
 
-GROUPED = 30_000
+GROUPED = 20_000
 """The most deliveries that one search for groups looks at."""
 
-MOST_TEXTS = 3_000
+MOST_TEXTS = 2_000
 """The most different errors that it reads."""
 
-COUNTED = 3 * WINDOW
-"""The most deliveries that are looked at to count what an operation would move."""
+COUNTED = 2
+"""How many windows are looked at to count what an operation would move."""
 
 
 class Place(NamedTuple):
@@ -50,13 +50,13 @@ class Count(BaseModel):
 
 
 class Found(BaseModel):
-    """One page. `next`: where the next one begins; None at the end.
+    """One page. `total`: with the first one. `next`: where the next one begins; None at the end.
 
     `searched_to`: if the page isn't full and there is a next one, the event time up to which this one has looked.
     """
 
     rows: list[dict[str, Any]]
-    total: Count
+    total: Count | None
     next: Place | None
     searched_to: datetime | None
 
@@ -91,44 +91,74 @@ def keys(where: Look, limit: int, *, ascending: bool = False, also: LiteralStrin
     ordered = f"ORDER BY event_id {order}, subscription {order}"
     source = f"{where.source} AND (event_id, subscription) {compare} (%(after_event)s, %(after_subscription)s)"
     return f"""{where.first}found AS MATERIALIZED (
-    SELECT event_id, subscription FROM (SELECT {COLUMNS} FROM {source} {ordered} LIMIT {WINDOW}) AS looked
+    SELECT event_id, subscription FROM (SELECT {COLUMNS} FROM {source} {ordered} LIMIT {where.window}) AS looked
     WHERE {where.wanted} AND {also}
     {ordered} LIMIT {limit}
 ), last AS (
     SELECT event_id, subscription FROM {source} AND (SELECT count(*) FROM found) < {limit}
-    {ordered} OFFSET {WINDOW - 1} LIMIT 1
+    {ordered} OFFSET {where.window - 1} LIMIT 1
 )"""  # noqa: S608  # of literals and numbers
 
 
 _SHOWN: LiteralString = """
-SELECT last.event_id AS last_event, last.subscription AS last_subscription, delivery.*
-FROM (SELECT) AS one LEFT JOIN last ON true LEFT JOIN LATERAL (
-    SELECT event_id, type AS event_type, subject, subscription, state, attempts, crashes, last_error, reference,
-        deliveries.created_at, due_at, queued_at, started_at, finished_at
-    FROM found JOIN deliveries USING (event_id, subscription) JOIN events ON events.id = event_id
+-- Read what is shown by its keys: each by itself, whatever the planner thinks of the tables' sizes.
+SELECT last.event_id AS last_event, last.subscription AS last_subscription, looked, matched, delivery.*
+FROM counted LEFT JOIN last ON true LEFT JOIN (
+    SELECT shown.* FROM found CROSS JOIN LATERAL (
+        SELECT event_id, type AS event_type, subject, subscription, state, attempts, crashes, last_error, reference,
+            deliveries.created_at, due_at, queued_at, started_at, finished_at
+        FROM deliveries JOIN events ON events.id = event_id
+        WHERE event_id = found.event_id AND subscription = found.subscription
+        OFFSET 0
+    ) AS shown
 ) AS delivery ON true
 ORDER BY event_id DESC, subscription DESC
 """
 
 
+def _first_page(where: Look, limit: int) -> LiteralString:
+    """Return a statement that looks at the newest rows once, to show some and to count all."""
+    newest: LiteralString = "ORDER BY event_id DESC, subscription DESC"
+    return f"""WITH {where.first}looked AS MATERIALIZED (
+            SELECT {COLUMNS} FROM {where.source} {newest} LIMIT {where.window + 1}
+        ), counted AS (
+            SELECT count(*) AS looked, count(*) FILTER (WHERE {where.wanted}) AS matched FROM looked
+        ), found AS MATERIALIZED (
+            SELECT event_id, subscription FROM looked WHERE {where.wanted} {newest} LIMIT {limit}
+        ), last AS (
+            SELECT event_id, subscription FROM looked WHERE (SELECT count(*) FROM found) < {limit}
+            {newest} OFFSET {where.window} LIMIT 1
+        ) {_SHOWN}"""  # noqa: S608  # of literals and numbers
+
+
 def search(chosen: Filter, limit: int, after: Place = NEWEST) -> Reading[Found]:
-    """Return one page of deliveries, newest event first, and how many there are."""
+    """Return one page of deliveries, newest event first; with the first page, how many there are."""
     where = yield from _look(chosen)
-    total = yield from _count(where, WINDOW)
-    statement = f"WITH {keys(where, limit + 1)} {_SHOWN}"
-    rows = yield statement, where.parameters | {"after_event": after.event_id, "after_subscription": after.subscription}
-    found = [row for row in rows if row["event_id"] is not None]
-    shown, last = found[:limit], rows[0]["last_event"]
-    if len(found) > limit:
-        place = Place(shown[-1]["event_id"], shown[-1]["subscription"])
+    if after == NEWEST:
+        rows = yield _first_page(where, limit + 1), where.parameters
+        total = Count(count=rows[0]["matched"], exact=rows[0]["looked"] <= where.window)
     else:
-        place = last and Place(last, rows[0]["last_subscription"])
-    return Found(rows=shown, total=total, next=place, searched_to=last and time_of(last))
+        statement = f"WITH {keys(where, limit + 1)}, counted AS (SELECT NULL AS looked, NULL AS matched) {_SHOWN}"
+        place = {"after_event": after.event_id, "after_subscription": after.subscription}
+        rows = yield statement, where.parameters | place
+        total = None
+    found = [row for row in rows if row["event_id"] is not None]
+    return _page(
+        found, limit, total, rows[0]["last_event"] and Place(rows[0]["last_event"], rows[0]["last_subscription"])
+    )
+
+
+def _page(found: Rows, limit: int, total: Count | None, last: Place | None) -> Found:
+    """Make a page. `found`: one row more than it holds, if there is one. `last`: where the search stopped earlier."""
+    shown = list(found[:limit])
+    more = Place(shown[-1]["event_id"], shown[-1]["subscription"]) if len(found) > limit else last
+    return Found(rows=shown, total=total, next=more, searched_to=last and time_of(last.event_id))
 
 
 def count(chosen: Filter, also: LiteralString = "true", **more: Any) -> Reading[Count]:
     """Count deliveries that match, and for which another condition holds, whose parameters are `more`."""
-    return (yield from _count((yield from _look(chosen)), COUNTED, also, **more))
+    where = yield from _look(chosen)
+    return (yield from _count(where, COUNTED * where.window, also, **more))
 
 
 def _look(chosen: Filter) -> Reading[Look]:

@@ -20,6 +20,7 @@ class Presence:
     def __init__(self, client: redis.Redis, publisher: str, name: str) -> None:
         self._redis = client
         self._member = layout.relay_member(publisher, name)
+        self._key = layout.relay_process_key(self._member)
         self._began = time.monotonic()
         self._failing: dict[str, str] = {}
 
@@ -32,24 +33,23 @@ class Presence:
         self._failing.pop(threading.current_thread().name, None)
 
     def beat(self) -> None:
-        """Send a sign of life."""
-        report = {"up_seconds": round(time.monotonic() - self._began), "failing": dict(self._failing)}
+        """Send a sign of life. Register, if this is the first one or Redis has forgotten the last."""
+        report = json.dumps({"up_seconds": round(time.monotonic() - self._began), "failing": dict(self._failing)})
 
         def send() -> None:
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.sadd(layout.RELAYS, self._member)
-            pipeline.set(layout.relay_process_key(self._member), json.dumps(report), ex=layout.HEARTBEAT_SECONDS)
-            pipeline.execute()
+            if self._redis.set(self._key, report, ex=layout.HEARTBEAT_SECONDS, get=True) is None:
+                self._redis.sadd(layout.RELAYS, self._member)
 
-        mending(self._redis, [layout.RELAYS], send)
+        mending(self._redis, [layout.RELAYS, self._key], send)
 
     def leave(self) -> None:
         """Unregister: the relay stops in order."""
         self._redis.srem(layout.RELAYS, self._member)
-        self._redis.delete(layout.relay_process_key(self._member))
+        self._redis.delete(self._key)
 
     def forget_silent(self) -> None:
-        """Remove the names of relays that have ended without doing so themselves."""
+        """Remove the names of relays that were killed, and add this one's if another program has removed it."""
+        self._redis.sadd(layout.RELAYS, self._member)
         for member in members(self._redis, layout.RELAYS):
             if not self._redis.exists(layout.relay_process_key(member)):
                 self._redis.srem(layout.RELAYS, member)

@@ -9,11 +9,9 @@ Redis refuses TIME, the time of the newest entry that was read stands for it.
 
 import time
 from collections.abc import Iterable
-from typing import Any
 
 import redis
 import structlog
-from redis.client import Pipeline
 
 from messaging.wire import layout
 from messaging.wire.receipt import Receipt, decode
@@ -93,29 +91,48 @@ class ReceiptReader:
             redis.RedisError: Redis is unreachable.
         """
         block = int(wait * 1000) or None  # to Redis, 0 means for ever
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.xreadgroup(GROUP, self._name, {self._stream: ">"}, count=limit, block=block)
-        answer, now = self._answered(pipeline)
-        return _parse(_entries(answer), now)
+        try:
+            answer = self._client.xreadgroup(GROUP, self._name, {self._stream: ">"}, count=limit, block=block)
+        except redis.ResponseError as error:
+            self._make_readable(error)
+            return [], []
+        return self._parse(_entries(answer))
 
     def take_over(self, *, idle: float, limit: int = 500) -> tuple[list[bytes], list[Receipt]]:
         """Claim entries that another relay read at least `idle` seconds ago and hasn't finished; return as `read`."""
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.xautoclaim(self._stream, GROUP, self._name, min_idle_time=int(idle * 1000), count=limit)
-        answer, now = self._answered(pipeline)
-        return _parse(answer[1] if answer else [], now)
+        try:
+            answer = self._client.xautoclaim(
+                self._stream, GROUP, self._name, min_idle_time=int(idle * 1000), count=limit
+            )
+        except redis.ResponseError as error:
+            self._make_readable(error)
+            return [], []
+        return self._parse(answer[1])
 
-    def _answered(self, pipeline: Pipeline) -> tuple[Any, int | None]:
-        """Execute a command, and return its answer and Redis' time in milliseconds. Make an unreadable stream anew."""
-        pipeline.time()
-        answer, now = pipeline.execute(raise_on_error=False)
-        if isinstance(answer, redis.ResponseError):
-            self._make_readable(answer)
-            return None, None
-        for error in (answer, now):
-            if isinstance(error, Exception) and not isinstance(error, redis.ResponseError):
-                raise error
-        return answer, None if isinstance(now, Exception) else now[0] * 1000 + now[1] // 1000
+    def _parse(self, entries: "Entries") -> tuple[list[bytes], list[Receipt]]:
+        """Decode entries. Redis 6.2 also claims entries that MAXLEN has trimmed: those have no id and no fields."""
+        ids = [entry_id for entry_id, _ in entries if entry_id is not None]
+        if not ids:
+            return [], []
+        now, here = self._milliseconds(ids[-1]), time.monotonic()
+        decoded = [
+            receipt
+            for entry_id, fields in entries
+            if entry_id and fields
+            for receipt in decode(fields.get(b"receipts", b""), here - _age(entry_id, now))
+        ]
+        receipts = [receipt for receipt in decoded if receipt is not None]
+        if len(receipts) < len(decoded):
+            log.error("receipts.dropped", count=len(decoded) - len(receipts), hint=FOREIGN)
+        return ids, receipts
+
+    def _milliseconds(self, newest: bytes) -> int:
+        """Return Redis' time; that of the newest entry, if Redis refuses TIME."""
+        try:
+            seconds, microseconds = self._client.time()
+        except redis.ResponseError:
+            return _number(newest)[0]
+        return int(seconds) * 1000 + int(microseconds) // 1000
 
     def done(self, entry_ids: Iterable[bytes]) -> None:
         """Delete entries whose receipts are committed."""
@@ -149,22 +166,6 @@ def _entries(answer: object) -> Entries:
     streams = list(answer.values()) if isinstance(answer, dict) else [entries for _, entries in answer]  # type: ignore[attr-defined]  # redis-py types this as Any
     entries = streams[0]
     return entries[0] if entries and isinstance(entries[0], list) else entries
-
-
-def _parse(entries: Entries, now: int | None) -> tuple[list[bytes], list[Receipt]]:
-    """Decode entries. Redis 6.2 also claims entries that MAXLEN has trimmed: those have no id and no fields."""
-    ids = [entry_id for entry_id, _ in entries if entry_id is not None]
-    here, newest = time.monotonic(), _number(ids[-1])[0] if ids else 0
-    decoded = [
-        receipt
-        for entry_id, fields in entries
-        if entry_id and fields
-        for receipt in decode(fields.get(b"receipts", b""), here - _age(entry_id, newest if now is None else now))
-    ]
-    receipts = [receipt for receipt in decoded if receipt is not None]
-    if len(receipts) < len(decoded):
-        log.error("receipts.dropped", count=len(decoded) - len(receipts), hint=FOREIGN)
-    return ids, receipts
 
 
 def _age(entry_id: bytes, now: int) -> float:

@@ -18,6 +18,7 @@ from messaging.process.database import Pool, open_pool
 from messaging.publishing import bulk
 from messaging.relay import deliveries
 from messaging.relay.apply import Applier
+from messaging.relay.backlog import BacklogCounter
 from messaging.relay.dispatch import LIMIT, Dispatcher
 from messaging.relay.housekeep import Housekeeper, Retention
 from messaging.relay.listener import Listener
@@ -28,7 +29,6 @@ from messaging.relay.receive import Receiver
 from messaging.relay.reconcile import Reconciler
 from messaging.relay.scheduler import Scheduler
 from messaging.relay.sweep import SWEEP_SECONDS, Sweeper
-from messaging.relay.unknown import UnknownSubscriptions
 from messaging.wire.client import connect
 from messaging.wire.receipt import describe
 from messaging.wire.waits import Waits
@@ -102,7 +102,7 @@ def run(  # noqa: PLR0913  # what a process is made of
     receiver = Receiver(waits, reader, heir, Applier(pool, subscriptions), stop)
     reconciler = Reconciler(pool, client, subscriptions, publisher)
     sweeper = Sweeper(pool, client, subscriptions, publisher)
-    unknown = UnknownSubscriptions(pool, subscriptions)
+    backlog = BacklogCounter(pool, subscriptions)
     housekeeper = Housekeeper(pool, client, retention, stop, publisher)
     scheduler = Scheduler(pool, schedules, publisher)
     operator = Operator(Listener(database_url, SETTINGS, channel=bulk.CHANNEL, name="operate"))
@@ -125,7 +125,7 @@ def run(  # noqa: PLR0913  # what a process is made of
         stop.wait(SWEEP_SECONDS)
 
     def housekeep() -> None:
-        unknown.report()
+        backlog.count()
         housekeeper.tidy()
         presence.forget_silent()
         stop.wait(HOUSEKEEP_SECONDS)

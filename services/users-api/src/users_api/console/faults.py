@@ -4,19 +4,24 @@ from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
 
-import structlog
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from users_api.console.rendering import is_part, page
-from users_api.database import DatabaseUnavailable
+from users_api.database import DatabaseBusy, DatabaseUnavailable
+from users_api.error_handlers import log_unavailable
 from users_api.problems import Problem
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger("users-api")
+_AWAY = "PostgreSQL doesn't answer. Registrations are refused with 503 meanwhile; nothing that was accepted is lost."
 
-AWAY = "PostgreSQL doesn't answer. Registrations are refused with 503 meanwhile; nothing that was accepted is lost."
+
+def away(error: DatabaseUnavailable) -> str:
+    """Say that PostgreSQL can't be read, and what to do."""
+    if error.sqlstate is None or isinstance(error, DatabaseBusy):
+        return _AWAY
+    return f"PostgreSQL can't do this: {error}. If a table or column is missing, run: users-api migrate"
 
 
 def show_fault(request: Request, status: int, detail: str) -> Response:
@@ -40,8 +45,8 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
 
 
 async def _unavailable(request: Request, error: DatabaseUnavailable) -> Response:
-    log.warning("database.unavailable", error=str(error))
-    return show_fault(request, HTTPStatus.SERVICE_UNAVAILABLE, AWAY)
+    log_unavailable(error)
+    return show_fault(request, HTTPStatus.SERVICE_UNAVAILABLE, away(error))
 
 
 async def _crashed(request: Request, error: Exception) -> Response:

@@ -112,7 +112,7 @@ def _subscription(subscription: SubscriptionStatus) -> Iterator[Finding]:
         text = f"{name}: the oldest delivery is {words.duration(subscription.overdue_seconds)} late."
         yield Finding("warn", text, deliveries(name, *UNFINISHED))
     if states["failed"].count:
-        yield Finding("warn", f"{name}: {words.counted(states['failed'])} failed.", deliveries(name, "failed"))
+        yield Finding("warn", f"{name}: {words.tallied(states['failed'])} failed.", deliveries(name, "failed"))
     if states["uncertain"].count:
-        text = f"{name}: {words.counted(states['uncertain'])} uncertain. You decide what becomes of them."
+        text = f"{name}: {words.tallied(states['uncertain'])} uncertain. You decide what becomes of them."
         yield Finding("warn", text, f"{PATH}/uncertain")

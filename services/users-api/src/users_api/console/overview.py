@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from contracts import SUBSCRIPTIONS
 from users_api.console import plots
-from users_api.console.faults import AWAY
+from users_api.console.faults import away
 from users_api.console.findings import deliveries, findings
 from users_api.console.forms import pages
 from users_api.console.rendering import page
@@ -26,10 +26,10 @@ async def show_overview(request: Request) -> Response:
     """Show the page. If PostgreSQL is away, it says so, and shows what Redis knows."""
     try:
         status = await _snapshot(request).get()
-    except DatabaseUnavailable:
+    except DatabaseUnavailable as error:
         redis = await request.app.state.transport.status()
         status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        return page(request, "overview_away.html.j2", status_code, redis=redis, detail=AWAY)
+        return page(request, "overview_away.html.j2", status_code, redis=redis, detail=away(error))
     return page(request, "overview.html.j2", **_values(status))
 
 

@@ -9,22 +9,15 @@ from starlette.datastructures import State
 from users_api.status.page import status_of
 from users_api.status.schemas import Status
 
-AGE_SECONDS = 1.0
-"""A status that is younger than this is shown again."""
+AGE_SECONDS = 0.25
+"""A status that was read this much earlier is shown again. It must be less than the delay between a live event and the
+request that follows from it (`live_open` in parts.html.j2), or a page could keep what was before the event."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Reading:
     began: float
     task: "asyncio.Task[Status]"
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether it is being read, or was read just now."""
-        if not self.task.done():
-            return True
-        is_read = not self.task.cancelled() and self.task.exception() is None
-        return is_read and time.monotonic() - self.began < AGE_SECONDS
 
 
 class Snapshot:
@@ -40,7 +33,10 @@ class Snapshot:
         Raises:
             DatabaseUnavailable: PostgreSQL doesn't answer.
         """
-        if self._reading is None or not self._reading.is_usable:
-            reading = status_of(self._state.pool, self._state.transport)
-            self._reading = _Reading(time.monotonic(), asyncio.create_task(reading, name="console.status"))
-        return await asyncio.shield(self._reading.task)
+        oldest = time.monotonic() - AGE_SECONDS
+        while (reading := self._reading) and reading.began < oldest and not reading.task.done():
+            await asyncio.wait({reading.task})  # one at a time, also when PostgreSQL is slow
+        if reading is None or reading.began < oldest:
+            status = asyncio.create_task(status_of(self._state.pool, self._state.transport), name="console.status")
+            self._reading = reading = _Reading(time.monotonic(), status)
+        return await asyncio.shield(reading.task)

@@ -18,6 +18,11 @@ def counted(value: Any) -> str:
     return number(value.count) if value.exact else f"more than {number(value.count)}"
 
 
+def tallied(value: Any) -> str:
+    """Return a count of the status. What isn't exact was counted by a relay a while ago, or is a lower bound."""
+    return number(value.count) if value.exact else f"{number(value.count)} or more"
+
+
 def messages(count: int) -> str:
     """Return "1 message" or "12 messages"."""
     return f"{number(count)} message{'' if count == 1 else 's'}"
@@ -79,6 +84,7 @@ def size(number_of_bytes: float) -> str:
 
 FILTERS: dict[str, Callable[..., str]] = {
     "number": number,
+    "tallied": tallied,
     "messages": messages,
     "counted": counted,
     "duration": duration,

@@ -73,8 +73,9 @@ class Poller:
                 await self._look()
                 await self._count()
                 self._is_away = False
-            except DatabaseUnavailable:
+            except DatabaseUnavailable as error:
                 if not self._is_away:
+                    log.warning("live.unavailable", error=str(error))
                     self._send("unavailable", UNAVAILABLE)
                 self._is_away, self._status = True, None
             except Exception:

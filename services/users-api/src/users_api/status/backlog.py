@@ -1,8 +1,9 @@
 """How many deliveries of each subscription are unfinished, failed or uncertain, and how late the oldest is.
 
 At most BOUND deliveries of each kind are read, by the partial index of that kind, so a page costs the same whether a
-thousand or a million wait: those that have been due for longest, and the newest of the dead. If there are more, each
-count of that kind is a lower bound, and says so.
+thousand or a million wait: those that have been due for longest, and the newest of the dead. If there are more, the
+counts of that kind are those that a relay made within the last minute or so (`messaging.relay.backlog`), and aren't
+`exact`. If no relay has counted, they are lower bounds.
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,13 @@ from users_api.database import query
 from users_api.pool import Pool
 from users_api.status.schemas import Counted, LastError
 
-BOUND = 20_000
+BOUND = 10_000
 
-COUNTED: tuple[DeliveryState, ...] = (*DUE, *IN_FLIGHT, "failed", "uncertain")
+Kind = tuple[DeliveryState, ...]
+KINDS: tuple[Kind, ...] = (DUE, IN_FLIGHT, ("failed", "uncertain"))
+"""The states that share an index."""
+
+COUNTED = tuple(state for kind in KINDS for state in kind)
 
 TIME_LIMIT = max(subscription.time_limit for subscription in SUBSCRIPTIONS)
 
@@ -53,11 +58,12 @@ WHERE last_error IS NOT NULL AND at IS NOT NULL
 ORDER BY subscription, at DESC
 """
 
-_TIME: LiteralString = "SELECT now() AS time"
-
-_KINDS: dict[DeliveryState, int] = {
-    state: kind for kind, pair in enumerate((COUNTED[:2], COUNTED[2:4], COUNTED[4:])) for state in pair
-}
+_COUNTED: LiteralString = """
+-- The time, and what a relay has counted. `overdue`: seconds, of deliveries that wait.
+SELECT now() AS time, counted_at, subscription, state, count, extract(epoch FROM now() - oldest)::float8 AS overdue
+FROM (SELECT 1) AS always LEFT JOIN backlog ON true LEFT JOIN LATERAL jsonb_to_recordset(counts)
+    AS counted (subscription text, state text, count int, oldest timestamptz) ON true
+"""
 
 
 @dataclass(slots=True)
@@ -70,38 +76,57 @@ class Backlog:
 
 @dataclass(slots=True)
 class Backlogs:
-    """Those of every subscription that is declared or has deliveries, at `time`."""
+    """Those of every subscription that is declared or has deliveries, at `time`.
+
+    `counted_at`: when a relay made the counts that aren't exact.
+    """
 
     time: datetime
+    counted_at: datetime | None
     by_subscription: dict[str, Backlog] = field(default_factory=dict)
+
+    def of(self, subscription: str) -> Backlog:
+        """Return that of a subscription."""
+        if subscription not in self.by_subscription:
+            nothing = {state: Counted(count=0, exact=True) for state in COUNTED}
+            self.by_subscription[subscription] = Backlog(nothing)
+        return self.by_subscription[subscription]
 
 
 async def backlogs(pool: Pool, bound: int = BOUND) -> Backlogs:
     """Count the deliveries of each subscription."""
     rows = await query(pool, _BACKLOG, {"bound": bound, "time_limit": TIME_LIMIT})
-    time = rows[0]["time"] if rows else (await query(pool, _TIME, {}))[0]["time"]
-    exact = _exact(rows, bound)
-    names = [subscription.name for subscription in SUBSCRIPTIONS]
-    names += sorted({row["subscription"] for row in rows} - set(names))
-    found = Backlogs(time)
-    for name in names:
-        nothing = {state: Counted(count=0, exact=exact[_KINDS[state]]) for state in COUNTED}
-        found.by_subscription[name] = Backlog(nothing)
+    earlier = await query(pool, _COUNTED, {})
+    found = Backlogs(earlier[0]["time"], earlier[0]["counted_at"])
+    for subscription in SUBSCRIPTIONS:
+        found.of(subscription.name)
     for row in rows:
-        backlog = found.by_subscription[row["subscription"]]
+        backlog = found.of(row["subscription"])
         backlog.states[row["state"]].count = row["count"]
         backlog.overdue = max(backlog.overdue, row["overdue"])
+    for kind in (kind for kind in KINDS if _total(rows, kind) >= bound):
+        _complete(found, kind, [row for row in earlier if row["state"] in kind])
     return found
+
+
+def _total(rows: Sequence[dict[str, Any]], kind: Kind) -> int:
+    return sum(row["count"] for row in rows if row["state"] in kind)
+
+
+def _complete(found: Backlogs, kind: Kind, earlier: Sequence[dict[str, Any]]) -> None:
+    """Replace the counts of a kind, of which not all were counted, by those that a relay has made."""
+    for row in earlier:
+        backlog = found.of(row["subscription"])
+        waits = kind is DUE and not any(backlog.states[state].count for state in kind)
+        backlog.overdue = max(backlog.overdue, row["overdue"] if waits else 0.0)
+    for row in earlier:
+        counted = found.of(row["subscription"]).states[row["state"]]
+        counted.count = max(counted.count, row["count"])
+    for backlog in found.by_subscription.values():
+        for state in kind:
+            backlog.states[state].exact = False
 
 
 async def last_errors(pool: Pool) -> dict[str, LastError]:
     """Return the newest error of each subscription that has one."""
     return {row.pop("subscription"): LastError.model_validate(row) for row in await query(pool, _ERRORS, {})}
-
-
-def _exact(rows: Sequence[dict[str, Any]], bound: int) -> list[bool]:
-    """Return whether every delivery of each kind was counted."""
-    totals = [0, 0, 0]
-    for row in rows:
-        totals[_KINDS[row["state"]]] += row["count"]
-    return [total < bound for total in totals]

@@ -5,9 +5,9 @@ import asyncio
 from contracts import SUBSCRIPTIONS
 from users_api.database import in_time
 from users_api.pool import Pool
-from users_api.status.backlog import Backlog, backlogs, last_errors
+from users_api.status.backlog import Backlog, Backlogs, backlogs, last_errors
 from users_api.status.postgres import postgres_status
-from users_api.status.schemas import LastError, Moves, Status, SubscriptionStatus
+from users_api.status.schemas import LastError, Moves, PostgresStatus, Status, SubscriptionStatus
 from users_api.status.throughput import Throughput, last_hour
 from users_api.status.transport import Transport
 
@@ -20,18 +20,19 @@ async def status_of(pool: Pool, transport: Transport) -> Status:
     Raises:
         DatabaseUnavailable: PostgreSQL doesn't answer. (If Redis doesn't, the status says so.)
     """
-    found, hours, errors, postgresql, redis = await asyncio.gather(
-        in_time(backlogs(pool)),
-        in_time(last_hour(pool)),
-        in_time(last_errors(pool)),
-        in_time(postgres_status(pool)),
-        transport.status(),
-    )
+    (found, hours, errors, postgresql), redis = await asyncio.gather(in_time(_read(pool)), transport.status())
     subscriptions = [
         _subscription(name, backlog, hours.get(name), errors.get(name))
         for name, backlog in found.by_subscription.items()
     ]
-    return Status(time=found.time, subscriptions=subscriptions, postgresql=postgresql, redis=redis)
+    return Status(
+        time=found.time, counted_at=found.counted_at, subscriptions=subscriptions, postgresql=postgresql, redis=redis
+    )
+
+
+async def _read(pool: Pool) -> tuple[Backlogs, dict[str, Throughput], dict[str, LastError], PostgresStatus]:
+    """Read one part after the other, so that a status occupies one connection of the pool."""
+    return await backlogs(pool), await last_hour(pool), await last_errors(pool), await postgres_status(pool)
 
 
 def _subscription(

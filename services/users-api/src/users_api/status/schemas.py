@@ -8,7 +8,7 @@ from messaging.publishing.states import DeliveryState
 
 
 class Counted(BaseModel):
-    """How many deliveries are in a state. `exact`: false, if there are more than were counted."""
+    """How many deliveries are in a state. What isn't `exact` is what a relay counted at `counted_at`, or more."""
 
     count: int
     exact: bool
@@ -115,9 +115,13 @@ class RedisStatus(BaseModel):
 
 
 class Status(BaseModel):
-    """How everything is doing at `time`."""
+    """How everything is doing at `time`.
+
+    `counted_at`: when a relay made the counts that aren't exact; null if none has counted: then they are lower bounds.
+    """
 
     time: datetime
+    counted_at: datetime | None
     subscriptions: list[SubscriptionStatus]
     postgresql: PostgresStatus
     redis: RedisStatus

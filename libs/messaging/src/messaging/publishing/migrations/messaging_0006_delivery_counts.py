@@ -1,4 +1,4 @@
-"""How many deliveries were moved, by minute; and when a delivery was first due."""
+"""How many deliveries were moved, by minute; how many there are; and when a delivery was first due."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table, and add the column without rewriting rows. As in messaging_0003 the wait for the lock is short.
+    """Create the tables, and add the column without rewriting rows. The wait for the lock is short (messaging_0003).
 
     Half of each page stays free: a row is updated about twenty times a second while its minute lasts.
     """
@@ -31,10 +31,17 @@ def upgrade() -> None:
             PRIMARY KEY (minute, subscription, counter, state, bucket)
         ) WITH (fillfactor = 50);
         COMMENT ON TABLE delivery_counts IS 'How many deliveries were moved to a state; written by the move itself';
+
+        CREATE TABLE backlog (
+            is_only    boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+            counted_at timestamptz NOT NULL,
+            counts     jsonb NOT NULL
+        );
+        COMMENT ON TABLE backlog IS 'How many deliveries a relay has last counted, by subscription and state';
         """
     )
 
 
 def downgrade() -> None:
     """Forget the counts."""
-    op.execute("DROP TABLE delivery_counts; ALTER TABLE deliveries DROP COLUMN first_due_at")
+    op.execute("DROP TABLE backlog; DROP TABLE delivery_counts; ALTER TABLE deliveries DROP COLUMN first_due_at")
