@@ -6,6 +6,7 @@ from starlette.datastructures import State
 from starlette.types import ASGIApp
 
 from users_api.console import (
+    actions,
     bulk,
     deliveries,
     files,
@@ -33,6 +34,7 @@ PAGES = (
     bulk,
     deliveries,
     timeline,
+    actions,
     uncertain,
     operations,
     login,

@@ -1,15 +1,39 @@
-"""The page "Uncertain"."""
+"""Uncertain: the effects of which it is unknown whether they happened. A person decides.
 
-from fastapi.responses import Response
-from starlette.requests import Request
+The evidence that users-api has is the last error. The consumer's ledger has the rest, and only its command can confirm
+an effect (docs/decisions/0019), so the page shows the command.
+"""
 
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+
+from contracts import SUBSCRIPTIONS
+from messaging.publishing.searching import NEWEST
+from users_api import operating
 from users_api.console.forms import pages
-from users_api.console.rendering import page
+from users_api.console.rendering import page as answer
+from users_api.console.said import said
+from users_api.console.subjects import addresses
+from users_api.database import in_time
+from users_api.delivery_filter import DeliveryFilter
+from users_api.dependencies import Database
+from users_api.problems import Problem
+
+PAGE = 25
+
+SERVICES = {subscription.name: subscription.service for subscription in SUBSCRIPTIONS}
 
 router = pages()
 
 
 @router.get("/uncertain")
-async def show(request: Request) -> Response:
-    """Show the page."""
-    return page(request, "uncertain.html.j2")
+async def show_uncertain(request: Request, pool: Database, cursor: str | None = None) -> HTMLResponse:
+    """Show what waits for a decision, newest event first."""
+    after = NEWEST if cursor is None else operating.read_place(cursor)
+    if after is None:
+        raise Problem(422, "This isn't a cursor of these pages. Begin with the first page.")
+    page = await in_time(operating.search(pool, DeliveryFilter(state=["uncertain"]), PAGE, after))
+    emails = await in_time(addresses(pool, {delivery.subject for delivery in page.deliveries}))
+    return answer(
+        request, "uncertain.html.j2", page=page, emails=emails, services=SERVICES, said=said(request), cursor=cursor
+    )

@@ -46,6 +46,14 @@ def duration(seconds: float | None) -> str:
     return " ".join(parts)
 
 
+def precisely(seconds: float) -> str:
+    """Return seconds as `duration` does, and below an hour with the seconds beside the minutes: 2 min 20 s."""
+    minutes, rest = divmod(round(seconds), 60)
+    if not 1 <= minutes < 60 or not rest:  # noqa: PLR2004  # minutes of an hour
+        return duration(seconds)
+    return f"{minutes} min {rest} s"
+
+
 def ago(time: datetime) -> str:
     """Return how long ago a time was, or how soon it is."""
     seconds = (datetime.now(UTC) - time).total_seconds()
@@ -80,6 +88,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "messages": messages,
     "counted": counted,
     "duration": duration,
+    "precisely": precisely,
     "ago": ago,
     "absolute": absolute,
     "clock": clock,

@@ -1,0 +1,54 @@
+"""What a person does to one delivery: retry or cancel it. The page that the form was on comes back."""
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse
+
+from messaging.publishing import operations
+from users_api import queries
+from users_api.console.forms import pages, read_form
+from users_api.console.mounting import PATH
+from users_api.console.rendering import operator, see
+from users_api.console.said import saying
+from users_api.database import in_time
+from users_api.dependencies import Database
+from users_api.parameters import EventId, SubscriptionName
+from users_api.problems import Problem
+
+router = pages()
+
+_NONE = "There is no such delivery. It may have succeeded long ago, and been removed since."
+
+
+@router.post("/deliveries/{event_id}/{subscription}/retry")
+async def retry(
+    request: Request, event_id: EventId, subscription: SubscriptionName, pool: Database
+) -> RedirectResponse:
+    """Make a delivery due again."""
+    back = await _back(request, event_id)
+    state, moved = await in_time(queries.retry(pool, event_id, subscription, operator(request)))
+    if state is None:
+        raise Problem(404, _NONE)
+    if not moved:
+        raise Problem(409, operations.not_retried(subscription, state))
+    return see(request, saying(back, "retry"))
+
+
+@router.post("/deliveries/{event_id}/{subscription}/cancel")
+async def cancel(
+    request: Request, event_id: EventId, subscription: SubscriptionName, pool: Database
+) -> RedirectResponse:
+    """Cancel a delivery that waits."""
+    back = await _back(request, event_id)
+    state, moved = await in_time(queries.cancel(pool, event_id, subscription, operator(request)))
+    if state is None:
+        raise Problem(404, _NONE)
+    if not moved:
+        raise Problem(409, operations.not_cancelled(state))
+    return see(request, saying(back, "cancel"))
+
+
+async def _back(request: Request, event_id: EventId) -> str:
+    """Return the page that a form was on, if it was one of ours; otherwise that of the event."""
+    back = (await read_form(request)).get("next")
+    is_own = back == PATH or back.startswith((f"{PATH}/", f"{PATH}?"))
+    return back if is_own and "\\" not in back and back.isprintable() else f"{PATH}/events/{event_id}"

@@ -1,0 +1,230 @@
+"""The pages about deliveries over HTTP: what they say, what they refuse, and that nothing on them is taken for HTML."""
+
+import re
+from html import unescape
+from uuid import uuid4
+
+import httpx
+import pytest
+from tests.console.scene import afternoon, move, register
+from tests.integration.live_api import LiveApi
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}&amp;"
+
+
+def show(api: LiveApi, path: str, status: int = 200, *, part: bool = False) -> str:
+    """Return the text of a page's main part, without tags. `part`: as htmx asks for it."""
+    answer = api.http.get(f"/console{path}", headers={"HX-Request": "true"} if part else {})
+    assert answer.status_code == status, answer.text
+    return text_of(answer.text)
+
+
+def text_of(page: str) -> str:
+    body = page.partition("<main")[2].partition("</main>")[0] or page
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def send(api: LiveApi, path: str, **fields: str) -> httpx.Response:
+    return api.http.post(f"/console{path}", data=fields, headers={"Sec-Fetch-Site": "same-origin"})
+
+
+def test_each_field_of_the_search_finds(api: LiveApi) -> None:
+    people = afternoon(api)
+    noor, event = people["noor"]
+    for query in (
+        "email=NOOR@example.com&subscription=welcome_email",
+        f"user={noor}&subscription=welcome_email",
+        f"event={event}&subscription=welcome_email",
+        "error=10+S+AFTER",
+        "state=uncertain&since=1h",
+        "state=uncertain&state=running&error=no+answer",
+    ):
+        page = show(api, f"/deliveries?{query}")
+        assert "1 delivery " in page, query
+        assert "noor@example.com" in page, query
+    assert "16 deliveries" in show(api, "/deliveries")
+    assert "No delivery matches" in show(api, "/deliveries?until=2020-01-01")
+    assert "No delivery matches" in show(api, "/deliveries?email=nobody@example.com")
+    assert "There are no deliveries yet" in empty(api)
+
+
+def empty(api: LiveApi) -> str:
+    api.forget_everything()
+    return show(api, "/deliveries")
+
+
+@pytest.mark.parametrize("path", ["/deliveries", "/failures", "/bulk?action=retry"])
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("stat=failed", "stat : there is no such filter"),
+        ("state=lost", "state : Input should be"),
+        ("since=soon", "since : not a time"),
+        ("email=maya", "email : not a valid email address"),
+        ("event=7", "event : "),
+    ],
+)
+def test_a_wrong_filter_is_refused_and_shows_nothing(api: LiveApi, path: str, query: str, says: str) -> None:
+    register(api, "maya")
+    page = show(api, f"{path}{'&' if '?' in path else '?'}{query}", 422)
+    assert says in page
+    assert "maya@example.com" not in page
+
+
+@pytest.mark.parametrize("path", ["/deliveries?cursor=nonsense", "/uncertain?cursor=!", "/operations?cursor=x"])
+def test_a_cursor_of_elsewhere_is_refused(api: LiveApi, path: str) -> None:
+    assert "cursor" in show(api, path, 422)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        (f"/events/{uuid4()}", 404, "There is no event"),
+        ("/events/7", 422, "event_id"),
+        ("/users/4711", 404, "There is no user 4711"),
+        ("/users/99999999999999999999", 422, "user_id"),
+        ("/operations/4711", 404, "There is no operation 4711"),
+        ("/bulk", 422, "action: one of retry, cancel, replay"),
+        ("/bulk?action=delete", 422, "action: one of"),
+    ],
+)
+def test_what_there_is_not_is_said_on_a_page(api: LiveApi, path: str, status: int, says: str) -> None:
+    assert says in show(api, path, status)
+
+
+def test_hostile_texts_are_only_texts(api: LiveApi) -> None:
+    user, event = register(api, "mallory", HOSTILE, correlation=HOSTILE)
+    move(api, event, "failed", HOSTILE, reference=HOSTILE)
+    move(api, event, "uncertain", HOSTILE, subscription="audit_log", reference=HOSTILE)
+    operation = {"action": "cancel", "filter": {"error": HOSTILE, "state": ["retrying"]}, "dry_run": False, "by": "<b>"}
+    assert api.http.post("/deliveries/bulk", json=operation).status_code == 202
+    quoted = httpx.QueryParams({"error": HOSTILE})
+
+    for path in (
+        f"/deliveries?{quoted}",
+        f"/deliveries?{httpx.QueryParams({'stat': HOSTILE, 'since': HOSTILE})}",
+        f"/failures?{quoted}",
+        f"/bulk?action=retry&{quoted}",
+        f"/events/{event}",
+        f"/events/{event}?zoom={HOSTILE}&said={HOSTILE}",
+        f"/users/{user}",
+        "/uncertain",
+        "/operations",
+        "/operations/1",
+    ):
+        answer = api.http.get(f"/console{path}")
+        assert "<script>alert" not in answer.text, path
+        assert "<img" not in answer.text, path
+        assert "<b>" not in answer.text, path
+        assert re.search(r"\bstyle=|\son\w+=\"", answer.text) is None, path
+        assert "49" not in text_of(answer.text).replace(event, ""), path
+    assert HOSTILE.split("{", maxsplit=1)[0] in show(api, f"/deliveries?{quoted}")
+
+
+def test_one_event_says_what_is_known_and_what_isn_t(api: LiveApi) -> None:
+    people = afternoon(api)
+
+    maya = show(api, f"/events/{people['maya'][1]}")
+    assert "250 2.0.0 Ok: queued as 4FzK1x2Pz9" in maya
+    assert "The auditor has reported its row as written" in maya
+    assert "correlation id" in maya
+    noor = show(api, f"/users/{people['noor'][0]}")
+    assert "3 (1 crashed)" in noor
+    assert "earlier attempts and the waits between them" in noor
+    assert "the first minute" in noor
+    part = show(api, f"/events/{people['sven'][1]}?zoom=second", part=True)
+    assert part.startswith("Request "), "htmx is given what it replaces"
+    assert "next attempt in" in part
+
+
+def test_a_retry_leads_back_and_says_so(api: LiveApi) -> None:
+    _, event = afternoon(api)["ada"]
+
+    answer = send(api, f"/deliveries/{event}/welcome_email/retry", next="/console/deliveries?state=failed&said=cancel")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/deliveries?state=failed&said=retry")
+    assert "The delivery is due again." in show(api, "/deliveries?state=failed&said=retry")
+    again = send(api, f"/deliveries/{event}/welcome_email/retry")
+    assert again.status_code == 409
+    assert "The delivery is pending" in text_of(again.text)
+    cancelled = send(api, f"/deliveries/{event}/welcome_email/cancel")
+    assert cancelled.headers["location"] == f"/console/events/{event}?said=cancel"
+    assert send(api, f"/deliveries/{uuid4()}/welcome_email/cancel").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "/console\\evil", "/users", "/console\n/x"]
+)
+def test_no_form_leads_elsewhere(api: LiveApi, target: str) -> None:
+    _, event = afternoon(api)["ada"]
+    answer = send(api, f"/deliveries/{event}/welcome_email/retry", next=target)
+    assert answer.headers["location"] == f"/console/events/{event}?said=retry"
+
+
+@pytest.mark.parametrize("path", ["/bulk", "/operations/1/cancel", "/deliveries/{event}/welcome_email/retry"])
+def test_a_form_of_another_site_changes_nothing(api: LiveApi, path: str) -> None:
+    _, event = afternoon(api)["ada"]
+    answer = api.http.post(
+        f"/console{path.format(event=event)}",
+        data={"action": "retry", "state": "failed"},
+        headers={"Sec-Fetch-Site": "cross-site"},
+    )
+    assert answer.status_code == 403
+    assert api.rows("SELECT FROM operations") == []
+
+
+def test_a_confirmation_means_what_was_counted(api: LiveApi) -> None:
+    afternoon(api)
+    page = api.http.get("/console/bulk?action=retry&since=1h&subscription=welcome_email").text
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.partition("<main")[2]))
+
+    assert fields["since"].startswith("20"), "the time is written out"
+    assert fields["state"] == "failed"
+    answer = send(api, "/bulk", **{name: fields[name] for name in ("action", "since", "subscription", "state")})
+
+    assert answer.headers["location"] == "/console/operations/1"
+    [operation] = api.rows("SELECT action, eligible, requested_by FROM operations")
+    assert operation == {"action": "retry", "eligible": 2, "requested_by": "console"}
+    assert "0 of 2" in show(api, "/operations")
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("action=retry&state=succeeded", "Only deliveries that are failed, uncertain or cancelled can be retried."),
+        ("action=replay&state=failed", "A replay needs one subscription, and since when."),
+        ("action=cancel&email=nobody@example.com", "There is no user with this address."),
+        ("action=cancel&state=retrying&error=nothing", "Nothing of that can be moved now."),
+        ("action=replay&subscription=audit_log&since=1h", "Nothing of that can be moved now."),
+    ],
+)
+def test_what_can_t_be_done_is_said_before(api: LiveApi, query: str, says: str) -> None:
+    afternoon(api)
+    page = show(api, f"/bulk?{query}")
+    assert says in page
+    assert not re.search(r"(Retry|Cancel|Replay) \d", page), "there is nothing to confirm"
+
+
+def test_what_is_uncertain_is_shown_with_its_evidence_and_the_command(api: LiveApi) -> None:
+    _, event = afternoon(api)["noor"]
+
+    page = show(api, "/uncertain")
+
+    assert "1 waits for a decision" in page
+    assert "no answer within 10 s after the content was sent" in page
+    assert f"notifier uncertain confirm {event} welcome_email" in page
+    send(api, f"/deliveries/{event}/welcome_email/retry", next="/console/uncertain")
+    assert "Nothing waits for your decision" in show(api, "/uncertain?said=retry")
+
+
+def test_a_group_is_a_link_to_what_is_in_it(api: LiveApi) -> None:
+    afternoon(api)
+    page = api.http.get("/console/failures?since=1h").text
+    links = [unescape(link) for link in re.findall(r'href="/console(/deliveries\?[^"]+)">\s*Show', page)]
+
+    assert len(links) == 3
+    assert "2 deliveries" in show(api, links[0])
+    assert "since=1h" in links[0]
+    assert "Nothing of that has failed" in show(api, "/failures?error=nothing")
+    api.forget_everything()
+    assert "Nothing has failed" in show(api, "/failures")

@@ -1,0 +1,133 @@
+"""An event's deliveries on a time axis."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from users_api.console.chain_reading import Chain, ChainDelivery
+from users_api.console.lanes import Lane, chart
+
+BEGIN = datetime(2026, 11, 30, 12, tzinfo=UTC)
+NONE: dict[str, Any] = {"due_at": None, "queued_at": None, "started_at": None, "finished_at": None}
+
+
+def at(seconds: float) -> datetime:
+    return BEGIN + timedelta(seconds=seconds)
+
+
+def delivery(state: str, **fields: Any) -> ChainDelivery:
+    values = {"event_id": UUID(int=1), "event_type": "user_registered", "subscription": "audit_log", "attempts": 1}
+    values |= {"crashes": 0, "generation": 0, "last_error": None, "reference": None, "created_at": BEGIN}
+    return ChainDelivery.model_validate(values | NONE | {"state": state} | fields)
+
+
+def chain(*deliveries: ChainDelivery, now: float = 100, **fields: Any) -> Chain:
+    values = {"now": at(now), "id": UUID(int=1), "type": "user_registered", "subject": "users/1", "envelope": {}}
+    values |= {"available_at": BEGIN, "recorded_at": BEGIN, "deliveries": list(deliveries)}
+    return Chain.model_validate(values | fields)
+
+
+def lane(one: ChainDelivery, now: float = 100) -> Lane:
+    [_, laid_out] = chart(chain(one, now=now), timedelta(seconds=100)).lanes
+    return laid_out
+
+
+def spans(one: ChainDelivery, now: float = 100) -> list[tuple[str, float, float]]:
+    return [(span.kind, span.left, span.width) for span in lane(one, now).spans]
+
+
+def test_a_success_waits_is_queued_and_runs() -> None:
+    one = delivery("succeeded", queued_at=at(10), started_at=at(30), finished_at=at(60))
+
+    assert spans(one) == [("wait", 0, 10), ("queued", 10, 20), ("running", 30, 30)]
+    assert (lane(one).end, lane(one).beyond) == (60, False)
+
+
+def test_attempts_whose_times_are_not_known_are_one_span() -> None:
+    one = delivery("failed", attempts=3, queued_at=at(50), started_at=at(60), finished_at=at(70))
+    assert [kind for kind, _, _ in spans(one)] == ["earlier", "queued", "running"]
+
+
+def test_what_is_retried_ends_where_it_is_due() -> None:
+    one = delivery("retrying", attempts=2, queued_at=at(9), started_at=at(10), due_at=at(40))
+    assert spans(one, now=20) == [("earlier", 0, 10), ("ahead", 10, 30)]
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (delivery("pending", due_at=BEGIN), [("wait", 0, 100)]),
+        (delivery("pending", due_at=at(50)), [("wait", 0, 100)]),
+        (
+            delivery("retrying", started_at=at(10), due_at=at(40)),
+            [("earlier", 0, 10), ("ahead", 10, 30), ("wait", 40, 60)],
+        ),
+        (delivery("queued", queued_at=at(10)), [("wait", 0, 10), ("queued", 10, 90)]),
+        (
+            delivery("running", queued_at=at(10), started_at=at(20)),
+            [("wait", 0, 10), ("queued", 10, 10), ("running", 20, 80)],
+        ),
+        (delivery("cancelled", finished_at=at(30)), [("wait", 0, 30)]),
+        (
+            delivery("cancelled", queued_at=at(1), started_at=at(10), finished_at=at(30)),
+            [("earlier", 0, 10), ("ahead", 10, 20)],
+        ),
+        (
+            delivery("queued", generation=1, queued_at=at(60), started_at=at(10)),
+            [("earlier", 0, 60), ("queued", 60, 40)],
+        ),
+    ],
+)
+def test_what_is_under_way_goes_on_until_now(one: ChainDelivery, expected: list[tuple[str, float, float]]) -> None:
+    assert spans(one) == expected
+
+
+def test_what_is_too_short_to_see_is_drawn_all_the_same() -> None:
+    one = delivery("succeeded", queued_at=at(0.001), started_at=at(0.002), finished_at=at(99.9999))
+    assert all(width >= 0.5 for _, _, width in spans(one))
+    assert "1 ms" in lane(one).spans[0].says
+
+
+def test_the_axis_ends_with_what_happened_and_a_far_delivery_points_beyond() -> None:
+    sent = delivery("succeeded", queued_at=at(1), started_at=at(2), finished_at=at(10))
+    later = delivery("pending", due_at=at(3 * 86_400))
+    laid_out = chart(chain(sent, later, now=10))
+
+    assert timedelta(seconds=10) <= laid_out.length < timedelta(seconds=11)
+    assert [each.beyond for each in laid_out.lanes] == [False, False, True]
+    assert laid_out.ticks[0].label == "0"
+    assert 3 <= len(laid_out.ticks) <= 6
+
+
+def test_what_is_beyond_a_shorter_axis_is_cut_off() -> None:
+    one = delivery("succeeded", queued_at=at(50), started_at=at(200), finished_at=at(300))
+    assert [(span.kind, span.left + span.width) for span in lane(one).spans] == [("wait", 50), ("queued", 100)]
+    assert (lane(one).end, lane(one).beyond) == (None, True)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.004, 0.3, 7, 100, 5_000, 90_000, 40 * 86_400])
+def test_ticks_are_round_and_on_the_axis(seconds: float) -> None:
+    one = delivery("succeeded", finished_at=at(seconds))
+    ticks = chart(chain(one, now=seconds)).ticks
+    assert 2 <= len(ticks) <= 6
+    assert all(0 <= tick.left <= 100 for tick in ticks)
+
+
+@pytest.mark.parametrize(
+    ("time", "requested_at"),
+    [
+        ("2026-11-30T11:59:59.500Z", at(-0.5)),
+        ("2026-11-30T12:00:01Z", BEGIN),  # a clock that is ahead
+        ("2026-11-30T11:00:00Z", BEGIN),  # a clock that is far behind
+        ("2026-11-30T12:00:00", BEGIN),
+        ("soon", BEGIN),
+        (None, BEGIN),
+    ],
+)
+def test_the_axis_begins_with_the_request_if_the_clocks_agree(time: str | None, requested_at: datetime) -> None:
+    one = delivery("succeeded", finished_at=at(10))
+    begun = chart(chain(one, envelope={"time": time}), timedelta(seconds=100))
+    assert begun.begin == requested_at
+    assert begun.lanes[0].name == "request"
