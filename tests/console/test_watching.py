@@ -50,7 +50,6 @@ def test_register_and_watch_it_succeed(system: System, url: str, view: View) -> 
     succeeded(page, "welcome_email")
 
     assert viewer.violations() == []
-    viewer.picture("register")
 
 
 def test_two_viewers_see_the_same_change(system: System, url: str, view: View) -> None:
