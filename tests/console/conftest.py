@@ -33,8 +33,9 @@ View = Callable[..., Viewer]
 """`view(base_url, size, dark=…)`: open a browser window; it is checked and closed after the test."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser for the tests of a file. While it is open, Playwright's event loop runs in the thread of the tests."""
     program = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if program is None:
         pytest.fail("No browser. On Debian: apt-get install chromium (another one: CHROMIUM=/path)", pytrace=False)

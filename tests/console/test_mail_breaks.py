@@ -8,6 +8,13 @@ from chaos.system import System
 WELCOME = "tr[id$='-welcome_email']"
 
 
+ONLY_THE_STREAM = """
+const really = window.setTimeout;
+window.setTimeout = (call, delay, ...rest) => (delay >= 10000 ? 0 : really(call, delay, ...rest));
+"""
+"""A script by which a page isn't read again every 15 seconds, but only when /live sends something."""
+
+
 def state(viewer: Viewer, name: str) -> None:
     """Wait until the welcome email is in a state, without a reload."""
     viewer.page.wait_for_selector(f"{WELCOME} .state.{name}", timeout=60_000)
@@ -17,6 +24,7 @@ def test_break_smtp_watch_it_retry_mend_it_and_watch_it_succeed(system: System, 
     system.sink.answer = "451 4.3.0 try again later"
     user = system.register("maya")["id"]
     viewer = view(system.herald.local_url, DESKTOP)
+    viewer.page.add_init_script(ONLY_THE_STREAM)
     page = viewer.open("/console")
 
     page.get_by_role("searchbox").fill("maya@example.com")
@@ -37,6 +45,7 @@ def test_a_refused_mail_is_retried_by_hand_and_recorded(system: System, view: Vi
     user = system.register("ada")["id"]
     system.until(lambda: system.deliveries(user)["welcome_email"]["state"] == "failed")
     viewer = view(system.herald.local_url, PHONE)
+    viewer.page.add_init_script(ONLY_THE_STREAM)
     page = viewer.open("/console/failures")
     assert "554 5.7.1" in page.inner_text("article")
     page.get_by_role("link", name="Show it").click()

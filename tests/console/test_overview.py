@@ -142,7 +142,7 @@ def test_a_plot_has_a_place_for_each_minute() -> None:
     moves = throughput(minutes, now)
 
     assert [bar.x for column in moves.columns for bar in column.bars] == [0, 59, 59, 59]
-    assert moves.top == "50 a minute"
+    assert moves.top == "up to 50 a minute"
     assert moves.text == "42 in the last hour, at most 41 in a minute, at 16:27 UTC"
     assert moves.columns[1].text == "16:27: 30 succeeded, 1 retrying, 10 failed"
     [column] = lags(minutes, now).columns

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
+from tests.console.an_hour import make_up
 from tests.console.conftest import View
 from tests.console.viewing import DESKTOP, PHONE, Viewer
 
@@ -49,7 +50,6 @@ def test_register_and_watch_it_succeed(system: System, url: str, view: View) -> 
     succeeded(page, "welcome_email")
 
     assert viewer.violations() == []
-    viewer.picture("register")
 
 
 def test_two_viewers_see_the_same_change(system: System, url: str, view: View) -> None:
@@ -149,6 +149,7 @@ def test_the_overview_of_a_busy_herald(system: System, url: str, view: View, siz
     for index in range(12):
         system.register(f"user{index}")
     system.until(lambda: system.states()["succeeded"] == 24)
+    make_up(system)
     viewer: Viewer = view(url, size, dark=dark)
     page = viewer.open()
 
@@ -157,3 +158,24 @@ def test_the_overview_of_a_busy_herald(system: System, url: str, view: View, siz
     assert viewer.violations() == []
     assert viewer.overflow() == 0
     viewer.picture(f"overview-{'phone' if size == PHONE else 'desktop'}{'-dark' if dark else ''}")
+
+
+def test_the_overview_of_a_herald_in_trouble(start_system: Callable[..., System], view: View) -> None:
+    system = start_system(NOTIFIER_UNCERTAIN="hold", MAIL_TIMEOUT="2")
+    make_up(system)
+    system.sink.answer = lambda address: {"maya": "550 no such user", "ada": None}.get(address[:-12], "451 try again")
+    for name in ("maya", "ada", "joan"):
+        system.register(name)
+    system.until(lambda: system.states() == {"succeeded": 3, "failed": 1, "uncertain": 1, "retrying": 1})
+    system.processes["auditor"].kill()
+    system.register("grace")
+    viewer: Viewer = view(system.herald.local_url)
+    page = viewer.open()
+
+    expect(page.get_by_text("welcome_email: 1 failed.")).to_be_visible()
+    expect(page.get_by_text("welcome_email: 1 uncertain.")).to_be_visible()
+    expect(page.get_by_text("No worker reads the queue auditor.")).to_be_visible(timeout=90_000)
+    assert viewer.violations() == []
+    viewer.picture("overview-trouble")
+    page.get_by_role("link", name="1 failed of welcome_email").click()
+    assert page.url.endswith("/console/deliveries?subscription=welcome_email&state=failed")

@@ -11,6 +11,7 @@ from typing import Literal
 
 from messaging.publishing.states import DUE, DeliveryState
 from users_api.console.chain_reading import Chain, ChainDelivery
+from users_api.console.ticks import Tick, ticks_of
 from users_api.console.words import precisely
 
 Kind = Literal["request", "wait", "earlier", "queued", "running", "ahead"]
@@ -27,9 +28,7 @@ MEANINGS: dict[Kind, str] = {
 _LEAST = 0.6
 """The narrowest span that is drawn, in percent: it can still be seen and pointed at."""
 
-_TICKS = 5
 _END = 100.0
-_NEAR_END = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +39,6 @@ class Span:
     left: float
     width: float
     says: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A place on the axis. `label`: the time since its beginning."""
-
-    left: float
-    label: str
-    anchor: Literal["start", "middle", "end"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +74,7 @@ def chart(chain: Chain, length: timedelta | None = None) -> Chart:
     request = Lane("request", None, [_span(place, "request", begin, chain.recorded_at)], None, False)
     at_now = place(now)
     lanes = [request, *(_lane(place, delivery, now) for delivery in chain.deliveries)]
-    return Chart(begin, length, _ticks(length), lanes, at_now if at_now <= _END else None)
+    return Chart(begin, length, ticks_of(length), lanes, at_now if at_now <= _END else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,28 +133,3 @@ def _span(place: _Scale, kind: Kind, start: datetime, end: datetime) -> Span:
     width = max(_LEAST, min(place(end), _END) - left)
     left = min(left, _END - width)
     return Span(kind, round(left, 3), round(width, 3), f"{MEANINGS[kind]}: {precisely((end - start).total_seconds())}")
-
-
-def _ticks(length: timedelta) -> list[Tick]:
-    """Return round times along the axis."""
-    step = _step(length)
-    times = [number * step for number in range(int(length / step) + 1)]
-    ticks = [Tick(round(at / length * 100, 3), precisely(at.total_seconds()), "middle") for at in times]
-    ticks[0] = Tick(0.0, "0", "start")
-    if ticks[-1].left > _NEAR_END:
-        ticks[-1] = Tick(ticks[-1].left, ticks[-1].label, "end")
-    return ticks
-
-
-_ROUND = [
-    timedelta(seconds=seconds)
-    for seconds in (
-        *(mantissa * 10**power for power in (-3, -2, -1, 0) for mantissa in (1, 2, 5)),
-        *(10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400, 21_600, 43_200),
-        *(86_400 * days for days in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)),
-    )
-]
-
-
-def _step(length: timedelta) -> timedelta:
-    return next((step for step in _ROUND if length / step <= _TICKS), length)

@@ -57,4 +57,5 @@ def _values(status: Status) -> dict[str, Any]:
         ],
         "mail": [each for each in status.subscriptions if each.name in MAIL],
         "redis": status.redis,
+        "is_bounded": any(not count.exact for each in status.subscriptions for count in each.states.values()),
     }

@@ -36,7 +36,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A plot. `top`: the value at its upper end. `text`: what it shows, in words."""
+    """A plot. `top`: what its height stands for. `text`: what it shows, in words."""
 
     columns: list[Column]
     top: str
@@ -56,7 +56,7 @@ def throughput(minutes: Sequence[Minute], now: datetime) -> Plot:
     text = f"{sum(totals):,} in the last hour"
     if busiest:
         text += f", at most {busiest[0]:,} in a minute, at {busiest[1].minute.astimezone(UTC):%H:%M} UTC"
-    return Plot(columns, f"{top:,} a minute", text, begin, end)
+    return Plot(columns, f"up to {top:,} a minute", text, begin, end)
 
 
 def lags(minutes: Sequence[Minute], now: datetime) -> Plot:
@@ -71,7 +71,7 @@ def lags(minutes: Sequence[Minute], now: datetime) -> Plot:
     if slowest:
         at = f"{slowest.minute.astimezone(UTC):%H:%M} UTC"
         text = f"at most {words.duration(slowest.lag_p95)} for 95 % in the slowest minute, {at}"
-    return Plot(columns, words.duration(top), text, begin, end)
+    return Plot(columns, f"{words.duration(SHORTEST)} to {words.duration(top)}, logarithmic", text, begin, end)
 
 
 def _frame(now: datetime) -> tuple[datetime, datetime]:
