@@ -2,8 +2,10 @@
 
 import os
 import pty
+import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 PROGRAM = str(Path(sys.executable).with_name("herald"))
@@ -48,7 +50,9 @@ class Terminal:
 
     def until_shown(self, text: str) -> None:
         """Read until a text appears."""
+        deadline = time.monotonic() + 60
         while text not in self.shown:
+            assert time.monotonic() < deadline, f"{text!r} wasn't shown: {self.shown}"
             read = self._read()
             assert read, f"{text!r} was never shown: {self.shown}"
 
@@ -60,6 +64,7 @@ class Terminal:
         return self.process.wait(30), self.shown
 
     def _read(self) -> str:
+        assert select.select([self._ours], [], [], 60)[0], f"nothing more was shown: {self.shown}"
         try:
             read = os.read(self._ours, 65_536).decode("utf-8", "replace")
         except OSError:  # Linux: the other side is closed

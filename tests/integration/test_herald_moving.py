@@ -98,7 +98,12 @@ def test_ctrl_c_leaves_the_operation_running_and_it_can_be_followed_or_cancelled
     fail(users_pool, 2)
     command = [PROGRAM, *ALL_FAILED, "--yes"]
     following = subprocess.Popen(
-        command, env=environment(DATABASE_URL=users_database), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        env=environment(DATABASE_URL=users_database),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=_as_in_a_terminal,  # noqa: PLW1509  # no thread of ours holds a lock that it needs
     )
     assert following.stdout
     assert "can be retried" in following.stdout.readline()
@@ -117,6 +122,11 @@ def test_ctrl_c_leaves_the_operation_running_and_it_can_be_followed_or_cancelled
     assert cancelled == "operation 1 is cancelled: 0 moved\n"
     assert "Only one that is running" in refused(herald("operations", "cancel", "1", DATABASE_URL=users_database))
     assert "There is no operation 2" in refused(herald("operations", "show", "2", DATABASE_URL=users_database))
+
+
+def _as_in_a_terminal() -> None:
+    """Let SIGINT have its effect: a shell in the background would have it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_without_a_relay_it_says_so_and_waits(users_database: str, users_pool: Pool) -> None:

@@ -1,8 +1,9 @@
 """`herald status`: how everything is doing, once or again and again."""
 
 import asyncio
+import signal
 import sys
-import time
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,15 +43,21 @@ def status(
 
     settings = load_or_exit(LookSettings)
     execute("SELECT", {})  # if PostgreSQL can't be used, this says why
+    looks = _looks(settings, every if watch else None, _interrupted())
     try:
         if watch and output.in_terminal() and not as_json:
-            _show_live(settings, every)
+            _show_live(looks, every)
         else:
-            _print(_looks(settings, every if watch else None), as_json=as_json)
-    except KeyboardInterrupt:
-        raise typer.Exit from None
+            _print(looks, as_json=as_json)
     except DatabaseUnavailable as error:
         sys.exit(f"{UNREADABLE}: {error}. See: {program()} doctor")
+
+
+def _interrupted() -> threading.Event:
+    """Return what Ctrl-C sets from now on. asyncio's own way can lose one that comes as a task ends."""
+    interrupted = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    return interrupted
 
 
 def look(settings: LookSettings) -> "Status":
@@ -59,12 +66,12 @@ def look(settings: LookSettings) -> "Status":
     Raises:
         DatabaseUnavailable: PostgreSQL can't say.
     """
-    [found] = _looks(settings, None)
+    [found] = _looks(settings, None, threading.Event())
     return found
 
 
-def _looks(settings: LookSettings, every: float | None) -> "Iterator[Status]":
-    """Look once, or again and again, over the same connections."""
+def _looks(settings: LookSettings, every: float | None, stop: threading.Event) -> "Iterator[Status]":
+    """Look once, or again and again until `stop` is set, over the same connections."""
     from users_api.database import DatabaseUnavailable
     from users_api.pool import Pool
     from users_api.status.page import status_of
@@ -75,7 +82,7 @@ def _looks(settings: LookSettings, every: float | None) -> "Iterator[Status]":
         pool = Pool(settings.database_url)
         runner.run(pool.open())
         try:
-            while True:
+            while not stop.is_set():
                 try:
                     yield runner.run(status_of(pool, transport))
                 except DatabaseUnavailable as error:
@@ -84,7 +91,7 @@ def _looks(settings: LookSettings, every: float | None) -> "Iterator[Status]":
                     typer.echo(f"{UNREADABLE}: {error}", err=True)
                 if every is None:
                     return
-                time.sleep(every)
+                stop.wait(every)
         finally:
             runner.run(pool.close())
             transport.close()
@@ -100,13 +107,13 @@ def _print(looks: "Iterable[Status]", *, as_json: bool) -> None:
             typer.echo(f"{kind:10} {words}" if output.in_terminal() else f"{kind}\t{words}")
 
 
-def _show_live(settings: LookSettings, every: float) -> None:
+def _show_live(looks: "Iterable[Status]", every: float) -> None:
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
 
     with Live(screen=True, auto_refresh=False) as live:
-        for found in _looks(settings, every):
+        for found in looks:
             lines = [Text(f"{kind:10} {words}") for kind, words in servers(found)]
             title = Text(f"{output.moment(found.time)} UTC, every {every:g} s; Ctrl-C ends", style="dim")
             table = output.table(*_table(found, _states(found)))
