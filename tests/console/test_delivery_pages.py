@@ -228,3 +228,16 @@ def test_a_group_is_a_link_to_what_is_in_it(api: LiveApi) -> None:
     assert "Nothing of that has failed" in show(api, "/failures?error=nothing")
     api.forget_everything()
     assert "Nothing has failed" in show(api, "/failures")
+
+
+def test_what_is_uncertain_goes_on_on_a_second_page(api: LiveApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = afternoon(api)
+    move(api, people["maya"][1], "uncertain", "MailUncertain: no answer")
+    monkeypatch.setattr("users_api.console.uncertain.PAGE", 1)
+
+    first = api.http.get("/console/uncertain").text
+    assert "2 wait for a decision" in text_of(first)
+    [older] = re.findall(r'href="/console(/uncertain\?cursor=[^"]+)" rel="next"', first)
+    page = show(api, unescape(older))
+    assert "maya@example.com" in page
+    assert "noor@example.com" not in page
