@@ -9,7 +9,7 @@ import pytest
 from tests.console.scene import afternoon, move, register
 from tests.integration.live_api import LiveApi
 
-HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}&amp;"
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 77777 * 77777 }}&amp;"
 
 
 def show(api: LiveApi, path: str, status: int = 200, *, part: bool = False) -> str:
@@ -117,7 +117,7 @@ def test_hostile_texts_are_only_texts(api: LiveApi) -> None:
         assert "<img" not in answer.text, path
         assert "<b>" not in answer.text, path
         assert re.search(r"\bstyle=|\son\w+=\"", answer.text) is None, path
-        assert "49" not in text_of(answer.text).replace(event, ""), path
+        assert "6049261729" not in answer.text, path
     assert HOSTILE.split("{", maxsplit=1)[0] in show(api, f"/deliveries?{quoted}")
 
 
