@@ -103,6 +103,7 @@ def test_gone_is_final(open_endpoint: Open) -> None:
         ("999999999", timedelta(0), LONGEST_WAIT),
         ("7", timedelta(days=-1), 7),
     ],
+    ids=["two minutes", "a second", "none", "an old event", "a date", "for ever", "an event of the future"],
 )
 def test_retry_after_is_the_least_wait(open_endpoint: Open, asked: str, age: timedelta, least: float) -> None:
     with ScriptedHttpServer([answer(503, retry_after=asked)]) as server, pytest.raises(EndpointBusy) as busy:
