@@ -21,6 +21,7 @@ KINDS = {
     "herald:receipts:users-api",
     *("dramatiq:auditor", "dramatiq:auditor.msgs", "dramatiq:__acks__.<auditor>.auditor", "herald:worker:<auditor>"),
     *("herald:worker:<notifier>", "herald:workers", "herald:relay:<host>", "herald:epoch:users-api"),
+    *("herald:relays", "herald:relay:users-api/<host>.<pid>"),
 }
 
 

@@ -15,6 +15,7 @@ from users_api import PUBLISHER
 
 _HOST = socket.gethostname()
 _KEY = re.compile(r"\w+:[\w:]+")
+_RELAY = re.compile(f"/{re.escape(_HOST)}" + r"\.\d+$")
 _WORKER_ID = re.compile(re.escape(_HOST) + r"\.\d+\.[0-9a-f]{12}")
 
 
@@ -39,7 +40,7 @@ def kinds(system: System) -> dict[str, str]:
 def _kind(key: str, workers: Mapping[str, str]) -> str:
     for service, worker in workers.items():
         key = key.replace(worker, f"<{service}>")
-    return key if _WORKER_ID.search(key) else key.replace(_HOST, "<host>")
+    return key if _WORKER_ID.search(key) else _RELAY.sub("/<host>.<pid>", key).replace(_HOST, "<host>")
 
 
 def _constants(others: Iterable[str]) -> list[str]:
@@ -56,6 +57,7 @@ def _keys_of(workers: Mapping[str, str]) -> Iterator[str]:
     """
     functions = [function for name, function in vars(layout).items() if name.endswith("_key")]
     for service, worker in workers.items():
-        known = {"queue": service, "worker": worker, "host": _HOST, "publisher": PUBLISHER}
+        member = layout.relay_member(PUBLISHER, f"{_HOST}.0")
+        known = {"queue": service, "worker": worker, "host": _HOST, "publisher": PUBLISHER, "member": member}
         for function in functions:
             yield function(*(known[parameter] for parameter in inspect.signature(function).parameters))
