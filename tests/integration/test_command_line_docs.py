@@ -15,7 +15,7 @@ from messaging.process.database import Pool
 
 from .eventually import eventually
 from .herald_cli import herald
-from .searched import write
+from .searched import write_recent as write
 from .users_cli import execute
 
 PAGE = Path(__file__).parents[2] / "docs/command-line.md"

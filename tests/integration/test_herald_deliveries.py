@@ -9,7 +9,7 @@ import pytest
 from messaging.process.database import Pool
 
 from .herald_cli import Terminal, herald, rows
-from .searched import write
+from .searched import write_recent as write
 from .users_cli import execute, printed
 
 REFUSED = "550 5.1.1 ada@example.com: no such user"

@@ -12,7 +12,8 @@ from messaging.process.database import Pool
 
 from .eventually import eventually
 from .herald_cli import PROGRAM, Terminal, environment, herald, rows
-from .searched import states_of, write
+from .searched import states_of
+from .searched import write_recent as write
 from .users_cli import execute, printed, refused, users_api
 
 ALL_FAILED = ["deliveries", "retry", "--all", "--subscription=audit_log", "--error", "no such"]

@@ -16,7 +16,7 @@ from messaging.process.database import Pool
 
 from .eventually import eventually
 from .herald_cli import Terminal, herald, rows
-from .searched import write
+from .searched import write_recent as write
 from .users_cli import execute, printed, refused
 
 Given = dict[str, str]
