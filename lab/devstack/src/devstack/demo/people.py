@@ -11,7 +11,7 @@ TIMEOUT = 10.0
 
 
 class People:
-    """Registers somebody every `pace` seconds at the API `url`, from `start` to `stop`.
+    """Registers a user every `pace` seconds at the API `url`, from `start` to `stop`.
 
     `registered`: the id of each user, by address. `refused`: why others weren't. `slowest`: the longest answer, in
     seconds. `run`: what makes the addresses of this run differ from those of others.
@@ -34,7 +34,7 @@ class People:
         self._thread.start()
 
     def stop(self) -> None:
-        """Register nobody any more, and wait for the last answer."""
+        """End the registrations, and wait for the last answer."""
         self._over.set()
         if self._thread.is_alive():
             self._thread.join(TIMEOUT)

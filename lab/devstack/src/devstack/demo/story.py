@@ -62,7 +62,7 @@ class Story:
 
     def _mend_mail(self) -> None:
         self._scene.supervisor.resume("mailbox")
-        self._say("The mail server is back. Each mail is tried again when it is due; nobody has to do anything.")
+        self._say("The mail server is back. Each mail is tried again when it is due; no operator has to act.")
         self._until(0.5)
 
     def _kill_worker(self) -> None:

@@ -24,7 +24,7 @@ INDEX_WINDOW = 25_000
 its own: about 4 us for each, otherwise 0.3."""
 
 FEW_ROWS = 5_000
-"""Up to so many unfinished deliveries are read by their indexes, and sorted."""
+"""At most this number of unfinished deliveries is read by their indexes, and sorted."""
 
 COLUMNS: LiteralString = "event_id, subscription, state, last_error, started_at, finished_at"
 """What conditions may be about; `deliveries_troubled` has no other."""

@@ -1,4 +1,4 @@
-"""What is wrong at the moment, in the words of somebody who has to do something about it."""
+"""What is wrong at the moment, and what an operator can do about it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

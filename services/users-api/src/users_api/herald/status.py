@@ -28,7 +28,7 @@ ALWAYS = ("pending", "failed")
 
 
 class LookSettings(DatabaseSettings):
-    """The settings of a command that looks into Redis, if it is told where that is."""
+    """The settings of a command that reads Redis, if REDIS_URL is set."""
 
     redis_url: Annotated[str | None, secret(urls.redis), Field(repr=False, validate_default=False)] = None
 
