@@ -4,16 +4,18 @@ The copy has the code of libs/contracts and an event of its own, so that these t
 """
 
 import atexit
-import os
+import importlib
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from io import StringIO
 from pathlib import Path
 from shutil import copytree, ignore_patterns, rmtree
 from tempfile import mkdtemp
+from types import ModuleType
 
 from contracts.cli import main
 
@@ -129,18 +131,29 @@ def _published() -> Path:
 
 
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    start = "from contracts.cli import main; raise SystemExit(main())"
-    return subprocess.run(
-        [sys.executable, "-c", start, *arguments],
-        env={**os.environ, "PYTHONPATH": str(folder / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Run the copy's command line in this process: a new one takes 0.2 s, most of it for the import of pydantic."""
+    ours = _forget_contracts()
+    sys.path.insert(0, str(folder / "src"))
+    importlib.invalidate_caches()
+    try:
+        return _captured(importlib.import_module("contracts.cli").main, arguments)
+    finally:
+        sys.path.remove(str(folder / "src"))
+        _forget_contracts()
+        sys.modules.update(ours)
+
+
+def _forget_contracts() -> dict[str, ModuleType]:
+    names = [name for name in sys.modules if name.partition(".")[0] == "contracts"]
+    return {name: sys.modules.pop(name) for name in names}
+
+
+def _captured(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    with redirect_stdout(StringIO()) as output, redirect_stderr(StringIO()) as errors:
+        status = command(arguments)
+    return subprocess.CompletedProcess(arguments, status, output.getvalue(), errors.getvalue())
 
 
 def contracts(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line of this repository's contracts, in this process: a new one costs a quarter of a second."""
-    with redirect_stdout(StringIO()) as output, redirect_stderr(StringIO()) as errors:
-        status = main(arguments)
-    return subprocess.CompletedProcess(arguments, status, output.getvalue(), errors.getvalue())
+    """Run the command line of this repository's contracts, in this process."""
+    return _captured(main, arguments)
