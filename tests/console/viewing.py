@@ -1,4 +1,4 @@
-"""Somebody who looks at the console in a browser, and what is noticed meanwhile."""
+"""A viewer of the console in a browser, and what the test notices meanwhile."""
 
 import base64
 import os

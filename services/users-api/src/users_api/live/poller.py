@@ -1,7 +1,7 @@
 """One run of the poller: from the first viewer until the last one leaves. It reads once for all of them.
 
 A message's id names the run, and the message's number in it. A viewer that comes back within a run, and soon, is sent
-what it missed. Otherwise it is asked to read anew (`reload`): while nobody looked nothing was read, so what has changed
+what it missed. Otherwise it is asked to read anew (`reload`): without viewers nothing is read, so what has changed
 meanwhile is unknown.
 """
 
