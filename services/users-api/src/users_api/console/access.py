@@ -1,6 +1,7 @@
 """Who may look at the console, and act in it.
 
-- With a token (CONSOLE_TOKEN): a request that sends it as `Authorization: Bearer`, or has the cookie that the login gives.
+- With a token (CONSOLE_TOKEN): a request that sends it as `Authorization: Bearer`, or has the cookie that the login
+  gives.
 - Without one: this machine alone. A request that came through a proxy isn't from this machine, whatever its address. A
   name other than localhost isn't this machine either: a page from elsewhere can give its own name this address (DNS
   rebinding), and would read the console as its own.
