@@ -180,8 +180,12 @@ class System:
             time.sleep(0.05)
 
     def stop_workers(self) -> set[int | None]:
-        """End the workers in order, let the relay apply their last receipts, and return the exit statuses."""
+        """End the workers in order, let the relay apply their last receipts, and return the exit statuses.
+
+        A process that is still starting would end by the signal itself, so wait until each has registered.
+        """
         workers = [each for name, each in self.processes.items() if name.startswith(self.workers) and each.running]
+        self.until(lambda: all(each.pids & self._registered() for each in workers if each.running))
         with ThreadPoolExecutor(max(1, len(workers))) as threads:
             list(threads.map(lambda process: process.stop(timeout=30), workers))
         self.until(lambda: not any(self.redis.xlen(layout.receipts_key(each)) for each in self.publishers))
@@ -190,14 +194,18 @@ class System:
     def _process(self, command: Command) -> Process:
         return Process(command.name, command.argv, env=command.env, output=self.logs / f"{command.name}.log")
 
+    def _registered(self) -> set[int]:
+        """Return the ids of the worker processes that Redis knows: `<host>.<process id>.<random>/<queue>`."""
+        parts = [holder.split(".") for holder in members(self.redis, layout.WORKERS)]
+        return {int(each[-2]) for each in parts if len(each) > 2 and each[-2].isdigit()}
+
     def _ready(self) -> bool:
         """Return whether users can register, and whether every process that acts on a registration is ready."""
         try:
             served = self.http.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
-        holders = members(self.redis, layout.WORKERS)
-        consumed = {holder.rpartition("/")[2] for holder in holders}
+        consumed = {holder.rpartition("/")[2] for holder in members(self.redis, layout.WORKERS)}
         relayed = self.redis.exists(layout.relay_key(socket.gethostname()))
         return served and consumed >= set(self.workers) and bool(relayed)
 
