@@ -157,6 +157,7 @@ def test_the_overview_of_a_busy_herald(system: System, url: str, view: View, siz
     expect(page.get_by_text("All is well:")).to_be_visible()
     assert viewer.violations() == []
     assert viewer.overflow() == 0
+    assert viewer.ragged() == 0
     viewer.picture(f"overview-{'phone' if size == PHONE else 'desktop'}{'-dark' if dark else ''}")
 
 

@@ -17,6 +17,11 @@ MAKE_PICTURES = "CONSOLE_PICTURES"
 DESKTOP = (1280, 800)
 PHONE = (390, 844)
 
+RAGGED = """Array.from(document.querySelectorAll(".cards > *")).filter(card => {
+    const before = card.previousElementSibling?.getBoundingClientRect(), here = card.getBoundingClientRect();
+    return before && before.right <= here.left && before.top !== here.top;
+}).length"""
+
 _AXE = Axe()
 
 
@@ -50,6 +55,10 @@ class Viewer:
     def overflow(self) -> int:
         """Return by how many pixels the page is wider than the screen."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+    def ragged(self) -> int:
+        """Return how many cards begin at another height than the card left of them."""
+        return int(self.page.evaluate(RAGGED))
 
     def picture(self, name: str) -> None:
         """Write a picture of the page into docs/console, if pictures are wanted."""

@@ -63,6 +63,11 @@ class Story:
     def _mend_mail(self) -> None:
         self._scene.supervisor.resume("mailbox")
         self._say("The mail server is back. Each mail is tried again when it is due; no operator has to act.")
+        self._look_at("how what was retrying succeeds", "", "status --watch")
+        self._until(0.42)
+        user = self._people.registered[self._unlucky]
+        self._look_at("one whose mail had to wait", f"/users/{user}", f"user {self._unlucky}")
+        self._run("user", self._unlucky)
         self._until(0.5)
 
     def _kill_worker(self) -> None:
@@ -84,7 +89,6 @@ class Story:
         self._people.stop()
         self._say("No more registrations. Waiting for the last mail and the last audit row ...")
         found = self._settled()
-        self._run("user", self._unlucky)
         if self._people.refused:
             raise DevstackError(f"{len(self._people.refused)} weren't registered: {self._people.refused[0]}")
         if not found.is_complete:

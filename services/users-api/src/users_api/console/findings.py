@@ -86,7 +86,7 @@ def _workers(status: Status) -> Iterator[Finding]:
     for worker in workers:
         held = sum(worker.holds.values())
         if held and not worker.alive:
-            text = f"The worker {worker.worker} is gone and held {words.messages(held)}. The relay sends them again."
+            text = f"The worker {worker.worker} is gone; it held {words.messages(held)}, which the relay sends again."
             yield Finding("warn", text)
 
 
