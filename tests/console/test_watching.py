@@ -86,6 +86,31 @@ def test_a_paused_page_stands_still_until_it_is_resumed(system: System, url: str
     expect(cell).to_contain_text("1 succeeded of welcome_email", timeout=20_000)
 
 
+def test_a_list_counts_what_changes_and_shows_it_on_demand(system: System, url: str, view: View) -> None:
+    system.register("ada")
+    system.until(lambda: system.unfinished() == 0)
+    lists = {}
+    for path in (
+        "/console/deliveries?state=succeeded&subscription=audit_log",
+        "/console/deliveries",
+        "/console/failures",
+    ):
+        lists[path] = view(url).open(path)
+        expect(lists[path].locator("#live-state")).to_have_text("Live")
+    audited, everything, failures = lists.values()
+
+    system.register("maya")
+
+    expect(audited.locator("#changes")).to_have_text("1 has changed: show it", timeout=20_000)
+    expect(everything.locator("#changes")).to_have_text("2 have changed: show them", timeout=20_000)
+    assert everything.get_by_role("row").filter(has_text="audit_log").count() == 1
+    expect(failures.locator("#changes")).to_be_hidden()
+    everything.locator("#changes").click()
+    expect(everything.get_by_role("row").filter(has_text="audit_log")).to_have_count(2)
+    expect(everything.locator("#changes")).to_be_hidden()
+    assert everything.url == f"{url}/console/deliveries"
+
+
 def test_a_page_says_that_it_is_old_while_the_api_is_away(system: System, url: str, view: View) -> None:
     viewer: Viewer = view(url)
     viewer.expect("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "[object Event]", "htmx:")

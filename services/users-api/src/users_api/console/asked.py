@@ -42,6 +42,11 @@ class Asked:
         """Whether every delivery is meant."""
         return not self.written
 
+    @property
+    def is_simple(self) -> bool:
+        """Whether states and subscriptions alone are asked for: of a delivery that has changed, no more is known."""
+        return not self.faults and self.written.keys() <= {"state", "subscription"}
+
     def but(self, **fields: str | list[str] | None) -> str:
         """Return the query with other values in some fields; None removes a field."""
         changed = {name: value for name, value in (self.written | fields).items() if value is not None}

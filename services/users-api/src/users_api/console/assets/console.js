@@ -5,6 +5,7 @@
   let paused = sessionStorage.getItem(PAUSED) === "yes";
   let sources = new Set();
   let stale = false;
+  const changed = new Set();
 
   const byId = (id) => document.getElementById(id);
   const time = () => new Date().toISOString().slice(11, 19) + " UTC";
@@ -22,6 +23,23 @@
     notice.hidden = !text;
   }
 
+  // A list stays as it is while it is looked at. What has changed meanwhile is counted, and shown on demand.
+  function count(message) {
+    const link = byId("changes");
+    const { states, subscriptions } = link.dataset;
+    const { event_id, subscription, state } = JSON.parse(message.data);
+    const isMeant = (list, one) => !list || list.split(" ").includes(one);
+    if (paused || !isMeant(states, state) || !isMeant(subscriptions, subscription)) return;
+    changed.add(event_id + subscription);
+    offer(changed.size === 1 ? "1 has changed: show it" : `${changed.size} have changed: show them`);
+  }
+
+  function offer(text) {
+    const link = byId("changes");
+    link.textContent = text;
+    link.hidden = false;
+  }
+
   function close() {
     sources.forEach((source) => source.close());
     sources.clear();
@@ -29,6 +47,7 @@
 
   // htmx gives an element another stream when its attributes have changed, and then its parts must listen to that one.
   function reconnect() {
+    if (byId("changes")) offer("Show the newest");
     document.querySelectorAll("[data-live]").forEach((element) => {
       const listening = element.querySelectorAll('[hx-trigger*="sse:"]');
       [element, ...listening].forEach((each) => each.setAttribute("data-opened", String(performance.now())));
@@ -60,6 +79,10 @@
     const source = new EventSource(url, { withCredentials: true });
     if (paused || document.hidden) source.close();
     else sources.add(source);
+    if (byId("changes")) {
+      source.addEventListener("delivery", count);
+      ["missed", "reload"].forEach((kind) => source.addEventListener(kind, () => offer("Show the newest")));
+    }
     return source;
   };
   document.addEventListener("htmx:beforeRequest", (event) => {
