@@ -14,8 +14,8 @@ Registers users, and sees to it that every registration has its effects: a welco
 
 Every error is `application/problem+json` (RFC 9457). A path that isn't listed is answered 404; a method that isn't
 listed for its path, 405 with the header `Allow`. `HEAD` is answered wherever there is `GET`. Query parameters that
-aren't listed are refused. The pages for people (`/`, `/console`, `/docs`, `/events`), the AsyncAPI document and this
-one aren't part of it.
+aren't listed are refused. The pages for people ([overview](.), [console](console), [events](events), `/docs`), the
+[AsyncAPI document](asyncapi.json) and [this one](openapi.json) aren't part of it.
 """
 
 TAGS = [
