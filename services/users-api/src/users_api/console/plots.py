@@ -71,7 +71,8 @@ def lags(minutes: Sequence[Minute], now: datetime) -> Plot:
     if slowest:
         at = f"{slowest.minute.astimezone(UTC):%H:%M} UTC"
         text = f"at most {words.duration(slowest.lag_p95)} for 95 % in the slowest minute, {at}"
-    return Plot(columns, f"{words.duration(SHORTEST)} to {words.duration(top)}, logarithmic", text, begin, end)
+    scale = f"{words.duration(SHORTEST)} to {words.duration(top)}, logarithmic"
+    return Plot(columns, f"each bar from the median to 95 %; {scale}", text, begin, end)
 
 
 def _frame(now: datetime) -> tuple[datetime, datetime]:
