@@ -46,8 +46,12 @@ def test_deliveries_are_listed_newest_first_as_lines_of_cells(users_database: st
         (["--error", "NO SUCH"], ["1"]),
         (["--group", "550 5.1.1 <address>: no such user"], ["1"]),
         (["--since", "10m"], ["3", "2"]),
-        (["--until", "10m"], ["1"]),
+        (["--until", "10m"], ["1", "4"]),
         (["--since", "10m", "--state", "uncertain"], ["2"]),
+        (["--finished-since", "10m"], ["3", "2"]),
+        (["--finished-since", "10m", "--error", ""], ["3", "2"]),
+        (["--finished-since", "1h", "--error", "no such"], ["1"]),
+        (["--finished-until", "10m"], ["1"]),
         (["--limit", "2"], ["3", "2"]),
     ],
 )
@@ -55,9 +59,11 @@ def test_each_option_narrows_the_list(
     users_database: str, users_pool: Pool, options: list[str], users: list[str]
 ) -> None:
     register(users_database, 1, "maya@example.com")
-    write(users_pool, 1, "failed", "550 5.1.1 maya@example.com: no such user", ago=timedelta(hours=1))
+    long_ago = {"ago": timedelta(hours=1), "ended": timedelta(minutes=50)}
+    write(users_pool, 1, "failed", "550 5.1.1 maya@example.com: no such user", **long_ago)
     write(users_pool, 2, "uncertain", "timed out")
     write(users_pool, 3, "succeeded")
+    write(users_pool, 4, "running", ago=timedelta(hours=2))
 
     run = herald("deliveries", "list", "--subscription=audit_log", *options, DATABASE_URL=users_database)
 

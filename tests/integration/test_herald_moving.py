@@ -176,6 +176,7 @@ def test_what_waits_is_cancelled_and_events_are_replayed(users_database: str, us
         (["cancel", "--user=1"], "say --all"),
         (["retry", "--all", "--state=succeeded"], "Only deliveries that are failed, uncertain or cancelled"),
         (["retry", "--all", "--subscription=renamed"], "There is no subscription renamed"),
+        (["cancel", "--all", "--finished-since=10m"], "What has ended can't be cancelled"),
         (["replay", "--subscription=audit_log"], "A replay needs one subscription, and since when"),
     ],
 )

@@ -1,5 +1,6 @@
 """Searching, grouping and bulk operations over HTTP."""
 
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -42,6 +43,24 @@ def test_deliveries_are_found_by_address_user_and_event(api: LiveApi) -> None:
     assert found(api, email="nobody@example.com") == []
     assert found(api, event=str(uuid4())) == []
     assert len(found(api)) == 4
+
+
+def test_deliveries_are_found_by_when_they_ended(api: LiveApi) -> None:
+    api.register()
+    fail(api)
+    [ended] = [row["finished_at"] for row in api.rows("SELECT finished_at FROM deliveries WHERE state = 'failed'")]
+    then, later = ended.isoformat(), (ended + timedelta(seconds=1)).isoformat()
+
+    assert found(api, finished_since=then) == [("users/1", "audit_log")]
+    assert found(api, finished_since=later) == found(api, finished_until=then) == []
+    assert found(api, finished_until=later) == found(api, finished_since=then, finished_until=later) != []
+    groups = api.http.get("/deliveries/groups", params={"finished_since": then}).json()["groups"]
+    assert [group["count"] for group in groups] == [1]
+    assert api.http.get("/deliveries/groups", params={"finished_since": later}).json()["groups"] == []
+    operation = bulk(api, "retry", {"finished_since": then, "finished_until": later}).json()["operation"]
+    assert operation["eligible"]["count"] == 1
+    meant = operation["filter"]["finished_since"], operation["filter"]["finished_until"]
+    assert tuple(map(datetime.fromisoformat, meant)) == (ended, ended + timedelta(seconds=1))
 
 
 def test_several_states_and_subscriptions_may_be_named(api: LiveApi) -> None:
@@ -91,6 +110,8 @@ def test_a_cursor_that_isn_t_one_is_refused(api: LiveApi, cursor: str) -> None:
         {"since": "yesterday"},
         {"since": "2026-11-23T16:27:01"},
         {"until": "1700000000"},
+        {"finished_since": "10m"},
+        {"finished_until": "1700000000"},
         {"state": "broken"},
         {"user": "0"},
         {"event": "1"},
@@ -158,6 +179,7 @@ def test_an_operation_is_cancelled_once(api: LiveApi) -> None:
         ("cancel", {"state": ["queued"]}, 409),
         ("retry", {"subscription": ["gone"]}, 409),
         ("replay", {"subscription": ["webhook"], "since": "2026-11-01T00:00:00Z"}, 409),
+        ("cancel", {"finished_since": "2026-11-01T00:00:00Z"}, 409),
         ("forget", {}, 422),
         ("retry", {"sate": ["failed"]}, 422),
         ("retry", {"since": 1}, 422),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -21,6 +22,8 @@ from messaging.relay.relay import SETTINGS
 
 from .operated import LONG_AGO, MINUTE, execute, fail, finish, operation_ids, request, shown
 from .searched import read, states_of, write
+
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -112,6 +115,47 @@ def test_a_filter_chooses(users_pool: Pool, operator: Operator) -> None:
     finish(operator)
 
     assert states_of(users_pool, [wanted, other]) == [("pending", 1), ("failed", 0)]
+
+
+def test_what_ended_in_a_time_is_retried_and_nothing_else(users_pool: Pool, operator: Operator) -> None:
+    events = [
+        write(users_pool, index, "failed", "550 no", ago=2 * HOUR, ended=minutes * MINUTE)
+        for index, minutes in enumerate((5, 15, 25))
+    ]
+    now = datetime.now(UTC)
+
+    request(users_pool, "retry", finished_since=now - 20 * MINUTE, finished_until=now - 10 * MINUTE)
+    finish(operator)
+
+    assert states_of(users_pool, events) == [("failed", 0), ("pending", 1), ("failed", 0)]
+
+
+def test_a_replay_of_what_ended_leaves_events_that_the_subscription_never_had(
+    users_pool: Pool, operator: Operator
+) -> None:
+    old, recent, later = (
+        write(users_pool, index, "succeeded", ago=2 * HOUR, ended=minutes * MINUTE)
+        for index, minutes in enumerate((25, 15, 5))
+    )
+    never = write(users_pool, 4, "failed", ago=2 * HOUR)
+    execute(users_pool, "DELETE FROM deliveries WHERE event_id = %s AND subscription = 'audit_log'", never)
+    now = datetime.now(UTC)
+
+    ended = {"finished_since": now - 20 * MINUTE, "finished_until": now - 10 * MINUTE}
+    fields = {"subscriptions": ("audit_log",), "states": ("failed", "succeeded"), "since": now - 3 * HOUR}
+    number = request(users_pool, "replay", **fields, **ended)
+    finish(operator)
+
+    assert states_of(users_pool, [old, recent, later]) == [("succeeded", 0), ("pending", 1), ("succeeded", 0)]
+    assert (shown(users_pool, number)["eligible"], shown(users_pool, number)["moved"]) == (1, 1)
+    with users_pool.connection() as connection:
+        had = "SELECT FROM deliveries WHERE event_id = %s AND subscription = 'audit_log'"
+        assert connection.execute(had, (never,)).fetchone() is None
+
+
+def test_what_has_ended_can_t_be_cancelled() -> None:
+    with pytest.raises(OperationRefused, match="leave out when it finished"):
+        meant("cancel", Filter(finished_since=LONG_AGO))
 
 
 def test_a_relay_that_dies_in_a_chunk_leaves_nothing_of_it(

@@ -1,7 +1,7 @@
 """Searching deliveries, and grouping their errors."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,11 +14,11 @@ from messaging.publishing import looking, searching
 from messaging.publishing.error_groups import group_of, matching
 from messaging.publishing.filtering import Filter
 from messaging.publishing.searching import NEWEST, Count, Found, Place, groups, search
-from messaging.publishing.states import STATES, TROUBLED, DeliveryState
+from messaging.publishing.states import DEAD, FINAL, STATES, TROUBLED, DeliveryState
 
-from .searched import NOW, read, write
+from .searched import NOW, read, write, write_recent
 
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 def find(pool: Pool, limit: int = 50, after: Place = NEWEST, **fields: Any) -> Found:
@@ -71,11 +71,79 @@ def test_each_state_is_found(users_pool: Pool, history: dict[str, UUID], state: 
         ({"since": NOW - 2 * MINUTE}, ["pending", "queued", "running"]),
         ({"until": NOW - 6 * MINUTE}, ["cancelled"]),
         ({"since": NOW - 5 * MINUTE, "until": NOW - 3 * MINUTE, "states": ("failed", "uncertain")}, ["failed"]),
+        ({"finished_since": NOW - 30 * MINUTE}, ["succeeded", "failed", "uncertain", "cancelled"]),
+        ({"finished_since": NOW - 30 * MINUTE, "error": "550"}, ["failed", "uncertain"]),
+        ({"finished_since": NOW - 30 * MINUTE, "error": "550", "states": ("failed", "retrying")}, ["failed"]),
+        ({"finished_since": NOW - 30 * MINUTE, "states": ("retrying",)}, []),
+        ({"finished_since": NOW - 30 * MINUTE, "subject": "users/5"}, ["failed"]),
+        ({"finished_until": NOW - 30 * MINUTE}, []),
     ],
 )
 def test_filters(users_pool: Pool, history: dict[str, UUID], fields: dict[str, Any], states: list[str]) -> None:
     rows = found(users_pool, subscriptions=("audit_log",), **fields)
     assert [state for _, _, state in rows] == states
+
+
+ENDS = {f"{state}, {minutes} min ago": (state, minutes * MINUTE) for state in FINAL for minutes in (5, 15, 25)}
+NARROW = [DEAD, ("failed",), (*DEAD, "retrying"), ("succeeded",), ("failed", "succeeded"), None]
+
+
+@pytest.mark.parametrize("states", NARROW, ids=["dead", "failed", "troubled", "succeeded", "mixed", "none"])
+@pytest.mark.parametrize("window", [1, 3, 100])
+def test_what_ended_in_a_time_is_found_however_old_its_event_is(
+    users_pool: Pool, monkeypatch: pytest.MonkeyPatch, states: tuple[DeliveryState, ...] | None, window: int
+) -> None:
+    now = datetime.now(UTC)
+    events = {
+        write_recent(users_pool, index, state, "550 no", ago=timedelta(days=1, hours=index), ended=ended): (
+            state,
+            ended,
+        )
+        for index, (state, ended) in enumerate(ENDS.values())
+    }
+    for name in ("WINDOW", "INDEX_WINDOW", "FEW_ROWS"):
+        monkeypatch.setattr(looking, name, window)
+
+    rows, after = [], NEWEST
+    while True:
+        bounds = {"finished_since": now - 20 * MINUTE, "finished_until": now - 10 * MINUTE}
+        page = find(users_pool, 2, after, states=states, subscriptions=("audit_log",), **bounds)
+        rows += page.rows
+        if page.next is None:
+            break
+        after = page.next
+
+    expected = [
+        event for event, (state, ended) in events.items() if ended == 15 * MINUTE and state in (states or FINAL)
+    ]
+    assert [row["event_id"] for row in rows] == expected
+
+
+def test_what_ended_is_looked_for_among_events_that_were_made_before(
+    users_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "WINDOW", 3)
+    for index in range(20):
+        write_recent(users_pool, index, "succeeded")
+    old = write_recent(users_pool, 20, "succeeded", ago=2 * HOUR, ended=HOUR)
+    early = write_recent(users_pool, 21, "succeeded", ago=HOUR - MINUTE / 2, ended=HOUR)
+
+    page = find(users_pool, states=("succeeded",), finished_until=datetime.now(UTC) - HOUR + MINUTE / 4)
+
+    assert [row["event_id"] for row in page.rows] == [early, old], "at the first look, and by the clock of an API too"
+
+
+def test_groups_of_what_ended_are_all_though_much_is_retried(users_pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in range(10):
+        write_recent(users_pool, index, "retrying", "timeout")
+    write_recent(users_pool, 10, "failed", "550 no", ago=2 * HOUR, ended=MINUTE)
+    write_recent(users_pool, 11, "failed", "550 no", ago=HOUR, ended=HOUR)
+    monkeypatch.setattr(searching, "GROUPED", 3)
+
+    grouped = read(users_pool, groups(Filter(finished_since=datetime.now(UTC) - 10 * MINUTE)))
+
+    assert [(each.group, each.count) for each in grouped.groups] == [("550 no", 1)]
+    assert (grouped.total, grouped.since) == (Count(count=1, exact=True), None)
 
 
 def test_an_event_is_found(users_pool: Pool, history: dict[str, UUID]) -> None:

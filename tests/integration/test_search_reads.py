@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from messaging.process.database import Pool, open_pool
 from messaging.publishing import bulk, looking, replays, searching
 from messaging.publishing.filtering import Filter
 from messaging.publishing.searching import Reading
+from messaging.publishing.states import DEAD
 from messaging.relay.operate import Operator
 from messaging.relay.relay import SETTINGS as RELAY_SETTINGS
 from users_api.pool import SETTINGS
@@ -31,13 +32,20 @@ WITH old AS (
     RETURNING id, subject
 )
 INSERT INTO deliveries (event_id, subscription, state, last_error, started_at, finished_at)
-SELECT id, subscription, state, CASE WHEN state = 'failed' THEN '550 ' || subject END, now(), now()
+SELECT id, subscription, state, CASE WHEN state = 'failed' THEN '550 ' || subject END, ended, ended
 FROM old CROSS JOIN unnest(ARRAY['audit_log', 'welcome_email']) AS subscription
     CROSS JOIN LATERAL (SELECT CASE WHEN subject LIKE '%%7' AND subscription = 'audit_log' THEN 'failed'
         WHEN subject LIKE '%%8' AND subscription = 'audit_log' THEN 'cancelled' ELSE 'succeeded' END AS state) AS drawn
+    CROSS JOIN LATERAL (SELECT to_timestamp(1700000000 + split_part(subject, '/', 2)::int) AS ended) AS clock
 """
 
 YOUNG, OLD = 1_000, 5_000
+
+
+def ended(number: int) -> datetime:
+    """Return when the deliveries of an event ended."""
+    return datetime.fromtimestamp(1700000000 + number, UTC)
+
 
 READINGS: dict[str, Callable[[], Reading[Any]]] = {
     "everything": lambda: searching.search(Filter(), 50),
@@ -49,7 +57,12 @@ READINGS: dict[str, Callable[[], Reading[Any]]] = {
     "a user": lambda: searching.search(Filter(subject="users/100"), 50),
     "a time": lambda: searching.search(Filter(until=NOW - timedelta(days=1)), 50),
     "no such subscription": lambda: searching.search(Filter(subscriptions=("gone",)), 50),
+    "few that ended": lambda: searching.search(Filter(states=DEAD, finished_until=ended(40)), 50),
+    "many that ended": lambda: searching.search(Filter(states=DEAD, finished_since=ended(0)), 50),
+    "succeeded": lambda: searching.search(Filter(finished_since=ended(10), finished_until=ended(20)), 50),
     "groups": lambda: searching.groups(Filter()),
+    "groups of few that ended": lambda: searching.groups(Filter(finished_since=ended(5), finished_until=ended(40))),
+    "groups of many that ended": lambda: searching.groups(Filter(finished_since=ended(0))),
     "to be retried": lambda: bulk.eligible("retry", bulk.meant("retry", Filter())),
     "to be cancelled": lambda: bulk.eligible("cancel", bulk.meant("cancel", Filter())),
     "to be replayed": lambda: bulk.eligible(
@@ -150,10 +163,23 @@ class Borrowed:
         self.connection = pool.connection
 
 
+def plan(pool: Pool, statement: searching.Statement) -> str:
+    with pool.connection() as connection:
+        return "\n".join(row[0] for row in connection.execute(f"EXPLAIN {statement[0].strip()}".encode(), statement[1]))
+
+
 def test_what_fails_is_found_in_the_index_alone(pool: Pool) -> None:
     grow(pool, 1, YOUNG)
-    reading = searching.groups(Filter())
-    statement, parameters = next(reading)
-    with pool.connection() as connection:
-        plan = connection.execute(f"EXPLAIN {statement.strip()}".encode(), parameters).fetchall()
-    assert "Index Only Scan Backward using deliveries_troubled" in "\n".join(row[0] for row in plan)
+    assert "Index Only Scan Backward using deliveries_troubled" in plan(pool, next(searching.groups(Filter())))
+
+
+@pytest.mark.parametrize("analysed", [False, True])
+def test_what_ended_is_found_by_the_time_of_its_end(pool: Pool, users_database: str, analysed: bool) -> None:
+    grow(pool, 1, 20)
+    if analysed:
+        analyse(users_database)
+    grow(pool, 21, YOUNG)
+    reading = searching.groups(Filter(finished_since=ended(0)))
+
+    assert "using deliveries_dead" in plan(pool, next(reading))
+    assert "using deliveries_dead" in plan(pool, reading.send([{"few": True}]))

@@ -48,6 +48,10 @@ ErrorText = Annotated[str, Field(min_length=1, max_length=MAX_ERROR, pattern=_TE
 GroupText = Annotated[str, Field(max_length=MAX_GROUP, pattern=_TEXT)]
 
 
+_ALIKE = {"error", "group", "since", "until", "finished_since", "finished_until"}
+"""Fields that HTTP and messaging have alike."""
+
+
 class DeliveryFilter(BaseModel):
     """Which deliveries are meant: those for which everything holds that is given. Without a field, all."""
 
@@ -62,6 +66,8 @@ class DeliveryFilter(BaseModel):
     group: Annotated[GroupText | None, Field(description="A group of errors, from `GET /deliveries/groups`.")] = None
     since: Annotated[Time | None, Field(description="Of events made then or later.")] = None
     until: Annotated[Time | None, Field(description="Of events made earlier.")] = None
+    finished_since: Annotated[Time | None, Field(description="That ended then or later.")] = None
+    finished_until: Annotated[Time | None, Field(description="That ended earlier.")] = None
 
     async def resolve(self, pool: Pool) -> Filter | None:
         """Return the filter as messaging has it; None, if it means a user who doesn't exist."""
@@ -77,7 +83,7 @@ class DeliveryFilter(BaseModel):
             event=self.event,
             subscriptions=None if self.subscription is None else tuple(self.subscription),
             states=None if self.state is None else tuple(self.state),
-            **self.model_dump(include={"error", "group", "since", "until"}),
+            **self.model_dump(include=_ALIKE),
         )
 
 
@@ -90,7 +96,7 @@ def shown(described: dict[str, Any]) -> DeliveryFilter:
         event=recorded.event,
         subscription=None if recorded.subscriptions is None else list(recorded.subscriptions),
         state=None if recorded.states is None else list(recorded.states),
-        **recorded.model_dump(include={"error", "group", "since", "until"}),
+        **recorded.model_dump(include=_ALIKE),
     )
 
 
@@ -100,6 +106,7 @@ def _listed(items: dict[str, Any], most: int, *examples: str) -> Any:
 
 _NAMES = {"type": "string", "pattern": _NAME, "minLength": 1, "maxLength": 100}
 _STATES = {"type": "string", "enum": list(STATES)}
+_TIME = {"type": "string", "format": "date-time"}
 _ABOUT_MANY = "May be repeated."
 
 
@@ -113,8 +120,10 @@ async def _from_query(  # noqa: PLR0913, PLR0917  # one for each field
     state: Annotated[States | None, Query(description=_ABOUT_MANY), _listed(_STATES, len(STATES))] = None,
     error: Annotated[ErrorText | None, Query(), optional({"type": "string", "minLength": 1, "maxLength": 500})] = None,
     group: Annotated[GroupText | None, Query(), optional({"type": "string", "maxLength": MAX_GROUP})] = None,
-    since: Annotated[Time | None, Query(), optional({"type": "string", "format": "date-time"})] = None,
-    until: Annotated[Time | None, Query(), optional({"type": "string", "format": "date-time"})] = None,
+    since: Annotated[Time | None, Query(description="Of events made then or later."), optional(_TIME)] = None,
+    until: Annotated[Time | None, Query(description="Of events made earlier."), optional(_TIME)] = None,
+    finished_since: Annotated[Time | None, Query(description="That ended then or later."), optional(_TIME)] = None,
+    finished_until: Annotated[Time | None, Query(description="That ended earlier."), optional(_TIME)] = None,
 ) -> DeliveryFilter:
     return DeliveryFilter(
         email=email,
@@ -126,6 +135,8 @@ async def _from_query(  # noqa: PLR0913, PLR0917  # one for each field
         group=group,
         since=since,
         until=until,
+        finished_since=finished_since,
+        finished_until=finished_until,
     )
 
 

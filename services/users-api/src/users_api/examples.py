@@ -33,6 +33,8 @@ _FILTER = {
     "group": None,
     "since": None,
     "until": None,
+    "finished_since": None,
+    "finished_until": None,
 }
 _TOTAL = {"count": 1, "exact": True}
 _OPERATION = {

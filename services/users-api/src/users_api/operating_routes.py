@@ -44,7 +44,11 @@ OperationId = Annotated[int, Path(ge=1, le=MAX_ID, examples=[1])]
 async def search_deliveries(
     pool: Database, wanted: QueriedFilter, limit: Limit = 50, cursor: PlaceCursor = None
 ) -> DeliveryPage:
-    """Find deliveries, newest event first. With an error or a group, those that failed, are uncertain or retrying."""
+    """Find deliveries, newest event first. With an error or a group, those that failed, are uncertain or retrying.
+
+    `since` and `until` are about when the event was made, `finished_since` and `finished_until` about when the delivery
+    ended: succeeded, failed, became uncertain or was cancelled. The others have no end yet.
+    """
     after = NEWEST if cursor is None else operating.read_place(cursor)
     if after is None:
         raise Problem(422, NO_CURSOR)
@@ -53,7 +57,10 @@ async def search_deliveries(
 
 @router.get("/deliveries/groups", tags=["deliveries"], summary="Group failures", responses=responses.GROUP_DELIVERIES)
 async def group_deliveries(pool: Database, wanted: QueriedFilter) -> ErrorGroups:
-    """Count deliveries that failed, are uncertain or retrying, by subscription and error, details left aside."""
+    """Count deliveries that failed, are uncertain or retrying, by subscription and error, details left aside.
+
+    With `finished_since` or `finished_until`: those that failed or became uncertain in that time.
+    """
     return await in_time(operating.groups(pool, wanted))
 
 

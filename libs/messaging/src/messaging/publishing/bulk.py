@@ -94,6 +94,8 @@ def meant(action: Action, chosen: Filter) -> Filter:
     Raises:
         OperationRefused: it can move nothing of that.
     """
+    if action == "cancel" and chosen.is_by_end:
+        raise OperationRefused("What has ended can't be cancelled: leave out when it finished.")
     states = tuple(each for each in chosen.states or _UNNAMED[action] if each in MOVABLE[action])
     if not states:
         raise OperationRefused(f"Only deliveries that are {_listed(MOVABLE[action])} can be {_PARTICIPLES[action]}.")

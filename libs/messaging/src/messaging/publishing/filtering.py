@@ -8,17 +8,21 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from messaging.publishing.states import TROUBLED, DeliveryState
+from messaging.publishing.states import DEAD, FINAL, TROUBLED, DeliveryState
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+
+SKEW_MILLISECONDS = 60_000
+"""The clock of an API and that of PostgreSQL differ by less."""
 
 
 class Filter(BaseModel):
     """Which deliveries are meant: those for which everything holds that is given.
 
-    `states`: with an error or a group, those of TROUBLED if none is named. `error`: a part of the last error, in any
-    case. `group`: see `error_groups`. `since`, `until`: when the event was made, the latter exclusive.
+    `states`: see `effective_states`. `error`: a part of the last error, in any case. `group`: see `error_groups`.
+    `since`, `until`: when the event was made. `finished_since`, `finished_until`: when the delivery ended. What is
+    pending, queued, running or retrying has not ended. Each `until` is exclusive.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,18 +35,42 @@ class Filter(BaseModel):
     group: str | None = None
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
+    finished_since: AwareDatetime | None = None
+    finished_until: AwareDatetime | None = None
+
+    @property
+    def is_by_end(self) -> bool:
+        """Whether only deliveries are meant that ended at certain times."""
+        return self.finished_since is not None or self.finished_until is not None
 
     @property
     def effective_states(self) -> tuple[DeliveryState, ...] | None:
-        """The states that are meant; None means any."""
-        by_error = self.error is not None or self.group is not None
-        return TROUBLED if by_error and self.states is None else self.states
+        """The states that are meant; None means any.
+
+        If none is named: with an error or a group, those of TROUBLED; with a time of the end, those that are final.
+        """
+        if self.states is None and (self.error is not None or self.group is not None):
+            return self.troubled_states
+        return FINAL if self.states is None and self.is_by_end else self.states
+
+    @property
+    def troubled_states(self) -> tuple[DeliveryState, ...]:
+        """The states that are meant when failures are asked for."""
+        return self.states or (DEAD if self.is_by_end else TROUBLED)
 
 
 def id_at(time: datetime) -> UUID:
     """Return the smallest id that an event of this time, to the millisecond, can have."""
     milliseconds = max(0, (time - _EPOCH) // timedelta(milliseconds=1))
     return UUID(int=milliseconds << 80)
+
+
+def made_before(finished_until: datetime) -> UUID:
+    """Return an id that is greater than that of each event of which a delivery ended before a time.
+
+    An event is made before its deliveries end. By the clocks of two machines that may be SKEW_MILLISECONDS later.
+    """
+    return UUID(int=id_at(finished_until).int + (SKEW_MILLISECONDS << 80))
 
 
 def time_of(event_id: UUID) -> datetime:

@@ -5,16 +5,16 @@ rare delivery in a long history would take seconds to find otherwise. It looks a
 - the deliveries of one subject,
 - `deliveries_troubled`, an index of those that failed, are uncertain or retrying,
 - unfinished deliveries, by their indexes, if these are few,
+- those that failed or are uncertain since some time, by the index `deliveries_dead`, if these are few,
 - all deliveries, by their primary key.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
 from messaging.publishing.error_groups import escape_like, matching
-from messaging.publishing.filtering import Filter, id_at
-from messaging.publishing.states import DUE, IN_FLIGHT, TROUBLED, UNFINISHED, DeliveryState
+from messaging.publishing.filtering import Filter, id_at, made_before
+from messaging.publishing.states import DEAD, DUE, FINAL, IN_FLIGHT, TROUBLED, UNFINISHED, DeliveryState
 
 WINDOW = 50_000
 """The most rows that one statement looks at in the order of the table: about 1 us for each."""
@@ -24,7 +24,9 @@ INDEX_WINDOW = 25_000
 its own: about 4 us for each, otherwise 0.3."""
 
 FEW_ROWS = 5_000
-"""At most this number of unfinished deliveries is read by their indexes, and sorted."""
+"""At most this number of unfinished deliveries is read by their indexes, and sorted. Of those that failed or are
+uncertain, INDEX_WINDOW."""
+
 
 COLUMNS: LiteralString = "event_id, subscription, state, last_error, started_at, finished_at"
 """What conditions may be about; `deliveries_troubled` has no other."""
@@ -58,45 +60,51 @@ class Look:
     window: int
 
 
-def few(chosen: Filter) -> LiteralString | None:
-    """Return a statement that says whether unfinished deliveries are so few that they can be sorted.
+def few(chosen: Filter) -> tuple[LiteralString, dict[str, Any]] | None:
+    """Return a statement that says whether the deliveries of an index are so few that they can be sorted.
 
     None, if others can match as well, or there is a narrower place to look.
     """
-    states = chosen.effective_states
-    if chosen.subject is not None or _is_troubled(chosen) or states is None or not set(states) <= set(UNFINISHED):
+    places, most = _indexed(chosen)
+    if not places:
         return None
-    halves = " UNION ALL ".join(
-        f"(SELECT FROM deliveries WHERE {half} LIMIT {FEW_ROWS + 1})"  # of literals and a number
-        for half in _halves(states)
-    )
-    return f"SELECT count(*) <= {FEW_ROWS} AS few FROM ({halves}) AS unfinished"  # noqa: S608  # of literals
+    statement = f"SELECT count(*) <= {most} AS few FROM ({_read(places, '', most)}) AS read"  # noqa: S608  # of literals
+    return statement, _parameters(chosen)
 
 
-def _halves(states: Sequence[DeliveryState]) -> list[LiteralString]:
-    return [half for held, half in _HALVES if set(held) & set(states)]
+def _indexed(chosen: Filter) -> tuple[list[LiteralString], int]:
+    """Return which rows of indexes hold all that can match, and how many are few; none, if no index has all."""
+    states = set(chosen.effective_states or ())
+    if chosen.subject is not None or chosen.event is not None or not states:
+        return [], 0
+    if chosen.is_by_end and states.intersection(FINAL) <= set(DEAD):
+        ended = " AND ".join(["state IN ('failed', 'uncertain')", *_ended(chosen)])
+        return [f"{ended} ORDER BY finished_at DESC"], INDEX_WINDOW
+    if states <= set(UNFINISHED) and not _is_troubled(chosen):
+        return [half for held, half in _HALVES if set(held) & states], FEW_ROWS
+    return [], 0
 
 
-def _unfinished(chosen: Filter) -> LiteralString:
-    halves = " UNION ALL ".join(
-        f"SELECT {COLUMNS} FROM deliveries WHERE {half}"  # noqa: S608  # of literals
-        for half in _halves(chosen.effective_states or ())
-    )
-    return f"own AS MATERIALIZED ({halves}), "
+def _read(places: list[LiteralString], columns: LiteralString, most: int) -> LiteralString:
+    """Return a query of what an index has at some places; one row more than `most` shows that there are more."""
+    parts = (f"(SELECT {columns} FROM deliveries WHERE {place} LIMIT {most + 1})" for place in places)  # noqa: S608
+    return " UNION ALL ".join(parts)  # of literals and a number
 
 
 def look(chosen: Filter, *, are_few: bool = False) -> Look:
     """Return where to look for what a filter means. `are_few`: the answer to `few`."""
-    troubled, subject = _is_troubled(chosen), chosen.subject is not None
-    first: LiteralString = _OWN if subject else _unfinished(chosen) if are_few else ""
-    table: LiteralString = "own" if first else "deliveries"
-    return Look(
-        first,
-        f"{table} WHERE {_scope(chosen, troubled)}",
-        _wanted(chosen),
-        _parameters(chosen),
-        INDEX_WINDOW if troubled else WINDOW,
-    )
+    troubled = _is_troubled(chosen)
+    scope, window = _scope(chosen, troubled), INDEX_WINDOW if troubled else WINDOW
+    if are_few:
+        places, window = _indexed(chosen)
+        first: LiteralString = f"own AS MATERIALIZED ({_read(places, COLUMNS, window)}), "
+    elif chosen.subject is not None:
+        first = _OWN
+    else:
+        first = ""
+        scope += ["event_id < %(made_before)s"] if chosen.finished_until else []
+    source = f"{'own' if first else 'deliveries'} WHERE {' AND '.join(scope)}"
+    return Look(first, source, _wanted(chosen), _parameters(chosen), window)
 
 
 def _is_troubled(chosen: Filter) -> bool:
@@ -105,17 +113,22 @@ def _is_troubled(chosen: Filter) -> bool:
     return chosen.subject is None and states is not None and set(states) <= set(TROUBLED)
 
 
-def _scope(chosen: Filter, troubled: bool) -> LiteralString:
+def _scope(chosen: Filter, troubled: bool) -> list[LiteralString]:
     scope: list[LiteralString] = ["state IN ('failed', 'uncertain', 'retrying')"] if troubled else ["true"]
     scope += ["event_id = %(event)s"] if chosen.event else []
     scope += ["event_id >= %(first)s"] if chosen.since else []
-    scope += ["event_id < %(end)s"] if chosen.until else []
-    return " AND ".join(scope)
+    return scope + (["event_id < %(end)s"] if chosen.until else [])
+
+
+def _ended(chosen: Filter) -> list[LiteralString]:
+    ended: list[LiteralString] = ["finished_at >= %(finished_since)s"] if chosen.finished_since else []
+    return ended + (["finished_at < %(finished_until)s"] if chosen.finished_until else [])
 
 
 def _wanted(chosen: Filter) -> LiteralString:
     wanted: list[LiteralString] = ["subscription = ANY (%(subscriptions)s)"] if chosen.subscriptions else []
     wanted += ["state = ANY (%(states)s)"] if chosen.effective_states else []
+    wanted += _ended(chosen)
     wanted += ["last_error ILIKE %(error)s"] if chosen.error else []
     if chosen.group is not None:
         wanted += ["coalesce(last_error, '') LIKE %(like)s", "coalesce(last_error, '') ~ %(regex)s"]
@@ -129,6 +142,9 @@ def _parameters(chosen: Filter) -> dict[str, Any]:
         "event": chosen.event,
         "first": chosen.since and id_at(chosen.since),
         "end": chosen.until and id_at(chosen.until),
+        "finished_since": chosen.finished_since,
+        "finished_until": chosen.finished_until,
+        "made_before": chosen.finished_until and made_before(chosen.finished_until),
         "subscriptions": list(chosen.subscriptions or ()),
         "states": list(chosen.effective_states or ()),
         "error": f"%{escape_like(chosen.error or '')}%",

@@ -1,19 +1,23 @@
-"""Which events a replay is for: those that a subscription never had, or for which its delivery failed."""
+"""Which events a replay is for: those that a subscription never had, or for which its delivery failed.
+
+With a time of the end only the latter."""
 
 from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
 from contracts import EventData, Subscription
-from messaging.publishing.filtering import Filter, id_at
+from messaging.publishing.filtering import Filter, id_at, made_before
 from messaging.publishing.searching import Count, Reading
 
 WINDOW = 30_000
 """The most events that one statement looks at, each with its delivery: 60 ms."""
 
 _MOVABLE: LiteralString = """type = %(event_type)s AND recorded_at <= %(requested_at)s AND coalesce((
-        SELECT state = ANY (%(states)s) AND finished_at <= %(requested_at)s FROM deliveries
-        WHERE event_id = looked.id AND subscription = %(subscription)s), true)"""
+        SELECT state = ANY (%(states)s) AND finished_at <= %(requested_at)s
+            AND finished_at >= coalesce(%(finished_since)s, '-infinity'::timestamptz)
+            AND finished_at < coalesce(%(finished_until)s, 'infinity'::timestamptz)
+        FROM deliveries WHERE event_id = looked.id AND subscription = %(subscription)s), %(missing)s)"""
 
 
 def _source(chosen: Filter) -> LiteralString:
@@ -22,6 +26,7 @@ def _source(chosen: Filter) -> LiteralString:
     scope += ["id = %(event)s"] if chosen.event else []
     scope += ["id >= %(first)s"] if chosen.since else []
     scope += ["id < %(end)s"] if chosen.until else []
+    scope += ["id < %(made_before)s"] if chosen.finished_until else []
     return f"events WHERE {' AND '.join(scope)}"
 
 
@@ -59,6 +64,10 @@ def parameters(chosen: Filter, effect: Subscription[EventData], requested_at: da
         "event": chosen.event,
         "first": chosen.since and id_at(chosen.since),
         "end": chosen.until and id_at(chosen.until),
+        "made_before": chosen.finished_until and made_before(chosen.finished_until),
+        "finished_since": chosen.finished_since,
+        "finished_until": chosen.finished_until,
+        "missing": not chosen.is_by_end,
         "states": list({"failed", *(chosen.states or ())}),
         "subscription": effect.name,
         "event_type": effect.event_type,

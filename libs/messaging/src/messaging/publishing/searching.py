@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from messaging.publishing.error_groups import group_of
 from messaging.publishing.filtering import Filter, time_of
 from messaging.publishing.looking import COLUMNS, Look, few, look
-from messaging.publishing.states import TROUBLED, DeliveryState
+from messaging.publishing.states import DeliveryState
 
 Rows = Sequence[dict[str, Any]]
 Statement = tuple[LiteralString, dict[str, Any]]
@@ -165,7 +165,7 @@ def _look(chosen: Filter) -> Reading[Look]:
     question = few(chosen)
     if question is None:
         return look(chosen)
-    [row] = yield question, {}
+    [row] = yield question
     return look(chosen, are_few=row["few"])
 
 
@@ -183,8 +183,11 @@ def _count(where: Look, window: int, also: LiteralString = "true", **more: Any) 
 
 
 def groups(chosen: Filter) -> Reading[Groups]:
-    """Return the deliveries that failed, are uncertain or retrying, in groups."""
-    where = look(chosen.model_copy(update={"states": chosen.effective_states or TROUBLED}))
+    """Return the deliveries that failed, are uncertain or retrying, in groups.
+
+    With a time of the end, those that are retrying aren't meant.
+    """
+    where = yield from _look(chosen.model_copy(update={"states": chosen.troubled_states}))
     statement = f"""
         -- Count equal errors among the newest rows. The newest errors are returned, with what was looked at.
         WITH {where.first}looked AS MATERIALIZED (

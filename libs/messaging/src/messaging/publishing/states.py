@@ -21,5 +21,8 @@ cancelled or uncertain, because its effect has happened."""
 OVER: tuple[DeliveryState, ...] = ("succeeded", "cancelled")
 """The delivery needs no operator. Housekeeping deletes it, with its event, when the retention has passed."""
 
+DEAD: tuple[DeliveryState, ...] = ("failed", "uncertain")
+"""The delivery ended without success. The index `deliveries_dead` holds exactly these, by the time when they ended."""
+
 TROUBLED: tuple[DeliveryState, ...] = ("failed", "uncertain", "retrying")
 """The delivery's last attempt didn't succeed. The index `deliveries_troubled` holds exactly these."""

@@ -33,7 +33,10 @@ Limit = Annotated[int, typer.Option(min=1, help="Show at most this many, newest 
 @app.command("list")
 @with_options(wanted=Wanted)
 def list_deliveries(wanted: Wanted, limit: Limit = 50, as_json: output.AsJson = False) -> None:
-    """List deliveries, newest event first. With --error or --group: that failed, are uncertain or retrying."""
+    """List deliveries, newest event first. With --error or --group: that failed, are uncertain or retrying.
+
+    --since and --until say when the event was made, --finished-since and --finished-until when the delivery ended.
+    """
     with database(INDEXED) as opened:
         rows, found = search(opened, wanted, limit)
     if as_json:
@@ -91,7 +94,10 @@ def cells(row: Mapping[str, Any]) -> Sequence[object]:
 @app.command("groups")
 @with_options(wanted=Wanted)
 def group_deliveries(wanted: Wanted, as_json: output.AsJson = False) -> None:
-    """Count what failed, is uncertain or retrying, by subscription and error; numbers and addresses are left aside."""
+    """Count what failed, is uncertain or retrying, by subscription and error; numbers and addresses are left aside.
+
+    With --finished-since 10m: what failed or became uncertain in the last ten minutes.
+    """
     from messaging.publishing import searching
 
     with database(INDEXED) as opened:

@@ -48,7 +48,16 @@ class Wanted:
     group: Annotated[str | None, typer.Option(help="A group of errors, as `deliveries groups` prints it.")] = None
     since: Annotated[datetime | None, typer.Option(parser=read_time, metavar="TIME", help=HELP)] = None
     until: Annotated[
-        datetime | None, typer.Option(parser=read_time, metavar="TIME", help="Events recorded before then.")
+        datetime | None, typer.Option(parser=read_time, metavar="TIME", help="Of events recorded before then.")
+    ] = None
+    finished_since: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=read_time, metavar="TIME", help="That failed, succeeded, or ended otherwise, from then on: 10m."
+        ),
+    ] = None
+    finished_until: Annotated[
+        datetime | None, typer.Option(parser=read_time, metavar="TIME", help="That ended before then.")
     ] = None
 
     def resolve(self, database: "Database") -> "Filter":
@@ -71,6 +80,8 @@ class Wanted:
             group=self.group,
             since=self.since,
             until=self.until,
+            finished_since=self.finished_since,
+            finished_until=self.finished_until,
         )
 
 
@@ -103,8 +114,9 @@ def described(meant: "Filter") -> str:
     words += [f"--state {state}" for state in meant.states or ()]
     words += [f'--error "{meant.error}"'] if meant.error else []
     words += [f'--group "{meant.group}"'] if meant.group is not None else []
-    words += [f"--since {meant.since.isoformat(timespec='seconds')}"] if meant.since else []
-    words += [f"--until {meant.until.isoformat(timespec='seconds')}"] if meant.until else []
+    for name in ("since", "until", "finished_since", "finished_until"):
+        time: datetime | None = getattr(meant, name)
+        words += [f"--{name.replace('_', '-')} {time.isoformat(timespec='seconds')}"] if time else []
     return " ".join(words) or "all deliveries"
 
 

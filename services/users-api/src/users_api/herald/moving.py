@@ -14,6 +14,7 @@ import typer
 from messaging.errors import ConfigurationError, OperationRefused
 from messaging.publishing import bulk
 from messaging.publishing.bulk import Action
+from messaging.publishing.searching import Count
 from users_api.execute import Database, database, operator
 from users_api.herald import output
 from users_api.herald.deliveries import INDEXED
@@ -91,7 +92,7 @@ def _move(action: Action, wanted: Wanted, how: Move) -> None:
         if not how.as_json:
             number = output.counted(eligible, *(("event", "events") if action == "replay" else ()))
             typer.echo(f"{number} can be {PARTICIPLES[action]}: {described(meant)}")
-        if how.dry_run or not eligible.count:
+        if how.dry_run or eligible == Count(count=0, exact=True):
             if how.as_json:
                 filter_ = meant.model_dump(exclude_none=True)
                 output.print_json({"filter": filter_, "eligible": eligible.model_dump(), "operation": None})
