@@ -1,12 +1,16 @@
 """`herald deliveries list` and `groups`, `herald user` and `herald events show`: what operators look at."""
 
 import json
+import shlex
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from typer.testing import CliRunner
 
 from messaging.process.database import Pool
+from messaging.publishing import looking
+from users_api.herald import deliveries
 
 from .herald_cli import Terminal, herald, rows
 from .searched import write_recent as write
@@ -89,7 +93,31 @@ def test_json_has_the_total(users_database: str, users_pool: Pool) -> None:
     answer = json.loads(printed(herald(*command, DATABASE_URL=users_database)))
 
     assert [each["subject"] for each in answer["deliveries"]] == ["users/3", "users/2"]
-    assert answer["total"] == {"count": 3, "exact": True}
+    assert (answer["total"], answer["searched_to"]) == ({"count": 3, "exact": True}, None)
+
+
+def test_a_long_search_stops_and_says_how_to_go_on(
+    users_database: str, users_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "MOST_LOOKS", 3)
+    monkeypatch.setenv("DATABASE_URL", users_database)
+    old = write(users_pool, 1, "succeeded", ago=timedelta(hours=2))
+    for user in (2, 3, 4):
+        write(users_pool, user, "pending", ago=timedelta(hours=1))
+    command = ["list", "--state=succeeded"]
+
+    with monkeypatch.context() as small:
+        small.setattr(looking, "WINDOW", 1)
+        stopped = CliRunner().invoke(deliveries.app, command)
+        as_json = json.loads(CliRunner().invoke(deliveries.app, [*command, "--json"]).stdout)
+    nothing, advice = stopped.stderr.splitlines()
+    continued = CliRunner().invoke(deliveries.app, [*command, *shlex.split(advice.partition("go on with ")[2][:-1])])
+
+    assert (stopped.exit_code, stopped.stdout, nothing) == (0, "", "No deliveries match.")
+    assert advice.startswith("This is about events made since 20")
+    assert (as_json["deliveries"], as_json["total"]["exact"]) == ([], False)
+    assert as_json["searched_to"] is not None
+    assert (str(old) in continued.stdout, continued.stderr) == (True, "")
 
 
 def test_a_terminal_shows_a_table_with_its_total_and_no_escape_of_an_error(

@@ -1,7 +1,7 @@
 """`herald deliveries list` and `groups`: search deliveries, and group those that failed by their errors."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,10 +12,13 @@ from users_api.herald.filters import Wanted
 from users_api.herald.options import with_options
 
 if TYPE_CHECKING:
-    from messaging.publishing.searching import Count, Group, Groups
+    from messaging.publishing.searching import Found, Group, Groups
 
 PAGE = 500
 """The most deliveries that one statement returns."""
+
+MOST_LOOKS = 20
+"""After this many statements that haven't found enough, stop and say so: about a second, for a million deliveries."""
 
 INDEXED = "enable_seqscan = off"
 """Every search has an index; the API's connections are set so too."""
@@ -38,29 +41,43 @@ def list_deliveries(wanted: Wanted, limit: Limit = 50, as_json: output.AsJson = 
     --since and --until say when the event was made, --finished-since and --finished-until when the delivery ended.
     """
     with database(INDEXED) as opened:
-        rows, found = search(opened, wanted, limit)
+        found = search(opened, wanted, limit)
     if as_json:
-        output.print_json({"deliveries": rows, "total": found.model_dump()})
-    elif rows:
-        print_deliveries(rows)
-    if not as_json and (output.in_terminal() or not rows):
-        typer.echo(output.total(len(rows), found) if rows else "No deliveries match.", err=not output.in_terminal())
+        shown = found.model_dump(include={"total", "searched_to"})
+        output.print_json({"deliveries": found.rows, **shown})
+    elif found.rows:
+        print_deliveries(found.rows)
+    if not as_json and (output.in_terminal() or not found.rows):
+        said = output.total(len(found.rows), found.total) if found.rows and found.total else "No deliveries match."
+        typer.echo(said, err=not output.in_terminal())
+    if found.searched_to:
+        before = output.moment(found.searched_to + timedelta(seconds=1))
+        typer.echo(f"This is about events made since {before}; go on with --until '{before}'.", err=not output.in_terminal())
 
 
-def search(opened: Database, wanted: Wanted, limit: int) -> "tuple[list[dict[str, Any]], Count]":
-    """Return up to `limit` deliveries and how many there are. One statement looks at a bounded number of rows."""
+def search(opened: Database, wanted: Wanted, limit: int) -> "Found":
+    """Return up to `limit` deliveries and how many there are. One statement looks at a bounded number of rows.
+
+    `searched_to`: if MOST_LOOKS of them haven't found enough, up to which events they looked.
+    """
     from messaging.publishing import searching
 
     chosen = wanted.resolve(opened)
     rows: list[dict[str, Any]] = []
-    total: searching.Count | None = None
-    place: searching.Place | None = searching.NEWEST
-    while place is not None and len(rows) < limit:
+    total, place, looks = None, searching.NEWEST, 0
+    while True:
         page = opened.run(searching.search(chosen, min(limit - len(rows), PAGE), place))
-        rows, total, place = [*rows, *page.rows], total or page.total, page.next
-    if place is None or total is None:
-        return rows, searching.Count(count=len(rows), exact=True)
-    return rows, searching.Count(count=max(total.count, len(rows)), exact=total.exact)
+        rows, total, looks = [*rows, *page.rows], total or page.total, looks + bool(page.searched_to)
+        if page.next is None:
+            total = searching.Count(count=len(rows), exact=True)
+        elif len(rows) < limit and looks < MOST_LOOKS:
+            place = page.next
+            continue
+        elif total:
+            total = searching.Count(count=max(total.count, len(rows)), exact=total.exact)
+        return searching.Found(
+            rows=rows, total=total, next=page.next, searched_to=page.searched_to if len(rows) < limit else None
+        )
 
 
 def print_deliveries(rows: Sequence[Mapping[str, Any]]) -> None:
