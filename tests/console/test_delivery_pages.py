@@ -48,6 +48,26 @@ def test_each_field_of_the_search_finds(api: LiveApi) -> None:
     assert "There are no deliveries yet" in empty(api)
 
 
+def test_a_search_says_which_time_is_meant(api: LiveApi) -> None:
+    afternoon(api)
+    api.execute("UPDATE deliveries SET finished_at = now() - interval '30 minutes' WHERE finished_at IS NOT NULL")
+    newest = "SELECT max(event_id::text)::uuid FROM deliveries WHERE state = 'failed'"
+    api.execute(f"UPDATE deliveries SET finished_at = now() WHERE event_id = ({newest}) AND state = 'failed'")
+
+    for path, label in (("/deliveries", "Delivery ended in"), ("/failures", "Failed in")):
+        page = api.http.get(f"/console{path}?state=failed").text
+        [line] = [each for each in page.splitlines() if label in each]
+        links = re.findall(r'href="/console([^"]+)">(the last 10 minutes|the last hour)', line)
+        recent, hour = (show(api, unescape(link)) for link, _ in links)
+        assert f"{label} the last 10 minutes" in recent
+        assert "ended since 10m" in recent
+        assert "Remove ended since" in recent
+        assert ("1 delivery" in recent, "2 deliveries" in hour) == (True, True), path
+    words = show(api, "/bulk?action=retry&finished_since=10m&until=1m")
+    assert re.search(r"ended since 20[0-9-]+ [0-9:]+ UTC", words)
+    assert re.search(r"event made before 20[0-9-]+ [0-9:]+ UTC", words)
+
+
 def empty(api: LiveApi) -> str:
     api.forget_everything()
     return show(api, "/deliveries")

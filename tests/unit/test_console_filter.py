@@ -51,6 +51,8 @@ def test_the_empty_group_is_a_group() -> None:
         ("stat", "failed", "no such filter"),
         ("state", "lost", "Input should be"),
         ("since", "soon", "not a time"),
+        ("finished_since", "soon", "not a time"),
+        ("finished_until", "1700000000", "not a time"),
         ("since", "2026-02-30", "not a time"),
         ("event", "7", "UUID"),
         ("user", "0", "greater than"),
@@ -66,7 +68,11 @@ def test_a_fault_names_its_field_and_the_rest_still_counts(name: str, value: str
 
 def test_a_filter_is_the_same_after_a_round_trip() -> None:
     pairs = [("state", "failed"), ("subscription", "webhook"), ("error", "a&b=c"), ("since", "2026-11-30T12:00:00Z")]
+    pairs += [("until", "2026-11-30T12:01Z"), ("finished_since", "10m"), ("finished_until", "12:00")]
     filter_ = read_filter(pairs).filter
+
+    assert filter_.finished_since
+    assert filter_.finished_until
 
     assert read_filter(pairs_of(filter_)).filter == filter_
     assert query_of(filter_) == query_of(read_filter(pairs_of(filter_)).filter)

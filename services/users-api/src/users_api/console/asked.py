@@ -20,7 +20,7 @@ Pairs = Iterable[tuple[str, str]]
 
 FIELDS = tuple(DeliveryFilter.model_fields)
 _LISTS = {"subscription", "state"}
-_TIMES = {"since", "until"}
+_TIMES = {"since", "until", "finished_since", "finished_until"}
 _NOT_A_TIME = "not a time. Write 10m, 2h, 3d, 12:00 (UTC), or 2026-11-30T12:00Z."
 
 

@@ -52,7 +52,9 @@ def list_deliveries(wanted: Wanted, limit: Limit = 50, as_json: output.AsJson = 
         typer.echo(said, err=not output.in_terminal())
     if found.searched_to:
         before = output.moment(found.searched_to + timedelta(seconds=1))
-        typer.echo(f"This is about events made since {before}; go on with --until '{before}'.", err=not output.in_terminal())
+        typer.echo(
+            f"This is about events made since {before}; go on with --until '{before}'.", err=not output.in_terminal()
+        )
 
 
 def search(opened: Database, wanted: Wanted, limit: int) -> "Found":
