@@ -28,7 +28,7 @@ def commands(text: str) -> list[str]:
 
 @pytest.fixture
 def given(users_database: str, users_pool: Pool, redis_server: RedisServer) -> dict[str, str]:
-    """The environment of the commands. Maya's mail failed, and so did another one."""
+    """The environment of the commands. Maya's mail failed now, and so did another one, an hour after the events."""
     execute(
         users_database,
         "INSERT INTO users (id, email, email_key, full_name) OVERRIDING SYSTEM VALUE"
@@ -36,7 +36,7 @@ def given(users_database: str, users_pool: Pool, redis_server: RedisServer) -> d
     )
     for user in (1, 2):
         error = f"550 user{user}@example.com: no such user"
-        write(users_pool, user, "failed", error, subscription="welcome_email", ended=timedelta(seconds=1))
+        write(users_pool, user, "failed", error, subscription="welcome_email", ago=timedelta(hours=1))
     return {"DATABASE_URL": users_database, "REDIS_URL": redis_server.url}
 
 
@@ -61,12 +61,12 @@ def test_the_commands_of_the_page_succeed_in_their_order(
         box.stop()
 
     assert len(shown) > 12
-    groups, listed = (said for command, said in shown.items() if "--since 10m" in command)
+    groups, listed = (said for command, said in shown.items() if "--finished-since 10m" in command)
     assert groups.splitlines()[1].startswith("2\twelcome_email\t2 failed")
     assert listed.count("\tfailed\t") == 2
     assert "maya" not in shown["herald user maya@example.com"]
     assert "no such user" in shown["herald user maya@example.com"]
-    counted, moved = (said for command, said in shown.items() if "--since 12:00" in command)
+    counted, moved = (said for command, said in shown.items() if "--finished-since 12:00" in command)
     assert counted.startswith("2 deliveries can be retried")
     assert "2 of 2 moved" in moved
 
