@@ -1,13 +1,7 @@
 """`<service> migrate`, as processes: from nothing, again, at the same time, in a schema, side by side."""
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -19,50 +13,21 @@ from messaging.process.migrate import migrate
 from notifier.cli import MIGRATIONS as NOTIFIER_MIGRATIONS
 from users_api import MIGRATIONS as USERS_MIGRATIONS
 
+from .eventually import eventually
+from .migrating import MIGRATING, REVISIONS, TABLES, column, empty_database, run_migrate, succeeded, tables
+
 PACKAGES = {"users-api": USERS_MIGRATIONS, "notifier": NOTIFIER_MIGRATIONS, "auditor": AUDITOR_MIGRATIONS}
-OUTBOX = {"events", "deliveries", "schedule_slots", "delivery_counts", "backlog", "operations"}
 NEWER = """
 DROP INDEX deliveries_troubled; DROP TABLE schedule_slots, delivery_counts, backlog, operations;
 ALTER TABLE deliveries DROP COLUMN first_due_at
 """
 """Undoes what messaging has added to its tables since messaging_0004."""
-TABLES = {
-    "users-api": {"users", "idempotency_keys", "users_api_revision", *OUTBOX},
-    "notifier": {"effects", "suppressions", "webhook_endpoints", "notifier_revision"},
-    "auditor": {"audit_log", "audit_seals", "audit_unsealed", "reports", "auditor_revision", *OUTBOX},
-}
-REVISIONS = {"users_0003", "messaging_0007"}
-
-Run = subprocess.CompletedProcess[str]
-_numbers = count()
 
 
 @pytest.fixture
 def empty(postgres: Postgres) -> str:
     """The URL of a database without any table."""
-    name = f"empty_{next(_numbers)}"
-    postgres.create_database(name)
-    return postgres.url(name)
-
-
-def run_migrate(url: str, program: str = "users-api") -> Run:
-    command = [str(Path(sys.executable).with_name(program)), "migrate"]
-    environment = {"PATH": os.environ["PATH"], "DATABASE_URL": url}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
-
-
-def succeeded(run: Run) -> bool:
-    assert (run.returncode, run.stderr) == (0, "")
-    return True
-
-
-def column(url: str, query: str) -> set[str]:
-    with psycopg.connect(url) as connection:
-        return {value for (value,) in connection.execute(query.encode())}
-
-
-def tables(url: str, schema: str = "public") -> set[str]:
-    return column(url, f"SELECT tablename::text FROM pg_tables WHERE schemaname = '{schema}'")
+    return empty_database(postgres)
 
 
 def test_the_tables_are_made_and_a_second_run_changes_nothing(empty: str) -> None:
@@ -79,7 +44,8 @@ def test_runs_at_the_same_time_wait_for_each_other(empty: str) -> None:
     with ThreadPoolExecutor(2) as operators, psycopg.connect(empty) as in_the_way:
         in_the_way.execute("CREATE TABLE users (); CREATE TABLE events ()")
         runs = [operators.submit(run_migrate, empty) for _ in range(2)]
-        eventually(lambda: waiting(empty) == 2)
+        eventually(lambda: waiting(empty) == 1)
+        eventually(lambda: len(column(empty, MIGRATING)) == 2)
         in_the_way.rollback()
 
     assert all(succeeded(run.result()) for run in runs)
@@ -90,13 +56,6 @@ def test_runs_at_the_same_time_wait_for_each_other(empty: str) -> None:
 def waiting(url: str) -> int:
     query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     return len(column(url, query))
-
-
-def eventually(holds: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
 
 
 def test_all_services_share_a_database_and_schema_if_they_must(empty: str) -> None:

@@ -2,10 +2,15 @@
 
 A service's revisions are kept in a table that is named for the service, so services may share a database. If two of
 them then need the same tables, those of the outbox, the service that migrates second adopts what the first has applied.
-Concurrent runs wait for each other. The database's `search_path` decides in which schema tables are created.
+The database's `search_path` decides in which schema tables are created.
+
+Migrations are one transaction, but for those that build an index while others write (`messaging.process.indexes`).
+Concurrent runs wait for each other: by asking again and again for a lock of the session. A run that waited in a
+statement would have a snapshot, the build of an index waits for older snapshots to end, and both would wait forever.
 """
 
 import sys
+import time
 from collections.abc import Sequence
 from importlib import resources
 from typing import LiteralString
@@ -17,15 +22,17 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg.rows import TupleRow
 from sqlalchemy import Connection, String, column, create_engine, select, table, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from messaging.errors import DatabaseUnsuitable, MessagingError
 from messaging.process.database import connect, refuse
+from messaging.process.indexes import COMMITTED
 from messaging.process.revisions import revisions, version_table
 from messaging.process.settings import DatabaseSettings, load_or_exit
 
 _LOCK = 0x48455241  # "HERA": any number, the same for every service
+_ASK_SECONDS = 0.1
 
 
 class MigrationError(MessagingError):
@@ -36,21 +43,25 @@ def migrate(database_url: str, *, service: str, packages: Sequence[str]) -> None
     """Bring the database up to the newest revision found in `packages`, such as `users_api.migrations`.
 
     Raises:
-        MigrationError: PostgreSQL is unreachable, or refuses; nothing was changed.
+        MigrationError: PostgreSQL is unreachable, or refuses. The message says whether something was changed.
         DatabaseUnsuitable: Herald can't work with this database; nothing was changed.
     """
     ours = _connect(database_url)
     engine = create_engine("postgresql+psycopg://", creator=lambda: ours, poolclass=NullPool)
+    config = _config(packages)
     try:
-        with engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            config = _config(packages)
+        with engine.connect() as connection:
             config.attributes.update(connection=connection, version_table=version_table(service))
-            for revision in _applied_by_others(connection, service) & revisions(packages).every:
-                _adopt(config, connection, revision)
+            with connection.begin():
+                for revision in _applied_by_others(connection, service) & revisions(packages).every:
+                    _adopt(config, connection, revision)
             command.upgrade(config, "heads")
-    except DBAPIError as error:
-        raise MigrationError(f"{_first_line(error.orig)}. Nothing was changed.") from None
+    except SQLAlchemyError as error:
+        fault = error if isinstance(error, DBAPIError) else error.__context__  # of a connection that was cut off
+        if not isinstance(fault, DBAPIError):
+            raise
+        kept = "Run it again: it goes on from there" if COMMITTED in config.attributes else "Nothing was changed"
+        raise MigrationError(f"{_first_line(fault.orig)}. {kept}.") from None
 
 
 _OTHERS: LiteralString = """
@@ -77,8 +88,11 @@ def _adopt(config: Config, connection: Connection, revision: str) -> None:
 
 
 def _connect(database_url: str) -> psycopg.Connection[TupleRow]:
+    """Connect, and wait until no other migration runs. The lock ends with the connection."""
     try:
         connection = connect(database_url, name="migrate")
+        while connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone() != (True,):
+            time.sleep(_ASK_SECONDS)
     except DatabaseUnsuitable:
         raise
     except psycopg.Error as error:

@@ -6,4 +6,5 @@ context.configure(
     connection=context.config.attributes["connection"],
     version_table=context.config.attributes["version_table"],
 )
-context.run_migrations()
+with context.begin_transaction():
+    context.run_migrations()

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from messaging.process.indexes import build_index
+
 revision = "messaging_0007"
 down_revision = "messaging_0006"
 branch_labels = None
@@ -9,16 +11,19 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table, and index failed, uncertain and retrying deliveries by their key.
+    """Index failed, uncertain and retrying deliveries by their key, and create the table.
 
     The index holds all that searches and groups look at, so they read no row of the table for a delivery that they
-    don't show. An event that goes well never touches it. Building it reads the table once, and registrations wait
-    meanwhile (5 s for 10 million deliveries). To avoid that, create the same index CONCURRENTLY beforehand.
-    As in messaging_0003 the wait for the lock is short.
+    don't show. An event that goes well never touches it. Building it reads the table twice, beside registrations.
     """
+    build_index(
+        "deliveries_troubled",
+        "deliveries",
+        "(event_id, subscription) INCLUDE (state, last_error, started_at, finished_at)"
+        " WHERE state IN ('failed', 'uncertain', 'retrying')",
+    )
     op.execute(
         """
-        SET LOCAL lock_timeout = '3s';
         CREATE TABLE operations (
             id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             action       text NOT NULL CHECK (action IN ('retry', 'cancel', 'replay')),
@@ -39,9 +44,6 @@ def upgrade() -> None:
         CREATE INDEX operations_running ON operations (progress_at) WHERE state = 'running';
         COMMENT ON TABLE operations IS 'What operators did to deliveries: one by one, or all that a filter finds';
         COMMENT ON COLUMN operations.event_id IS 'With subscription: the place up to which the filter was carried out';
-        CREATE INDEX IF NOT EXISTS deliveries_troubled ON deliveries (event_id, subscription)
-            INCLUDE (state, last_error, started_at, finished_at) WHERE state IN ('failed', 'uncertain', 'retrying');
-        RESET lock_timeout;
         """
     )
 
