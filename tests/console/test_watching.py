@@ -166,6 +166,14 @@ def test_a_schedule_is_run_by_hand(start_system: Callable[..., System], view: Vi
 
     made = "SELECT subject FROM events WHERE type = 'report_due'"
     assert ("schedules/daily_report",) in system.query("users", made)
+    recorded = "SELECT action, schedule, requested_by, moved, filter ->> 'event' FROM operations"
+    event = page.url.rpartition("/")[2]
+    assert system.query("users", recorded) == [("run", "daily_report", "console", 1, event)]
+    page = viewer.open("/console/operations")
+    assert "run daily_report" in " ".join(page.inner_text("tbody").split())
+    page.locator("tbody a").first.click()
+    assert "Operation 1: run daily_report" in page.inner_text("h1")
+    assert "1 of 1 made" in page.inner_text("#operation")
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

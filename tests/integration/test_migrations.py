@@ -80,7 +80,7 @@ def test_a_service_adopts_what_another_one_has_applied_however_far_that_is(empty
 
     assert tables(empty) == TABLES["users-api"] | TABLES["auditor"] | {"foreign_revision"}
     assert column(empty, "SELECT version_num FROM users_api_revision") == REVISIONS
-    assert "messaging_0007" in column(empty, "SELECT version_num FROM auditor_revision")
+    assert "messaging_0008" in column(empty, "SELECT version_num FROM auditor_revision")
 
 
 def test_tables_go_where_the_search_path_says_and_nowhere_else(empty: str) -> None:

@@ -166,10 +166,27 @@ def test_an_address_is_recorded_as_the_user_it_belongs_to(api: LiveApi) -> None:
 
 def test_an_operation_is_cancelled_once(api: LiveApi) -> None:
     bulk(api, "retry", {})
-    answer = api.http.post("/operations/1/cancel")
+    answer = api.http.post("/operations/1/cancel", headers={"X-Operator": "ada"})
     assert (answer.status_code, answer.json()) == (202, {"id": 1, "state": "cancelled"})
     assert is_problem(api.http.post("/operations/1/cancel"), 409)
-    assert api.http.get("/operations/1").json()["finished_at"] is not None
+    stopped = api.http.get("/operations/1").json()
+    assert stopped["finished_at"] is not None
+    assert stopped["detail"] == "stopped by ada"
+
+
+def test_a_schedule_that_was_run_is_an_operation(api: LiveApi) -> None:
+    event = uuid4()
+    api.execute(
+        "INSERT INTO operations (action, schedule, filter, requested_by, state, eligible, exact, moved, finished_at)"
+        " VALUES ('run', 'daily_report', jsonb_build_object('event', %s::uuid), 'ada', 'done', 1, true, 1, now())",
+        event,
+    )
+
+    [operation] = api.http.get("/operations").json()["operations"]
+
+    assert (operation["action"], operation["schedule"]) == ("run", "daily_report")
+    assert operation["filter"]["event"] == str(event)
+    assert is_problem(bulk(api, "run", {}), 422), "it isn't done to deliveries"
 
 
 @pytest.mark.parametrize(

@@ -212,8 +212,8 @@ def test_an_operation_can_be_cancelled(users_pool: Pool, operator: Operator) -> 
     operator.operate()
 
     with users_pool.connection() as connection:
-        assert connection.execute(bulk.STOP, {"id": number}).fetchone() == ("running", True)
-        assert connection.execute(bulk.STOP, {"id": number}).fetchone() == ("cancelled", False)
+        assert connection.execute(bulk.STOP, {"id": number, "by": "ada"}).fetchone() == ("running", True)
+        assert connection.execute(bulk.STOP, {"id": number, "by": "ada"}).fetchone() == ("cancelled", False)
 
     assert finish(operator) == 0
     assert [state for state, _ in states_of(users_pool, failed)].count("failed") == 3

@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from contracts import SCHEDULES, ReportDue, decode
+from users_api.execute import operator
 
+from .herald_cli import herald
 from .users_cli import execute, printed, refused, users_api
 
 REPORTS = {"REPORT_TO": "boss@example.com"}
@@ -50,10 +52,25 @@ def test_a_schedule_runs_now_and_goes_on_as_before(users_database: str) -> None:
     assert execute(users_database, "SELECT slot FROM schedule_slots") == []
 
 
+def test_who_ran_a_schedule_is_recorded(users_database: str) -> None:
+    printed(herald("schedules", "run", "daily_report", DATABASE_URL=users_database, **REPORTS))
+
+    [event] = execute(users_database, "SELECT id::text FROM events")
+    [row] = execute(users_database, "SELECT * FROM operations")
+    assert (row["action"], row["schedule"], row["state"]) == ("run", "daily_report", "done")
+    assert (row["eligible"], row["exact"], row["moved"]) == (1, True, 1)
+    assert row["requested_by"] == operator()
+    assert row["filter"] == {"event": event["id"]}
+    _, listed = printed(herald("operations", "list", DATABASE_URL=users_database)).splitlines()
+    assert listed.split("\t")[1:4] == ["done", "run", "1 of 1"]
+    assert listed.endswith(f"daily_report --event {event['id']}")
+
+
 def test_without_an_effect_that_is_on_nothing_is_made(users_database: str) -> None:
     line = refused(users_api("schedules", "run", "daily_report", DATABASE_URL=users_database))
 
     assert "set REPORT_TO" in line
+    assert execute(users_database, "SELECT id FROM operations") == []
     assert execute(users_database, "SELECT id FROM events") == []
 
 

@@ -40,6 +40,7 @@ _TOTAL = {"count": 1, "exact": True}
 _OPERATION = {
     "id": 1,
     "action": "cancel",
+    "schedule": None,
     "filter": _FILTER,
     "requested_by": "ada",
     "requested_at": _TIME,

@@ -87,9 +87,12 @@ async def recent(pool: Pool, limit: int, before: int) -> OperationPage:
     return OperationPage(operations=[_operation(row) for row in rows[:limit]], next=cursor)
 
 
-async def stop(pool: Pool, number: int) -> tuple[str | None, bool]:
-    """Cancel an operation. Return the state it was in, None if there is none, and whether it was cancelled."""
-    rows = await query(pool, bulk.STOP, {"id": number})
+async def stop(pool: Pool, number: int, by: str | None) -> tuple[str | None, bool]:
+    """Cancel an operation for an operator.
+
+    Return the state it was in, None if there is none, and whether it was cancelled.
+    """
+    rows = await query(pool, bulk.STOP, {"id": number, "by": by})
     return (rows[0]["state"], rows[0]["moved"]) if rows else (None, False)
 
 

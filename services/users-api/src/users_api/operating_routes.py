@@ -119,9 +119,11 @@ async def show_operation(operation_id: OperationId, pool: Database) -> Operation
     status_code=202,
     responses=responses.CANCEL_OPERATION,
 )
-async def cancel_operation(operation_id: OperationId, pool: Database) -> StoppedOperation:
+async def cancel_operation(
+    operation_id: OperationId, pool: Database, operator: OperatorName = None
+) -> StoppedOperation:
     """Cancel an operation that is running. What it has moved stays moved."""
-    state, cancelled = await in_time(operating.stop(pool, operation_id))
+    state, cancelled = await in_time(operating.stop(pool, operation_id, operator))
     if state is None:
         raise Problem(404, f"There is no operation {operation_id}.")
     if not cancelled:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from messaging.publishing.bulk import Action, OperationState
+from messaging.publishing.bulk import Action, OperationState, RecordedAction
 from messaging.publishing.states import DeliveryState
 from users_api.delivery_filter import DeliveryFilter
 from users_api.parameters import VISIBLE
@@ -99,11 +99,13 @@ class Operation(BaseModel):
     """What an operator did, or has a relay do.
 
     `filter`: what is meant, restricted to what the action can move. `eligible`: how many that were at the request.
-    `moved`: how many have been moved so far. `detail`: why it failed.
+    `moved`: how many have been moved so far. `detail`: why it failed, or who cancelled it. `run` made an extra event of
+    the `schedule`: the filter names the event, and what was moved are its deliveries.
     """
 
     id: int
-    action: Action
+    action: RecordedAction
+    schedule: str | None
     filter: DeliveryFilter
     requested_by: str | None
     requested_at: datetime

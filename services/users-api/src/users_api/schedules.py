@@ -12,10 +12,9 @@ from rich.table import Table
 
 from contracts import SCHEDULES
 from messaging.process.settings import exit_if_wrong
-from messaging.publishing.outbox import publish
-from messaging.publishing.schedules import LAST, TIME
+from messaging.publishing.schedules import LAST, RUN, TIME, running
 from messaging.publishing.slots import require_readable
-from users_api.execute import as_text, execute
+from users_api.execute import as_text, execute, operator
 from users_api.scheduled import NAMES, NoEffect, extra, listed, named
 
 app = typer.Typer(help="List schedules; make an extra event of one now.", no_args_is_help=True)
@@ -46,7 +45,7 @@ def run_schedule(name: str) -> None:
             event, effects = extra(schedule, row["now"])
     except NoEffect as refusal:
         sys.exit(str(refusal))
-    execute(*publish([event]))
+    execute(RUN, running(schedule, event, operator()))
     typer.echo(f"{event.id} {event.type}: pending for {', '.join(effects)}")
 
 

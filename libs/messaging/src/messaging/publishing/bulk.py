@@ -24,6 +24,9 @@ from messaging.publishing.states import DUE, DeliveryState
 from messaging.publishing.switches import switched_on
 
 Action = Literal["retry", "cancel", "replay"]
+RecordedAction = Literal[Action, "run"]
+"""An action of the table `operations`; `run`: an extra event of a schedule was made (`schedules.RUN`)."""
+
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 OperationState = Literal["running", "done", "cancelled", "failed"]
@@ -49,8 +52,8 @@ CHANNEL: LiteralString = "herald_operations"
 
 WAKE: LiteralString = f"SELECT pg_notify('{CHANNEL}', '')"
 
-_COLUMNS: LiteralString = """id, action, filter, requested_by, requested_at, state, eligible, exact, moved, progress_at,
-    finished_at, detail"""
+_COLUMNS: LiteralString = """id, action, schedule, filter, requested_by, requested_at, state, eligible, exact, moved,
+    progress_at, finished_at, detail"""
 
 REQUEST: LiteralString = f"""
 -- Record an operation, and wake the relays to carry it out.
@@ -69,11 +72,14 @@ SELECT {_COLUMNS} FROM operations WHERE id = %(id)s
 """  # noqa: S608  # of literals
 
 STOP: LiteralString = """
--- Cancel an operation: what it has moved stays moved. This waits for a chunk that a relay is just carrying out.
+-- Cancel an operation, and record who did: what it has moved stays moved. This waits for a chunk that a relay is just
+-- carrying out.
 WITH current AS (
     SELECT id, state FROM operations WHERE id = %(id)s FOR UPDATE
 ), stopped AS (
-    UPDATE operations SET state = 'cancelled', finished_at = now() FROM current
+    UPDATE operations
+    SET state = 'cancelled', finished_at = now(), detail = 'stopped by ' || coalesce(%(by)s, 'unknown')
+    FROM current
     WHERE operations.id = current.id AND current.state = 'running'
     RETURNING operations.id
 )

@@ -14,6 +14,7 @@ from typing import Any, LiteralString
 
 from contracts import Event, EventData, Schedule
 from messaging.publishing.outbox import PUBLISH, WAKE, subscribed
+from messaging.publishing.switches import effects_of
 
 LOOK: LiteralString = """
 -- Return the time, and the time from which each schedule's next slots count: its newest slot, or when it began. A
@@ -50,6 +51,19 @@ WITH offered AS (
     SELECT id, type, subject, envelope, NULL::timestamptz AS available_at FROM offered JOIN made ON event_id = id
 ), {PUBLISH}
 SELECT event_id, {WAKE}, set_config('synchronous_commit', 'on', true) FROM made
+"""  # noqa: S608  # of literals
+
+RUN: LiteralString = f"""
+-- Publish an extra event of a schedule, and record who wanted it. What it moved are the deliveries of the event.
+WITH new_event AS (
+    SELECT %(id)s::uuid AS id, %(type)s AS type, %(subject)s AS subject, %(envelope)s::json AS envelope,
+        NULL::timestamptz AS available_at
+), {PUBLISH}, recorded AS (
+    INSERT INTO operations (action, schedule, filter, requested_by, state, eligible, exact, moved, finished_at)
+    SELECT 'run', %(schedule)s, jsonb_build_object('event', id), %(by)s, 'done', %(effects)s, true, %(effects)s, now()
+    FROM new_event
+)
+SELECT {WAKE}
 """  # noqa: S608  # of literals
 
 LAST: LiteralString = """
@@ -90,6 +104,20 @@ def event_of(schedule: Schedule, slot: datetime, now: datetime, publisher: str) 
         correlation_id=f"{schedule.name}-{slot:%Y-%m-%dT%H:%MZ}",
         time=now,
     )
+
+
+def running(schedule: Schedule, event: Event[EventData], by: str | None) -> dict[str, Any]:
+    """Return the parameters of `RUN`. `event`: an extra one of the schedule. `by`: who wants it."""
+    return {
+        "schedule": schedule.name,
+        "id": event.id,
+        "type": event.type,
+        "subject": event.subject,
+        "envelope": event.model_dump_json(),
+        "by": by,
+        "effects": len(effects_of(type(event.data))),
+        **subscribed(),
+    }
 
 
 def making(slots: Sequence[tuple[Schedule, datetime]], now: datetime, publisher: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from users_api import operating, queries
 from users_api.console.asked import query_of
 from users_api.console.forms import pages
 from users_api.console.mounting import PATH
-from users_api.console.rendering import is_part, page, see
+from users_api.console.rendering import is_part, operator, page, see
 from users_api.database import in_time
 from users_api.delivery_filter import MAX_ID
 from users_api.dependencies import Database
@@ -46,7 +46,7 @@ async def show_operation(request: Request, operation_id: OperationId, pool: Data
 @router.post("/operations/{operation_id}/cancel")
 async def cancel_operation(request: Request, operation_id: OperationId, pool: Database) -> RedirectResponse:
     """Cancel an operation, and show it. One that has ended meanwhile stays as it is; its page says so."""
-    state, _ = await in_time(operating.stop(pool, operation_id))
+    state, _ = await in_time(operating.stop(pool, operation_id, operator(request)))
     if state is None:
         raise Problem(404, f"There is no operation {operation_id}.")
     return see(request, f"{PATH}/operations/{operation_id}")

@@ -1,12 +1,10 @@
 """The schedules: what makes events by itself, when it did and when it will; and an extra event of one now."""
 
-import structlog
 from fastapi.responses import Response
 from starlette.requests import Request
 
 from contracts import SCHEDULES
-from messaging.publishing.outbox import publish
-from messaging.publishing.schedules import LAST, TIME
+from messaging.publishing.schedules import LAST, RUN, TIME, running
 from messaging.publishing.switches import effects_of
 from users_api.console.forms import pages
 from users_api.console.mounting import PATH
@@ -15,8 +13,6 @@ from users_api.database import in_time, query
 from users_api.dependencies import Database
 from users_api.problems import Problem
 from users_api.scheduled import NAMES, NoEffect, extra, listed, named
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger("users-api")
 
 router = pages()
 
@@ -42,6 +38,5 @@ async def run(request: Request, name: str, pool: Database) -> Response:
         event, _ = extra(schedule, row["now"])
     except NoEffect as refusal:
         raise Problem(409, str(refusal)) from None
-    await in_time(query(pool, *publish([event])))
-    log.info("schedule.run", schedule=name, event_id=str(event.id), by=operator(request))
+    await in_time(query(pool, RUN, running(schedule, event, operator(request))))
     return see(request, f"{PATH}/events/{event.id}")

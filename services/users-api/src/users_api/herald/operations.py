@@ -1,4 +1,4 @@
-"""`herald operations`: what operators did to deliveries, and what a relay is doing for them."""
+"""`herald operations`: what operators did, and what a relay is doing for them."""
 
 import sys
 from typing import Annotated, Any
@@ -6,12 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from messaging.publishing import bulk
-from users_api.execute import database
+from users_api.execute import database, operator
 from users_api.herald import output, program
 from users_api.herald.filters import MAX_ID, described
 from users_api.herald.following import follow, left_running, load, meant, shown
 
-app = typer.Typer(help="What operators did to deliveries, and what is being done.", no_args_is_help=True)
+app = typer.Typer(help="What operators did, and what is being done.", no_args_is_help=True)
 
 COLUMNS = ("id", "state", "action", "moved", "requested", "by", "what")
 
@@ -23,7 +23,7 @@ def list_operations(
     limit: Annotated[int, typer.Option(min=1, max=MAX_ID, help="Show at most this many, newest first.")] = 20,
     as_json: output.AsJson = False,
 ) -> None:
-    """List operations, newest first: on one delivery or on many, over HTTP or by a command."""
+    """List operations, newest first: to one delivery or to many, or to a schedule; over HTTP or by a command."""
     with database() as opened:
         rows = opened.execute(bulk.RECENT, {"before": MAX_ID, "limit": limit})
     if as_json:
@@ -58,7 +58,7 @@ def show_operation(
 def cancel_operation(number: Number) -> None:
     """Stop an operation. What it has moved stays moved."""
     with database() as opened:
-        rows = opened.execute(bulk.STOP, {"id": number})
+        rows = opened.execute(bulk.STOP, {"id": number, "by": operator()})
         if not rows:
             sys.exit(f"There is no operation {number}. See: {program()} operations list")
         if not rows[0]["moved"]:
@@ -77,5 +77,5 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
         moved,
         row["requested_at"],
         row["requested_by"],
-        described(meant(row)),
+        " ".join(filter(None, (row["schedule"], described(meant(row))))),
     )
