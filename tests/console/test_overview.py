@@ -1,7 +1,9 @@
 """What the overview says, and leads to."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import httpx
 import pytest
@@ -33,6 +35,19 @@ def test_every_number_leads_to_the_list_behind_it(api: LiveApi) -> None:
 
     for state in ("pending", "queued", "running", "retrying", "failed", "uncertain"):
         assert f'href="/console/deliveries?subscription=welcome_email&amp;state={state}"' in page
+
+
+def test_a_number_of_the_last_hour_leads_to_what_ended_in_it(api: LiveApi) -> None:
+    api.register()
+    count = "INSERT INTO delivery_counts VALUES (date_trunc('minute', now()), 'welcome_email', 'x', %s, 0, 3, 0)"
+    for state in ("succeeded", "failed", "uncertain"):
+        api.execute(count, state)
+    page = unescape(api.http.get("/console").text)
+
+    links = re.findall(r'href="/console(/(?:deliveries|failures)\?[^"]*finished_since=1h)"', page)
+    states = [state for link in links for state in re.findall("state=([a-z]+)", link) if "=welcome_email" in link]
+    assert sorted(states) == ["failed", "succeeded", "uncertain"]
+    assert {api.http.get(f"/console{link}").status_code for link in links} == {200}
 
 
 def test_without_data_it_says_so_and_what_to_do(api: LiveApi) -> None:
