@@ -195,12 +195,15 @@ def test_a_form_of_another_site_changes_nothing(api: LiveApi, path: str) -> None
 
 def test_a_confirmation_means_what_was_counted(api: LiveApi) -> None:
     afternoon(api)
-    page = api.http.get("/console/bulk?action=retry&since=1h&subscription=welcome_email").text
+    page = api.http.get("/console/bulk?action=retry&since=1h&finished_since=1h&subscription=welcome_email").text
     fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.partition("<main")[2]))
 
-    assert fields["since"].startswith("20"), "the time is written out"
+    for name in ("since", "finished_since"):
+        assert fields[name].startswith("20"), "the time is written out"
     assert fields["state"] == "failed"
-    answer = send(api, "/bulk", **{name: fields[name] for name in ("action", "since", "subscription", "state")})
+    answer = send(
+        api, "/bulk", **{name: fields[name] for name in ("action", "since", "finished_since", "subscription", "state")}
+    )
 
     assert answer.headers["location"] == "/console/operations/1"
     [operation] = api.rows("SELECT action, eligible, requested_by FROM operations")
