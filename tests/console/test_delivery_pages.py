@@ -7,21 +7,10 @@ from uuid import uuid4
 import httpx
 import pytest
 from tests.console.scene import afternoon, move, register
+from tests.console.texts import show, text_of
 from tests.integration.live_api import LiveApi
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 77777 * 77777 }}&amp;"
-
-
-def show(api: LiveApi, path: str, status: int = 200, *, part: bool = False) -> str:
-    """Return the text of a page's main part, without tags. `part`: as htmx asks for it."""
-    answer = api.http.get(f"/console{path}", headers={"HX-Request": "true"} if part else {})
-    assert answer.status_code == status, answer.text
-    return text_of(answer.text)
-
-
-def text_of(page: str) -> str:
-    body = page.partition("<main")[2].partition("</main>")[0] or page
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 
 def send(api: LiveApi, path: str, **fields: str) -> httpx.Response:
@@ -238,19 +227,6 @@ def test_what_is_uncertain_is_shown_with_its_evidence_and_the_command(api: LiveA
     assert f"notifier uncertain confirm {event} welcome_email" in page
     send(api, f"/deliveries/{event}/welcome_email/retry", next="/console/uncertain")
     assert "Nothing waits for your decision" in show(api, "/uncertain?said=retry")
-
-
-def test_a_group_is_a_link_to_what_is_in_it(api: LiveApi) -> None:
-    afternoon(api)
-    page = api.http.get("/console/failures?since=1h").text
-    links = [unescape(link) for link in re.findall(r'href="/console(/deliveries\?[^"]+)">\s*Show', page)]
-
-    assert len(links) == 3
-    assert "2 deliveries" in show(api, links[0])
-    assert "since=1h" in links[0]
-    assert "Nothing of that has failed" in show(api, "/failures?error=nothing")
-    api.forget_everything()
-    assert "Nothing has failed" in show(api, "/failures")
 
 
 def test_what_is_uncertain_goes_on_on_a_second_page(api: LiveApi, monkeypatch: pytest.MonkeyPatch) -> None:

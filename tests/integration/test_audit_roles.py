@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import count
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -29,26 +30,38 @@ class Roles:
     writer_name: str
 
 
-@pytest.fixture
-def roles(postgres: Postgres) -> Roles:
-    number = next(_numbers)
-    database, owner, writer = f"audit_roles_{number}", f"owner_{number}", f"writer_{number}"
-    names = {"database": sql.Identifier(database), "owner": sql.Identifier(owner), "writer": sql.Identifier(writer)}
-    with psycopg.connect(postgres.url(), autocommit=True) as connection:
-        for statement in (
-            "CREATE ROLE {owner} LOGIN",
-            "CREATE ROLE {writer} LOGIN",
-            "CREATE DATABASE {database} OWNER {owner}",
-            "REVOKE ALL ON DATABASE {database} FROM PUBLIC",
-            "GRANT CONNECT ON DATABASE {database} TO {writer}",
-        ):
-            connection.execute(sql.SQL(statement).format(**names))
-    url = postgres.url(database)
-    made = Roles(Audit(url.replace("postgres@", f"{owner}@")), Audit(url.replace("postgres@", f"{writer}@")), writer)
+OWNER, WRITER, MIGRATED = "audit_owner", "audit_writer", "audit_roles"
+
+
+@pytest.fixture(scope="module")
+def migrated(postgres: Postgres) -> None:
+    """Both roles, and a database that the owner has migrated for the writer, to be copied."""
+    execute(postgres, "CREATE ROLE {owner} LOGIN", MIGRATED)
+    execute(postgres, "CREATE ROLE {writer} LOGIN", MIGRATED)
+    owner = make(postgres, MIGRATED, "template0").owner
     for _ in range(2):  # as often as you like
-        migrated = made.owner.run("migrate", AUDITOR_WRITER=writer)
+        migrated = owner.run("migrate", AUDITOR_WRITER=WRITER)
         assert migrated.returncode == 0, migrated.stderr
-    return made
+
+
+@pytest.fixture
+def roles(postgres: Postgres, migrated: None) -> Roles:
+    return make(postgres, f"{MIGRATED}_{next(_numbers)}", MIGRATED)
+
+
+def make(postgres: Postgres, database: str, template: str) -> Roles:
+    execute(postgres, f"CREATE DATABASE {{database}} OWNER {{owner}} TEMPLATE {template}", database)
+    execute(postgres, "REVOKE ALL ON DATABASE {database} FROM PUBLIC", database)
+    execute(postgres, "GRANT CONNECT ON DATABASE {database} TO {writer}", database)
+    url = postgres.url(database)
+    owner, writer = (Audit(url.replace("postgres@", f"{role}@")) for role in (OWNER, WRITER))
+    return Roles(owner, writer, WRITER)
+
+
+def execute(postgres: Postgres, statement: LiteralString, database: str) -> None:
+    names = {"database": sql.Identifier(database), "owner": sql.Identifier(OWNER), "writer": sql.Identifier(WRITER)}
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(**names))
 
 
 def test_it_records_seals_reads_and_verifies(roles: Roles) -> None:

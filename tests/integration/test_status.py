@@ -24,7 +24,7 @@ from users_api.status import backlog
 from users_api.status.throughput import quantile
 
 from .api_process import NOWHERE
-from .live_api import LiveApi, is_problem, running
+from .live_api import LiveApi, is_problem, metrics, running
 from .workers import until
 
 MAKE = """
@@ -173,6 +173,16 @@ def test_what_a_page_cannot_count_a_relay_has_counted(
     if "pending" in states:
         assert shown["welcome_email"]["overdue_seconds"] == pytest.approx(200, abs=10)
         assert shown["audit_log"]["overdue_seconds"] == pytest.approx(40, abs=10)
+
+
+def test_metrics_count_no_further_than_the_status(api: LiveApi, bounded: int, api_pool: Pool) -> None:
+    make(api, "audit_log", "pending", 3 * bounded, age=100)
+    name = 'herald_deliveries{state="pending",subscription="audit_log"}'
+    assert f"{name} {bounded}.0" in metrics(api)
+
+    BacklogCounter(api_pool, SUBSCRIPTIONS).count()
+
+    assert f"{name} {3 * bounded}.0" in metrics(api)
 
 
 def test_what_a_page_can_count_is_not_what_a_relay_has_counted(api: LiveApi, api_pool: Pool) -> None:

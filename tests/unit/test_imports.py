@@ -15,6 +15,7 @@ CONSUMER = ["messaging.consuming.broker", "messaging.consuming.subscriber"]
 NOTIFIER = [*CONSUMER, "notifier.handlers", "notifier.settings", "notifier.senders.smtp"]
 WEBHOOK = [*CONSUMER, "notifier.webhooks.handlers", "notifier.webhooks.settings", "notifier.webhooks.endpoint"]
 HERALD = ["users_api.herald.cli"]
+DATABASES = {"psycopg", "pydantic", "structlog", "contracts"}
 AUDITOR = [*CONSUMER, "auditor.handlers", "auditor.settings", "auditor.chain.sealer"]
 
 
@@ -25,7 +26,7 @@ AUDITOR = [*CONSUMER, "auditor.handlers", "auditor.settings", "auditor.chain.sea
         (RELAY, OPERATORS | WEB),
         (NOTIFIER, OPERATORS | WEB),
         (WEBHOOK, OPERATORS | WEB | {"jinja2", "smtplib", "notifier.mail", "notifier.senders"}),
-        (HERALD, {"alembic", "sqlalchemy"} | QUEUES | WEB | {"email_validator", "jinja2"}),
+        (HERALD, {"alembic", "sqlalchemy"} | QUEUES | WEB | DATABASES | {"email_validator", "jinja2", "rich"}),
         (AUDITOR, OPERATORS | WEB | {"cryptography.hazmat"}),
     ],
 )

@@ -120,6 +120,39 @@ def history(
         output.write_text(json.dumps({"deliveries": deliveries, "empty": before, "full": after}, indent=1) + "\n")
 
 
+@app.command("console")
+def console_costs(
+    deliveries: Annotated[
+        int, typer.Option(min=1000, max=MOST**2, help="Finished ones to fill the tables with.")
+    ] = 10_000_000,
+    errors: Annotated[str, typer.Option(help="Numbers of different errors, by commas.")] = "7,3000",
+    viewers: Annotated[int, typer.Option(min=0, max=100, help="How many have the overview open.")] = 5,
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="Of each look at them.")] = 60,
+    output: Annotated[Path | None, typer.Option("--json", help="Where the figures go.")] = None,
+) -> None:
+    """Show how long the console's pages take in a long history, and what it costs to have one open."""
+    from benchmarks import failures, pages
+    from benchmarks import history as past
+    from benchmarks import viewers as looking
+
+    console = Console()
+    with _measuring(["herald"]) as servers, servers.system(SYSTEMS["herald"]) as running:
+        database_url = running.place.databases["users"]
+        console.print(f"the first page of a process: {pages.load(running.place.port):.0f} ms")
+        console.print(f"filled in {past.fill(running, deliveries, console):.0f} s")
+        failures.fail(database_url)
+        measured = {}
+        for number in map(int, errors.split(",")):
+            failures.name(database_url, number)
+            measured[number] = pages.measure(running.place.port, database_url)
+        pages.show(measured, console)
+        with console.status("an open console"):
+            open_ = [looking.measure(running, number, seconds) for number in (0, viewers) * 2]
+        looking.show(open_, console)
+    if output:
+        output.write_text(json.dumps({"deliveries": deliveries, "pages": measured, "open": open_}, indent=1) + "\n")
+
+
 def _refuse_unknown(names: Iterable[str], known: Iterable[str], what: str) -> None:
     if unknown := [name for name in names if name not in known]:
         sys.exit(f"error: unknown: {', '.join(unknown)}. {what}: {', '.join(known)}")

@@ -9,7 +9,6 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg import sql
 
-from contracts import SUBSCRIPTIONS
 from messaging.process.revisions import version_table
 from messaging.publishing import operations
 from users_api import metrics, queries, responses
@@ -20,31 +19,15 @@ from users_api.pool import Pool
 from users_api.problems import Problem, problem_response
 from users_api.registration import rehearse
 from users_api.schemas import Alive, Ready
+from users_api.status.backlog import backlogs
 from users_api.strict_route import StrictRoute
 
 router = APIRouter(tags=["health"], route_class=StrictRoute, responses=documented(*ANYWHERE))
-
-_UNFINISHED: LiteralString = """
--- How many deliveries of each subscription are in each unfinished state, and for how many seconds the oldest of them
--- has been overdue: since it was due, since it was queued, or since its handler should have been interrupted.
-SELECT subscription, state, count(*) AS count, max(extract(epoch FROM now() - due_at))::float8 AS overdue
-FROM deliveries
-WHERE state IN ('pending', 'retrying') GROUP BY subscription, state
-UNION ALL
-SELECT subscription, state, count(*), max(extract(epoch FROM now() - CASE WHEN state = 'queued' THEN queued_at
-    ELSE started_at + make_interval(secs => %(time_limit)s) END))::float8 FROM deliveries
-WHERE state IN ('queued', 'running') GROUP BY subscription, state
-UNION ALL
-SELECT subscription, state, count(*), NULL FROM deliveries WHERE state IN ('failed', 'uncertain')
-GROUP BY subscription, state
-"""
 
 _SCHEMAS: LiteralString = """
 -- Which schemas have a table of this name, whether this role can see them or not.
 SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE relname = %(table)s
 """
-
-_TIME_LIMIT = max(subscription.time_limit for subscription in SUBSCRIPTIONS)
 
 
 @router.get("/livez", summary="Is the process alive?", responses=responses.LIVEZ)
@@ -81,7 +64,7 @@ async def readyz(request: Request, pool: Database) -> JSONResponse:
 async def show_metrics(pool: Database) -> Response:
     """Metrics for Prometheus. Those of the process itself are there even when PostgreSQL isn't."""
     try:
-        metrics.show_deliveries(await in_time(_unfinished(pool)))
+        metrics.show_deliveries((await in_time(backlogs(pool))).by_subscription)
     except DatabaseUnavailable:
         metrics.hide_deliveries()
     return Response(generate_latest(metrics.REGISTRY), media_type=CONTENT_TYPE_LATEST)
@@ -112,7 +95,3 @@ async def _rehearse(pool: Pool) -> None:
     await queries.page(pool, 2**63 - 1, 1)
     await queries.deliveries_about(pool, "")
     await query(pool, operations.RETRY_BY_OPERATOR, {"event_id": UUID(int=0), "subscription": "", "by": None})
-
-
-async def _unfinished(pool: Pool) -> list[metrics.Unfinished]:
-    return [metrics.Unfinished(**row) for row in await query(pool, _UNFINISHED, {"time_limit": _TIME_LIMIT})]

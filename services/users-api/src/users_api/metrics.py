@@ -1,16 +1,16 @@
 """Metrics of users-api, for Prometheus. Each web process has a registry of its own: scrape each process."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from contracts import SUBSCRIPTIONS
-from messaging.publishing.states import OVER, STATES, UNFINISHED
+from messaging.publishing.states import UNFINISHED
+from users_api.status.backlog import Backlog
 
 REGISTRY = CollectorRegistry()
-SHOWN = tuple(state for state in STATES if state not in OVER)
+DECLARED = {subscription.name for subscription in SUBSCRIPTIONS}
 
 _REQUESTS = Counter("herald_http_requests", "Requests answered.", ["method", "status"], registry=REGISTRY)
 _SECONDS = Histogram("herald_http_request_seconds", "Time to answer a request.", ["method"], registry=REGISTRY)
@@ -26,7 +26,7 @@ _DROPPED = Counter(
 
 _DELIVERIES = Gauge(
     "herald_deliveries",
-    "Deliveries that have neither succeeded nor been cancelled.",
+    "Deliveries that have neither succeeded nor been cancelled; of many, as a relay counted within the last minute.",
     ["subscription", "state"],
     registry=REGISTRY,
 )
@@ -45,33 +45,15 @@ _UNKNOWN = Gauge(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """How many deliveries of a subscription are in a state.
-
-    `overdue`: for how many seconds the oldest is late, negative if none is.
-    """
-
-    subscription: str
-    state: str
-    count: int
-    overdue: float | None
-
-
-def show_deliveries(unfinished: Sequence[Unfinished]) -> None:
-    """Set the gauges; a declared subscription without unfinished deliveries gets 0."""
+def show_deliveries(backlogs: Mapping[str, Backlog]) -> None:
+    """Set the gauges. `backlogs`: by subscription; those that are declared are among them even if nothing waits."""
     hide_deliveries()
-    counts: dict[tuple[str, str], int] = {(each.name, state): 0 for each in SUBSCRIPTIONS for state in SHOWN}
-    overdue = {each.name: 0.0 for each in SUBSCRIPTIONS}
-    unknown = [row for row in unfinished if row.subscription not in overdue and row.state in UNFINISHED]
-    _UNKNOWN.set(sum(row.count for row in unknown))
-    for row in unfinished:
-        counts[row.subscription, row.state] = row.count
-        overdue[row.subscription] = max(overdue.get(row.subscription, 0.0), row.overdue or 0.0)
-    for (subscription, state), count in counts.items():
-        _DELIVERIES.labels(subscription, state).set(count)
-    for subscription, seconds in overdue.items():
-        _OVERDUE.labels(subscription).set(seconds)
+    for name, backlog in backlogs.items():
+        _OVERDUE.labels(name).set(backlog.overdue)
+        for state, counted in backlog.states.items():
+            _DELIVERIES.labels(name, state).set(counted.count)
+    unknown = [backlogs[name].states for name in backlogs.keys() - DECLARED]
+    _UNKNOWN.set(sum(states[state].count for states in unknown for state in UNFINISHED))
 
 
 def hide_deliveries() -> None:

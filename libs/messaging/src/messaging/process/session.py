@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, LiteralString
 
-import structlog
 from psycopg import Connection
 from psycopg.rows import class_row
 
@@ -46,8 +45,6 @@ SELECT count(set_config(name, CASE
     current_setting('server_version_num')::int / 10000 AS version
 FROM unnest(%(names)s::text[], %(values)s::text[]) AS setting (name, value)
 """
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger("database")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +106,6 @@ def refusals_logged() -> Iterator[None]:
 
 @cache
 def _log_once(fault: str) -> None:
-    log.error("database.unsuitable", error=fault)
+    import structlog  # a command has no log: for that it needn't load it
+
+    structlog.get_logger("database").error("database.unsuitable", error=fault)

@@ -25,7 +25,7 @@ Reading = Generator[Statement, Rows, T]
 GROUPED = 20_000
 """The most deliveries that one search for groups looks at."""
 
-MOST_TEXTS = 2_000
+MOST_TEXTS = 1_000
 """The most different errors that it reads."""
 
 COUNTED = 2

@@ -1,5 +1,7 @@
 """Failures: deliveries whose last attempt didn't succeed, grouped by subscription and normalised error."""
 
+from typing import Any
+
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
@@ -14,6 +16,9 @@ from users_api.dependencies import Database
 
 router = pages()
 
+MOST_SHOWN = 100
+"""The most groups on a page, the largest. The API returns all of them."""
+
 
 @router.get("/failures")
 async def show_failures(request: Request, pool: Database) -> HTMLResponse:
@@ -21,6 +26,11 @@ async def show_failures(request: Request, pool: Database) -> HTMLResponse:
     asked = read_filter(request.query_params.multi_items())
     groups = None if asked.faults else await in_time(operating.groups(pool, asked.filter))
     status = 422 if asked.faults else 200
-    return page(
-        request, "groups.html.j2", status, asked=asked, groups=groups, states=TROUBLED, retried=MOVABLE["retry"]
-    )
+    shown: dict[str, Any] = {
+        "asked": asked,
+        "groups": groups,
+        "most": MOST_SHOWN,
+        "states": TROUBLED,
+        "retried": MOVABLE["retry"],
+    }
+    return page(request, "groups.html.j2", status, **shown)

@@ -1,28 +1,34 @@
-"""The command `herald`, put together. A command imports what it alone needs, so that each starts quickly."""
+"""The command `herald`, put together. Only the command that runs is imported, so that each starts quickly."""
 
-import typer
+from users_api.herald.deferred import Deferred, group
 
-from users_api.herald.deliveries import app as deliveries
-from users_api.herald.doctor import doctor
-from users_api.herald.events import app as events
-from users_api.herald.moving import cancel, replay, retry
-from users_api.herald.operations import app as operations
-from users_api.herald.status import status
-from users_api.herald.users import user
-from users_api.schedules import app as schedules
+COMMANDS = {
+    "status": Deferred(
+        "users_api.herald.status",
+        "status",
+        "Show what waits, runs and failed, by subscription; the relays and workers; PostgreSQL and Redis.",
+    ),
+    "user": Deferred(
+        "users_api.herald.users",
+        "user",
+        "Show what happened to a user: the registration, and every effect with its attempts, errors and references.",
+    ),
+    "doctor": Deferred(
+        "users_api.herald.doctor",
+        "doctor",
+        "Check PostgreSQL, its migrations, Redis, clocks, relays, workers, the mail server, and lateness.",
+    ),
+    "deliveries": Deferred("users_api.herald.moving", "app", "Search deliveries; retry, cancel or replay one or many."),
+    "operations": Deferred(
+        "users_api.herald.operations", "app", "What operators did to deliveries, and what is being done."
+    ),
+    "events": Deferred("users_api.herald.events", "app", "Show an event."),
+    "schedules": Deferred("users_api.schedules", "app", "List schedules; make an extra event of one now."),
+}
 
-app = typer.Typer(
+app = group(
+    COMMANDS,
     help="See what became of every registration, and mend what failed. Needs DATABASE_URL, that of users-api.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-app.command()(status)
-app.command()(user)
-app.command()(doctor)
-for move in (retry, cancel, replay):
-    deliveries.command()(move)
-app.add_typer(deliveries, name="deliveries")
-app.add_typer(operations, name="operations")
-app.add_typer(events, name="events")
-app.add_typer(schedules, name="schedules")

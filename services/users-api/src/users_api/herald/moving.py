@@ -17,7 +17,7 @@ from messaging.publishing.bulk import Action
 from messaging.publishing.searching import Count
 from users_api.execute import Database, database, operator
 from users_api.herald import output
-from users_api.herald.deliveries import INDEXED
+from users_api.herald.deliveries import INDEXED, app
 from users_api.herald.filters import Wanted, described
 from users_api.herald.following import follow, left_running, shown
 from users_api.herald.options import with_options
@@ -39,6 +39,7 @@ class Move:
 PARTICIPLES = {"retry": "retried", "cancel": "cancelled", "replay": "replayed"}
 
 
+@app.command()
 @with_options(wanted=Wanted, how=Move)
 def retry(wanted: Wanted, how: Move, event_id: Event = None, to: To = None) -> None:
     """Make deliveries due again, with all their attempts: EVENT SUBSCRIPTION, or --all that failed.
@@ -53,6 +54,7 @@ def retry(wanted: Wanted, how: Move, event_id: Event = None, to: To = None) -> N
         _move("retry", wanted, how)
 
 
+@app.command()
 @with_options(wanted=Wanted, how=Move)
 def cancel(wanted: Wanted, how: Move, event_id: Event = None, to: To = None) -> None:
     """Cancel deliveries that are pending or retrying: EVENT SUBSCRIPTION, or --all. Their effects won't happen."""
@@ -64,6 +66,7 @@ def cancel(wanted: Wanted, how: Move, event_id: Event = None, to: To = None) -> 
         _move("cancel", wanted, how)
 
 
+@app.command()
 @with_options(wanted=Wanted, how=Move)
 def replay(wanted: Wanted, how: Move) -> None:
     """Give one --subscription all events --since a time that it never had, or that failed for it.

@@ -1,36 +1,18 @@
 """How results are printed: tables for people, tab-separated lines for programs, JSON on request."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from messaging.publishing.searching import Count
 from users_api.execute import as_text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, in the shapes of the HTTP API.")]
-
-COLOURS: Mapping[str, str] = {
-    "failed": "bold red",
-    "wrong": "bold red",
-    "uncertain": "yellow",
-    "retrying": "yellow",
-    "look": "yellow",
-    "running": "cyan",
-    "succeeded": "green",
-    "done": "green",
-    "ok": "green",
-}
-"""The colour of a cell that is one of these words."""
-
-BROKEN = frozenset({"error or reference", "group", "details", "found", "what to do", "what"})
-"""Columns whose cells are broken into lines. Others aren't: an id has to stay whole to be pasted."""
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
@@ -42,31 +24,18 @@ def in_terminal() -> bool:
 
 def width() -> int:
     """Return how many characters a line of the terminal has."""
-    return Console().width
+    return shutil.get_terminal_size().columns
 
 
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table in a terminal; elsewhere a line for each row, its cells separated by tabs, after the headings."""
     if in_terminal():
-        Console().print(table(headings, rows))
+        from users_api.herald import tables
+
+        tables.print_table(headings, rows)
         return
     for row in (headings, *rows):
         typer.echo("\t".join(text(cell) for cell in row))
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Return a table for a terminal."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in headings:
-        made.add_column(heading, no_wrap=heading not in BROKEN, overflow="fold")
-    for row in rows:
-        made.add_row(*map(_styled, row))
-    return made
-
-
-def _styled(cell: object) -> Text:
-    written = short(cell) if isinstance(cell, datetime) else text(cell)
-    return Text(written, style=COLOURS.get(written, ""))
 
 
 def short(time: datetime) -> str:

@@ -112,11 +112,13 @@ def _show_live(looks: "Iterable[Status]", every: float) -> None:
     from rich.live import Live
     from rich.text import Text
 
+    from users_api.herald import tables
+
     with Live(screen=True, auto_refresh=False) as live:
         for found in looks:
             lines = [Text(f"{kind:10} {words}") for kind, words in servers(found)]
             title = Text(f"{output.moment(found.time)} UTC, every {every:g} s; Ctrl-C ends", style="dim")
-            table = output.table(*_table(found, _states(found)))
+            table = tables.table(*_table(found, _states(found)))
             live.update(Group(title, Text(), table, Text(), *lines), refresh=True)
 
 

@@ -1,0 +1,46 @@
+"""Tables for people, in a terminal. A script gets lines (`users_api.herald.output`), and doesn't wait for rich."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from users_api.herald import output
+
+COLOURS: Mapping[str, str] = {
+    "failed": "bold red",
+    "wrong": "bold red",
+    "uncertain": "yellow",
+    "retrying": "yellow",
+    "look": "yellow",
+    "running": "cyan",
+    "succeeded": "green",
+    "done": "green",
+    "ok": "green",
+}
+"""The colour of a cell that is one of these words."""
+
+BROKEN = frozenset({"error or reference", "group", "details", "found", "what to do", "what"})
+"""Columns whose cells are broken into lines. Others aren't: an id has to stay whole to be pasted."""
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table."""
+    Console().print(table(headings, rows))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Return a table for a terminal."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        made.add_column(heading, no_wrap=heading not in BROKEN, overflow="fold")
+    for row in rows:
+        made.add_row(*map(_styled, row))
+    return made
+
+
+def _styled(cell: object) -> Text:
+    written = output.short(cell) if isinstance(cell, datetime) else output.text(cell)
+    return Text(written, style=COLOURS.get(written, ""))

@@ -1,0 +1,37 @@
+"""The page of failures: groups of errors, the largest first."""
+
+import re
+from html import unescape
+
+import pytest
+from tests.console.scene import afternoon
+from tests.console.texts import show
+from tests.integration.live_api import LiveApi
+
+from users_api.console import groups
+
+
+def test_a_page_of_failures_shows_the_largest_groups_and_says_so(api: LiveApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    afternoon(api)
+    assert "Only the" not in show(api, "/failures"), "there are three"
+    monkeypatch.setattr(groups, "MOST_SHOWN", 1)
+
+    page = show(api, "/failures")
+
+    assert "4 deliveries in 3 groups" in page
+    assert "Only the 1 largest groups are shown." in page
+    assert "no such user" in page
+    assert "connection refused" not in page
+
+
+def test_a_group_is_a_link_to_what_is_in_it(api: LiveApi) -> None:
+    afternoon(api)
+    page = api.http.get("/console/failures?since=1h").text
+    links = [unescape(link) for link in re.findall(r'href="/console(/deliveries\?[^"]+)">\s*Show', page)]
+
+    assert len(links) == 3
+    assert "2 deliveries" in show(api, links[0])
+    assert "since=1h" in links[0]
+    assert "Nothing of that has failed" in show(api, "/failures?error=nothing")
+    api.forget_everything()
+    assert "Nothing has failed" in show(api, "/failures")

@@ -1,0 +1,74 @@
+"""`herald` answers at once: a command loads what it needs and nothing else, and the list of commands loads none."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from devstack.redis_server import RedisServer
+from messaging.process.database import Pool
+from users_api.herald.cli import COMMANDS
+
+from .herald_cli import PROGRAM, environment
+from .searched import write_recent as write
+from .users_cli import execute
+
+NEVER = {
+    "alembic",
+    "dramatiq",
+    "email_validator",
+    "fastapi",
+    "jinja2",
+    "sqlalchemy",
+    "starlette",
+    "typer.testing",
+    "uvicorn",
+}
+"""What no command needs; doctor compares migrations, so it needs Alembic."""
+
+DATABASE = {"contracts", "messaging", "psycopg", "pydantic", "structlog"}
+
+
+def loaded(*arguments: str, **given: str) -> set[str]:
+    """Return the modules that a command has loaded, once it has succeeded."""
+    command = [sys.executable, "-X", "importtime", PROGRAM, *arguments]
+    done = subprocess.run(
+        command, env=environment(**given), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
+    return set(re.findall(r"^import time: .*\| +([\w.]+)$", done.stderr, re.MULTILINE))
+
+
+def test_help_loads_no_command() -> None:
+    modules = loaded("--help")
+
+    assert "users_api.herald.cli" in modules
+    assert modules & (NEVER | DATABASE | {deferred.module for deferred in COMMANDS.values()}) == set()
+
+
+@pytest.mark.parametrize("command", ["status", "user 1", "deliveries list", "deliveries groups", "operations list"])
+def test_a_command_loads_no_web_server_and_into_a_pipe_no_tables(
+    command: str, users_database: str, redis_server: RedisServer, users_pool: Pool
+) -> None:
+    write(users_pool, 1, "failed", "550 no such user")
+    execute(users_database, "INSERT INTO users (email, email_key, full_name) VALUES ('a@b', 'a@b', 'A')")
+
+    modules = loaded(*command.split(), DATABASE_URL=users_database, REDIS_URL=redis_server.url)
+
+    assert "psycopg" in modules
+    assert modules & (NEVER | {"rich"}) == set()
+
+
+def test_a_command_loads_no_other_command(users_database: str, users_pool: Pool) -> None:
+    modules = loaded("operations", "list", DATABASE_URL=users_database)
+
+    others = {deferred.module for name, deferred in COMMANDS.items() if name != "operations"}
+    assert modules & others == set()
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_the_list_says_of_a_command_what_its_help_says(name: str) -> None:
+    command = COMMANDS[name].load(name)
+
+    assert COMMANDS[name].summary == " ".join(command.help.split("\n\n")[0].split())
+    assert command.name == name
