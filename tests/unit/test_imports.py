@@ -16,6 +16,7 @@ NOTIFIER = [*CONSUMER, "notifier.handlers", "notifier.settings", "notifier.sende
 WEBHOOK = [*CONSUMER, "notifier.webhooks.handlers", "notifier.webhooks.settings", "notifier.webhooks.endpoint"]
 HERALD = ["users_api.herald.cli"]
 DATABASES = {"psycopg", "pydantic", "structlog", "contracts"}
+COMMANDS = ["auditor.cli", "notifier.cli", "users_api.commands"]
 AUDITOR = [*CONSUMER, "auditor.handlers", "auditor.settings", "auditor.chain.sealer"]
 
 
@@ -27,6 +28,7 @@ AUDITOR = [*CONSUMER, "auditor.handlers", "auditor.settings", "auditor.chain.sea
         (NOTIFIER, OPERATORS | WEB),
         (WEBHOOK, OPERATORS | WEB | {"jinja2", "smtplib", "notifier.mail", "notifier.senders"}),
         (HERALD, {"alembic", "sqlalchemy"} | QUEUES | WEB | DATABASES | {"email_validator", "jinja2", "rich"}),
+        (COMMANDS, {"alembic", "sqlalchemy"} | WEB),
         (AUDITOR, OPERATORS | WEB | {"cryptography.hazmat"}),
     ],
 )

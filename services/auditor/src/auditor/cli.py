@@ -18,7 +18,6 @@ from auditor.roles import grant_command
 from messaging.errors import DatabaseUnsuitable
 from messaging.process import settings
 from messaging.process.database import refuse
-from messaging.process.migrate import migrate_command
 
 app = typer.Typer(
     help="Keeps the audit log. The consumer itself runs as: dramatiq auditor.worker", no_args_is_help=True
@@ -30,6 +29,8 @@ MIGRATIONS = ("auditor.migrations", "auditor.reports.migrations", "messaging.pub
 @app.command()
 def migrate() -> None:
     """Bring the auditor's database (DATABASE_URL) up to date, and give the role AUDITOR_WRITER its rights."""
+    from messaging.process.migrate import migrate_command
+
     migrate_command("auditor", MIGRATIONS)
     grant_command()
 

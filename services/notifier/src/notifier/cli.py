@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from messaging.process.migrate import migrate_command
 from notifier.commands import suppressions, uncertain
 from notifier.webhooks.commands import app as webhooks
 
@@ -26,6 +25,8 @@ To = Annotated[str, typer.Option(help='The recipient: "Maya Chen <maya@example.c
 @app.command()
 def migrate() -> None:
     """Bring the notifier's database (DATABASE_URL) up to date."""
+    from messaging.process.migrate import migrate_command
+
     migrate_command("notifier", MIGRATIONS)
 
 
