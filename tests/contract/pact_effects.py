@@ -28,10 +28,12 @@ OUTSIDE = (
     "messaging.process.database.Pool.__init__",
     "messaging.process.database.require_suitable",
     "messaging.process.logs.configure",
+    "notifier.senders.smtp.tls_context",
     "notifier.suppressions.Suppressing.load",
     "os.nice",
 )
-"""What a worker module does to its process, or to servers, when it is imported. (`Pool.__init__` starts threads.)"""
+"""What a worker module does to its process, or to servers, when it is imported. (`Pool.__init__` starts threads.
+`tls_context` reads all certificates of the system, which takes longer than the rest.)"""
 
 SETTINGS = {
     "DATABASE_URL": "postgresql://unused.invalid/herald",

@@ -22,6 +22,9 @@ OTHERS = (
 )
 """Tests of the tools, which have an event of their own."""
 
+PLUGINS = "-p no:cacheprovider -p no:schemathesis -p no:hypothesispytest -p no:xdist"
+"""What these tests don't need takes seconds to load."""
+
 
 def run(line: str, root: Path) -> subprocess.CompletedProcess[str]:
     """Run a command of the page; `make` uses this environment, and doesn't look whether it is up to date."""
@@ -54,5 +57,5 @@ def test_a_walk_ends_in_a_contract_that_may_be_deployed(title: str, tmp_path: Pa
             assert printed == step.prints
     assert run("make contracts-check", tmp_path).returncode == 0
     others = " ".join(f"--ignore=tests/contract/{name}" for name in OTHERS)
-    tested = run(f"pytest -q -p no:cacheprovider --noconftest tests/contract {others}", tmp_path)
+    tested = run(f"pytest -q {PLUGINS} --noconftest tests/contract {others}", tmp_path)
     assert tested.returncode == 0, tested.stdout
