@@ -46,9 +46,12 @@ def _paths(database_url: str) -> Mapping[str, str]:
     return {
         "Overview": "/console",
         "Failures": "/console/failures",
+        "Failures that ended in the last three days": "/console/failures?finished_since=3d",
         "Failures of one effect": "/console/failures?subscription=webhook",
         "Deliveries": deliveries(),
         "Deliveries that failed": deliveries(state="failed"),
+        "Deliveries that failed in the last three days": deliveries(state="failed", finished_since="3d"),
+        "Deliveries that succeeded in the last hour": deliveries(state="succeeded", finished_since="1h"),
         "Deliveries that succeeded": deliveries(state="succeeded"),
         "Deliveries that are cancelled (none)": deliveries(state="cancelled"),
         "Deliveries of one effect, in a time": deliveries(subscription="webhook", since="12d", until="10d"),
