@@ -31,8 +31,9 @@ run: $(STAMP) ## Start everything: PostgreSQL, Redis, a mailbox, the API, relay 
 demo: $(STAMP) ## Watch Herald for 90 s while its mail server, a worker and Redis fail: nothing is lost (PORT= SECONDS=)
 	@exec $(BIN)/devstack demo $(SECONDS:%=--seconds %)
 
-test: check contracts-check ## Run every check and test
-	@$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+test: TESTERS ?= 4
+test: check contracts-check ## Run every check and test; many tests wait, so four processes suit two cores (TESTERS=)
+	@$(BIN)/pytest -n $(TESTERS) --dist loadfile
 
 chaos: $(STAMP) ## Inject each fault into a running Herald and count what is lost (FAULT="7 13" SEED= REGISTRATIONS=)
 	@$(BIN)/herald-chaos $(FAULT:%=--fault %) $(SEED:%=--seed %) $(REGISTRATIONS:%=--registrations %)
