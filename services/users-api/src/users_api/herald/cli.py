@@ -18,7 +18,9 @@ COMMANDS = {
         "doctor",
         "Check PostgreSQL, its migrations, Redis, clocks, relays, workers, the mail server, and lateness.",
     ),
-    "deliveries": Deferred("users_api.herald.moving", "app", "Search deliveries; retry, cancel or replay one or many."),
+    "deliveries": Deferred(
+        "users_api.herald.moving", "app", "Search deliveries; retry, cancel, confirm or replay one or many."
+    ),
     "operations": Deferred(
         "users_api.herald.operations", "app", "What operators did to deliveries, and what is being done."
     ),
