@@ -1,17 +1,17 @@
 """Confirming an uncertain effect: one statement ends its delivery and publishes the decision, whatever races it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
 import pytest
 
-from contracts import EFFECT_LEDGER, EffectConfirmed, decode
+from contracts import AUDIT_LOG, EFFECT_LEDGER, EffectConfirmed, decode
 from messaging.errors import OperationRefused
 from messaging.process.database import Pool
-from messaging.publishing import bulk, confirming
+from messaging.publishing import bulk, confirming, operations
 from messaging.publishing.bulk import meant
 from messaging.publishing.filtering import Filter
 from messaging.publishing.states import STATES
@@ -163,19 +163,29 @@ def test_a_retry_and_a_replay_leave_it_alone(users_pool: Pool, operator: Operato
     assert states_of(users_pool, [event], "welcome_email") == [("succeeded", 0)]
 
 
-def decided_at(pool: Pool) -> Any:
-    return rows(pool, "SELECT now() AS now")[0]["now"]
+def decided_at(pool: Pool) -> datetime:
+    time: datetime = rows(pool, "SELECT now() AS now")[0]["now"]
+    return time
 
 
+def by_operation(pool: Pool, operator: Operator, since: datetime) -> None:
+    request(pool, "replay", subscriptions=("audit_log",), states=("succeeded",), since=since)
+    finish(operator)
+
+
+def by_command(pool: Pool, _: Operator, since: datetime) -> None:
+    with pool.connection() as connection:
+        connection.execute(operations.REPLAY, operations.replaying(AUDIT_LOG, since, succeeded=True))
+
+
+@pytest.mark.parametrize("replay", [by_operation, by_command])
 def test_a_repeatable_effect_that_is_replayed_is_no_longer_confirmed_by_a_person(
-    users_pool: Pool, operator: Operator, uncertain: UUID
+    users_pool: Pool, operator: Operator, uncertain: UUID, replay: Callable[[Pool, Operator, datetime], None]
 ) -> None:
     confirm(users_pool, uncertain)
     execute(users_pool, "UPDATE deliveries SET finished_at = now() - interval '1 s' WHERE state = 'succeeded'")
-    since = decided_at(users_pool) - MINUTE
 
-    request(users_pool, "replay", subscriptions=("audit_log",), states=("succeeded",), since=since)
-    finish(operator)
+    replay(users_pool, operator, decided_at(users_pool) - MINUTE)
 
     row = delivery(users_pool, uncertain)
     assert (row["state"], row["confirmed_by"]) == ("pending", None)

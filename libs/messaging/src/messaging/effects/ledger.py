@@ -4,6 +4,7 @@
                           │  ▲────► released    (certainly not done; any attempt may claim it)
                           │  └────► uncertain   (it is unknown whether the effect happened)
                           └ runs out: its worker died, or the handler raised an unknown error
+    any state ──confirm──► done               (an operator says that the effect has happened)
 
 After the provider has accepted an effect, and until that is recorded, nothing shows that the effect happened. A claim
 runs out if its worker dies in that time, or before the provider has accepted. Then the operator's choice decides:
