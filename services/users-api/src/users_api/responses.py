@@ -86,7 +86,6 @@ GET_DELIVERIES: Responses = {
         "links": {
             "retry": _link("retry_delivery", "/deliveries/0"),
             "cancel": _link("cancel_delivery", "/deliveries/0"),
-            "confirm": _link("confirm_delivery", "/deliveries/0"),
         },
     },
     **_NO_USER,
