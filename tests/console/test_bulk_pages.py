@@ -15,6 +15,7 @@ from messaging.publishing import bulk
 from messaging.relay.listener import Listener
 from messaging.relay.operate import Operator
 from messaging.relay.relay import SETTINGS
+from users_api import PUBLISHER
 
 MANY = 500
 
@@ -38,7 +39,7 @@ def failed(api: LiveApi) -> None:
 def operator(api: LiveApi, postgres: Postgres) -> Iterator[Operator]:
     """The part of a relay that carries operations out, by hand, a hundred deliveries at a time."""
     url = postgres.url(api.database.info.dbname)
-    with closing(Operator(Listener(url, SETTINGS, channel=bulk.CHANNEL), chunk=100)) as made:
+    with closing(Operator(Listener(url, SETTINGS, channel=bulk.CHANNEL), PUBLISHER, chunk=100)) as made:
         yield made
 
 

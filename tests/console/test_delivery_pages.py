@@ -7,14 +7,10 @@ from uuid import uuid4
 import httpx
 import pytest
 from tests.console.scene import afternoon, move, register
-from tests.console.texts import show, text_of
+from tests.console.texts import send, show, text_of
 from tests.integration.live_api import LiveApi
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 77777 * 77777 }}&amp;"
-
-
-def send(api: LiveApi, path: str, **fields: str) -> httpx.Response:
-    return api.http.post(f"/console{path}", data=fields, headers={"Sec-Fetch-Site": "same-origin"})
 
 
 def test_each_field_of_the_search_finds(api: LiveApi) -> None:
@@ -105,6 +101,8 @@ def test_hostile_texts_are_only_texts(api: LiveApi) -> None:
     user, event = register(api, "mallory", HOSTILE, correlation=HOSTILE)
     move(api, event, "failed", HOSTILE, reference=HOSTILE)
     move(api, event, "uncertain", HOSTILE, subscription="audit_log", reference=HOSTILE)
+    confirmed = "INSERT INTO deliveries (event_id, subscription, state, confirmed_by) VALUES (%s, 'x', 'succeeded', %s)"
+    api.execute(confirmed, event, HOSTILE)
     operation = {"action": "cancel", "filter": {"error": HOSTILE, "state": ["retrying"]}, "dry_run": False, "by": "<b>"}
     assert api.http.post("/deliveries/bulk", json=operation).status_code == 202
     quoted = httpx.QueryParams({"error": HOSTILE})
@@ -170,7 +168,15 @@ def test_no_form_leads_elsewhere(api: LiveApi, target: str) -> None:
     assert answer.headers["location"] == f"/console/events/{event}?said=retry"
 
 
-@pytest.mark.parametrize("path", ["/bulk", "/operations/1/cancel", "/deliveries/{event}/welcome_email/retry"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/bulk",
+        "/operations/1/cancel",
+        "/deliveries/{event}/welcome_email/retry",
+        "/deliveries/{event}/welcome_email/confirm",
+    ],
+)
 def test_a_form_of_another_site_changes_nothing(api: LiveApi, path: str) -> None:
     _, event = afternoon(api)["ada"]
     answer = api.http.post(
@@ -205,6 +211,7 @@ def test_a_confirmation_means_what_was_counted(api: LiveApi) -> None:
     [
         ("action=retry&state=succeeded", "Only deliveries that are failed, uncertain or cancelled can be retried."),
         ("action=replay&state=failed", "A replay needs one subscription, and since when."),
+        ("action=confirm&state=failed", "Only deliveries that are uncertain can be confirmed."),
         ("action=cancel&email=nobody@example.com", "There is no user with this address."),
         ("action=cancel&state=retrying&error=nothing", "Nothing of that can be moved now."),
         ("action=replay&subscription=audit_log&since=1h", "Nothing of that can be moved now."),
@@ -214,29 +221,4 @@ def test_what_can_t_be_done_is_said_before(api: LiveApi, query: str, says: str) 
     afternoon(api)
     page = show(api, f"/bulk?{query}")
     assert says in page
-    assert not re.search(r"(Retry|Cancel|Replay) \d", page), "there is nothing to confirm"
-
-
-def test_what_is_uncertain_is_shown_with_its_evidence_and_the_command(api: LiveApi) -> None:
-    _, event = afternoon(api)["noor"]
-
-    page = show(api, "/uncertain")
-
-    assert "1 waits for a decision" in page
-    assert "no answer within 10 s after the content was sent" in page
-    assert f"notifier uncertain confirm {event} welcome_email" in page
-    send(api, f"/deliveries/{event}/welcome_email/retry", next="/console/uncertain")
-    assert "Nothing waits for your decision" in show(api, "/uncertain?said=retry")
-
-
-def test_what_is_uncertain_goes_on_on_a_second_page(api: LiveApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    people = afternoon(api)
-    move(api, people["maya"][1], "uncertain", "MailUncertain: no answer")
-    monkeypatch.setattr("users_api.console.uncertain.PAGE", 1)
-
-    first = api.http.get("/console/uncertain").text
-    assert "2 wait for a decision" in text_of(first)
-    [older] = re.findall(r'href="/console(/uncertain\?cursor=[^"]+)" rel="next"', first)
-    page = show(api, unescape(older))
-    assert "maya@example.com" in page
-    assert "noor@example.com" not in page
+    assert not re.search(r"(Retry|Cancel|Replay|Confirm) \d", page), "there is nothing to confirm"

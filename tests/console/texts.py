@@ -3,6 +3,7 @@
 import re
 from html import unescape
 
+import httpx
 from tests.integration.live_api import LiveApi
 
 
@@ -16,3 +17,8 @@ def show(api: LiveApi, path: str, status: int = 200, *, part: bool = False) -> s
 def text_of(page: str) -> str:
     body = page.partition("<main")[2].partition("</main>")[0] or page
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def send(api: LiveApi, path: str, **fields: str) -> httpx.Response:
+    """Send a form of the console."""
+    return api.http.post(f"/console{path}", data=fields, headers={"Sec-Fetch-Site": "same-origin"})

@@ -112,6 +112,13 @@ def _daily_report(_: str, event: Event[Any], store: Path) -> object:
     return rows, [_without(published.envelope, "id", "time") for published in connection.published]
 
 
+def _effect_ledger(_: str, event: Event[Any], store: Path) -> object:
+    worker, connection = _worker("notifier.worker", store), _Connection()
+    worker.ledger._pool = SimpleNamespace(connection=lambda: nullcontext(connection))
+    worker.effect_ledger([event])
+    return connection.statements
+
+
 def _without(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in names}
 
@@ -123,4 +130,5 @@ _EFFECTS: Mapping[str, Callable[[str, Event[Any], Path], object]] = {
     "audit_log": _audit_log,
     "daily_report": _daily_report,
     "report_email": _mail_of_today,
+    "effect_ledger": _effect_ledger,
 }

@@ -69,6 +69,7 @@ READINGS: Mapping[str, Shape] = {
     "daily_report": ENVELOPE | {"data": {"schedule": match.str, "slot": time, "time_zone": match.str}},
     "report_email": ENVELOPE
     | {"data": {"until": time, "time_zone": match.str, "days": match.int, "registrations": match.int, "files": [FILE]}},
+    "effect_ledger": ENVELOPE | {"data": {"event_id": uuid, "subscription": match.str}},
 }
 """By subscription. The webhook passes all facts on to its endpoint, so it reads all of them."""
 

@@ -58,6 +58,8 @@ def test_a_golden_message_is_accepted(accepts: Callable[[Message], bool], name: 
         ("report_ready", "data/files", {}),
         ("report_ready", "data/files/0/size", -1),
         ("report_ready", "data/files/1/sha256", None),
+        ("effect_confirmed", "data/event_id", 42),
+        ("effect_confirmed", "data/confirmed_by", None),
     ],
 )
 def test_a_broken_message_is_refused(accepts: Callable[[Message], bool], event: str, path: str, value: object) -> None:

@@ -95,6 +95,7 @@ def test_a_producer_that_changes_a_field_is_refused_by_those_that_state_it(event
         ("report_ready", ("data", "files"), []),
         ("report_ready", ("data", "files", 0), "registrations.csv"),
         ("report_ready", ("data", "files", 0, "size"), "47 bytes"),
+        ("effect_confirmed", ("data", "event_id"), "42"),
     ],
     ids=str,
 )
@@ -120,8 +121,14 @@ def test_what_no_effect_reads_may_change() -> None:
 
 
 def impossible(pact: Json) -> None:
-    pact["interactions"][0]["contents"]["content"]["data"]["email"] = "nobody@example.com"
-    del pact["interactions"][0]["matchingRules"]["body"]["$.data.email"]
+    mail = welcome_email(pact)
+    mail["contents"]["content"]["data"]["email"] = "nobody@example.com"
+    del mail["matchingRules"]["body"]["$.data.email"]
+
+
+def welcome_email(pact: Json) -> Json:
+    found: Json = next(each for each in pact["interactions"] if each["description"] == "welcome_email")
+    return found
 
 
 def no_interaction(pact: Json) -> None:
@@ -142,7 +149,7 @@ def another_consumer(pact: Json) -> None:
 
 def pending(pact: Json) -> None:
     impossible(pact)
-    pact["interactions"][0]["pending"] = True
+    welcome_email(pact)["pending"] = True
 
 
 def unknown_effect(pact: Json) -> None:

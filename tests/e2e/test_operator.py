@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from chaos.system import System
 
+MAIL = "welcome_email"
+
 
 def test_under_hold_it_waits_for_an_operator_instead(start_system: Callable[..., System]) -> None:
     system = start_system(MAIL_TIMEOUT="4", NOTIFIER_UNCERTAIN="hold")
@@ -41,6 +43,38 @@ def test_an_operator_decides_at_the_notifier_where_the_evidence_is(start_system:
     system.until(lambda: system.states() == {"succeeded": 4})
     assert len(system.sink.mails) == before + 1
     assert "No uncertain effects" in system.run("notifier", "uncertain", "list")
+
+
+LEDGER = "SELECT state, attempts > 0 FROM deliveries WHERE subscription = 'effect_ledger'"
+
+
+def test_a_confirmation_waits_for_a_ledger_that_is_away_and_for_a_notifier_that_is_stopped(
+    start_system: Callable[..., System],
+) -> None:
+    system = start_system(MAIL_TIMEOUT="2", NOTIFIER_UNCERTAIN="hold")
+    system.sink.answer = lambda recipient: None
+    users = [system.register(name)["id"] for name in ("maya", "ada")]
+    system.until(lambda: system.states() == {"succeeded": 2, "uncertain": 2})
+    system.sink.answer, before = "250 OK", len(system.sink.mails)
+    system.query("notifier", "ALTER TABLE effects RENAME TO away")
+
+    system.run("users-api", "deliveries", "confirm", system.deliveries(users[0])[MAIL]["event_id"], MAIL)
+    assert system.deliveries(users[0])[MAIL]["state"] == "succeeded"
+    system.until(lambda: system.query("users", LEDGER) == [("retrying", True)])
+    system.processes["notifier"].kill()
+    system.run("users-api", "deliveries", "confirm", system.deliveries(users[1])[MAIL]["event_id"], MAIL)
+    system.query("notifier", "ALTER TABLE away RENAME TO effects")
+    assert system.query("notifier", "SELECT state FROM effects") == [("uncertain",)] * 2
+    system.processes["notifier"].start()
+
+    system.until(lambda: system.query("notifier", "SELECT state FROM effects") == [("done",)] * 2)
+    system.until(lambda: [state for state, _ in system.query("users", LEDGER)] == ["succeeded"] * 2)
+    assert "No uncertain effects" in system.run("notifier", "uncertain", "list")
+    assert len(system.sink.mails) == before
+
+    system.query("notifier", "DELETE FROM effects")  # a backup from before was restored
+    system.run("users-api", "replay", "--subscription", "effect_ledger", "--since", "2000-01-01", "--succeeded")
+    system.until(lambda: system.query("notifier", "SELECT state FROM effects") == [("done",)] * 2)
 
 
 def _kill_in_mid_send(system: System) -> int:

@@ -79,6 +79,8 @@ OWN: dict[tuple[str, int, str], Provoke] = {
     ("retry_delivery", 409, "pending"): retried_when_pending,
     ("cancel_delivery", 404, "no_delivery"): lambda api: api.http.post(f"/deliveries/{EVENT_ID}/audit_log/cancel"),
     ("cancel_delivery", 409, "cancelled"): cancelled_twice,
+    ("confirm_delivery", 404, "no_delivery"): lambda api: api.http.post(f"/deliveries/{EVENT_ID}/audit_log/confirm"),
+    ("confirm_delivery", 409, "pending"): lambda api: move(api, "confirm", api.register()),
     ("move_deliveries", 404, "no_user"): lambda api: bulk(api, "cancel", {"email": "nobody@example.com"}),
     ("move_deliveries", 409, "no_state"): lambda api: bulk(api, "cancel", {"state": ["failed"]}),
     ("move_deliveries", 409, "no_since"): lambda api: bulk(api, "replay", {"subscription": ["audit_log"]}),

@@ -168,6 +168,19 @@ class Cancelled:
             assert after == before, "what has left PostgreSQL can't be called back"
 
 
+@dataclass(frozen=True)
+class Confirmed:
+    """An operator confirmed a delivery, if it was uncertain."""
+
+    key: Key
+
+    def judge(self, before: Row, after: Row) -> None:
+        if before.key == self.key and before.state == "uncertain":
+            assert (after.state, after.counts, after.last_error) == ("succeeded", before.counts, None)
+        else:
+            assert after == before, "only what is uncertain can be confirmed"
+
+
 class Crossed:
     """While one relay looked, another did everything that it does, and time passed."""
 

@@ -17,7 +17,7 @@ TABLES = {
     "notifier": {"effects", "suppressions", "webhook_endpoints", "notifier_revision"},
     "auditor": {"audit_log", "audit_seals", "audit_unsealed", "reports", "auditor_revision", *OUTBOX},
 }
-REVISIONS = {"users_0003", "messaging_0008"}
+REVISIONS = {"users_0003", "messaging_0009"}
 MIGRATING = "SELECT pid FROM pg_stat_activity WHERE application_name = 'herald-migrate' AND state IS NOT NULL"
 
 Run = subprocess.CompletedProcess[str]

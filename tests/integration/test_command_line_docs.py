@@ -19,6 +19,9 @@ from .searched import write_recent as write
 from .users_cli import execute
 
 PAGE = Path(__file__).parents[2] / "docs/command-line.md"
+STATES = {"cancel": "pending", "confirm": "uncertain"}
+"""In which state Maya's delivery has to be for a command; for any other it failed."""
+
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -55,7 +58,8 @@ def test_the_commands_of_the_page_succeed_in_their_order(
                 consume(WELCOME_EMAIL, _refuse)
                 eventually(lambda: herald("doctor", **given).returncode == 0, 20)
             if "EVENT" in command:
-                _restore(given, "pending" if " cancel " in command else "failed")
+                state = next((state for word, state in STATES.items() if f" {word} " in command), "failed")
+                _restore(given, state)
             shown[command] = _run(command, given)
     finally:
         box.stop()
@@ -80,7 +84,7 @@ def _restore(given: dict[str, str], state: str) -> None:
     execute(
         given["DATABASE_URL"],
         "UPDATE deliveries SET state = %s, due_at = CASE %s WHEN 'pending' THEN now() + interval '1 hour' END,"
-        " lease_until = NULL, finished_at = CASE %s WHEN 'failed' THEN now() END"
+        " lease_until = NULL, finished_at = CASE WHEN %s IN ('failed', 'uncertain') THEN now() END"
         " WHERE subscription = 'welcome_email'",
         *(state, state, state),
     )

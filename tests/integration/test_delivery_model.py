@@ -4,11 +4,11 @@ Hypothesis writes the play. Two relays on one PostgreSQL and one Redis, all of t
 and look for what got lost; each can be killed or suspended in the middle. Two workers fetch, begin, end and
 acknowledge messages; each can be killed at any moment, with or without having done the work, or hang and come back
 later with news of long ago. Receipts are applied in any order, together or alone, twice or never. Redis is wiped, the
-clock moves, operators retry, cancel and replay. That world is `delivery_world.py`.
+clock moves, operators retry, cancel, confirm and replay. That world is `delivery_world.py`.
 
 After every step, whatever it was:
 - A finished delivery moves only when an operator says so, in the next generation, or when the effect of a cancelled
-  one turns out to be there; `dispatch` and `generation` never fall.
+  or uncertain one turns out to be there, or an operator confirms it; `dispatch` and `generation` never fall.
 - Attempts stay within the policy's, and within what handlers really began; crashes stay within the policy's.
 - Whatever is queued or running has a lease and a message; whatever is pending or retrying has a due time.
 - What is said to have succeeded has had its effect; what failed says why.
@@ -40,11 +40,13 @@ from tests.conftest import user_registered
 from contracts import EventData, Subscription
 from devstack.redis_server import RedisServer
 from messaging import publish
+from messaging.publishing.confirming import CONFIRM, confirming
 from messaging.publishing.operations import CANCEL, REPLAY, RETRY_BY_OPERATOR, replaying
 from messaging.publishing.states import DUE, FINAL, IN_FLIGHT
 from messaging.wire.receipt import OUTCOMES, Outcome
+from users_api import PUBLISHER
 
-from .delivery_moves import Asked, Cancelled, Claimed, Crossed, Nothing, Released
+from .delivery_moves import Asked, Cancelled, Claimed, Confirmed, Crossed, Nothing, Released
 from .delivery_steps import Outcomes, Steps
 from .delivery_world import (
     SUBSCRIPTIONS,
@@ -165,6 +167,17 @@ class Deliveries(Steps):
         key = sorted(self.known)[place % len(self.known)]
         self.cause = Cancelled(key)
         self.world.database.execute(CANCEL, key._asdict() | {"by": None})
+
+    @precondition(lambda self: self.are_there("uncertain"))
+    @rule(place=places)
+    def operator_confirms(self, place: int) -> None:
+        """Confirm a delivery, if it is uncertain: then its effect has happened. The event has no delivery here."""
+        key = sorted(self.known)[place % len(self.known)]
+        self.cause = Confirmed(key)
+        if self.known[key].state == "uncertain":
+            self.world.effects.add(key)
+        parameters = confirming([key], source=PUBLISHER, by=None)
+        self.world.database.execute(CONFIRM, parameters | {"names": [], "event_types": [], "delays": []})
 
     @precondition(lambda self: self.are_there("failed", "succeeded"))
     @rule(subscription=st.sampled_from(SUBSCRIPTIONS), succeeded=st.booleans())

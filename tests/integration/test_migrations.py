@@ -19,7 +19,7 @@ from .migrating import MIGRATING, REVISIONS, TABLES, column, empty_database, run
 PACKAGES = {"users-api": USERS_MIGRATIONS, "notifier": NOTIFIER_MIGRATIONS, "auditor": AUDITOR_MIGRATIONS}
 NEWER = """
 DROP INDEX deliveries_troubled; DROP TABLE schedule_slots, delivery_counts, backlog, operations;
-ALTER TABLE deliveries DROP COLUMN first_due_at
+ALTER TABLE deliveries DROP COLUMN first_due_at, DROP COLUMN confirmed_by
 """
 """Undoes what messaging has added to its tables since messaging_0004."""
 
@@ -80,7 +80,7 @@ def test_a_service_adopts_what_another_one_has_applied_however_far_that_is(empty
 
     assert tables(empty) == TABLES["users-api"] | TABLES["auditor"] | {"foreign_revision"}
     assert column(empty, "SELECT version_num FROM users_api_revision") == REVISIONS
-    assert "messaging_0008" in column(empty, "SELECT version_num FROM auditor_revision")
+    assert "messaging_0009" in column(empty, "SELECT version_num FROM auditor_revision")
 
 
 def test_tables_go_where_the_search_path_says_and_nowhere_else(empty: str) -> None:
@@ -148,7 +148,7 @@ def before_cancelling(url: str) -> None:
 
 def test_an_old_table_of_deliveries_may_hold_cancelled_ones_and_no_unknown_ones(empty: str) -> None:
     before_cancelling(empty)
-    rows = "SELECT (to_jsonb(deliveries) - 'reference' - 'first_due_at')::text FROM deliveries"
+    rows = "SELECT (to_jsonb(deliveries) - 'reference' - 'first_due_at' - 'confirmed_by')::text FROM deliveries"
     before = column(empty, rows)
 
     assert succeeded(run_migrate(empty))

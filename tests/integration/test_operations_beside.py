@@ -31,7 +31,7 @@ from .workers import run_relay, until
 @pytest.fixture
 def operator(users_database: str) -> Iterator[Operator]:
     """A relay's operator that moves two deliveries in a transaction."""
-    with closing(Operator(Listener(users_database, SETTINGS, channel=bulk.CHANNEL), chunk=2)) as made:
+    with closing(Operator(Listener(users_database, SETTINGS, channel=bulk.CHANNEL), PUBLISHER, chunk=2)) as made:
         yield made
 
 

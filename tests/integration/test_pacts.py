@@ -1,6 +1,7 @@
 """The providers' side of the pacts: what the real outboxes hold is what the consumers' pacts state."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,14 +12,19 @@ from tests.contract.pact_files import PACTS
 from tests.contract.pact_verifying import PactUnverified, verify
 from tests.integration.users_cli import execute
 
+import auditor
 from auditor.reports.handlers import make_report
 from contracts import DAILY_REPORT, SCHEDULES, Event, EventData, ReportDue, decode
 from messaging.process.database import Pool, open_pool
-from messaging.publishing import switches
+from messaging.publishing import bulk, switches
+from messaging.relay.listener import Listener
+from messaging.relay.operate import Operator
+from messaging.relay.relay import SETTINGS
 from messaging.relay.scheduler import Scheduler
 from users_api import PUBLISHER, registration
 
 from .live_api import LiveApi
+from .operated import finish, request
 
 Envelope = dict[str, Any]
 
@@ -45,19 +51,46 @@ def report_due(users_pool: Pool, users_database: str) -> Envelope:
     began_yesterday = "INSERT INTO schedule_slots VALUES (%s, '-infinity', NULL, now() - interval '25 hours')"
     execute(users_database, began_yesterday, SCHEDULES[0].name)
     Scheduler(users_pool, SCHEDULES, PUBLISHER).make()
-    return published(users_database)
+    return published(users_database, "report_due")
 
 
-def published(database_url: str) -> Envelope:
-    """Return the one event of an outbox."""
-    [row] = execute(database_url, "SELECT envelope FROM events")
+UNCERTAIN = "UPDATE deliveries SET state = 'uncertain', due_at = NULL, finished_at = now() WHERE subscription = %s"
+
+
+def confirmed(api: LiveApi) -> Envelope:
+    """Confirm over HTTP that an uncertain mail was sent, and return the event that the outbox holds then."""
+    api.execute(UNCERTAIN, "welcome_email")
+    [row] = api.rows("SELECT event_id FROM deliveries WHERE subscription = 'welcome_email'")
+    assert api.http.post(f"/deliveries/{row['event_id']}/welcome_email/confirm").status_code == 202
+    [row] = api.rows("SELECT envelope FROM events WHERE type = 'effect_confirmed'")
+    envelope: Envelope = row["envelope"]
+    return envelope
+
+
+def confirmed_by_relay(database_url: str) -> Envelope:
+    """Let the auditor's relay confirm that an uncertain report was sent, and return what it publishes."""
+    execute(database_url, UNCERTAIN, "report_email")
+    with open_pool(database_url, size=1, name="test") as pool:
+        request(pool, "confirm", subscriptions=("report_email",))
+    with closing(Operator(Listener(database_url, SETTINGS, channel=bulk.CHANNEL), auditor.PUBLISHER)) as operator:
+        finish(operator)
+    return published(database_url, "effect_confirmed")
+
+
+def published(database_url: str, event_type: str) -> Envelope:
+    """Return the one event of a type in an outbox."""
+    [row] = execute(database_url, "SELECT envelope FROM events WHERE type = %s", event_type)
     envelope: Any = row["envelope"]
     assert isinstance(envelope, dict)
     return envelope
 
 
 def test_users_api_writes_what_the_pacts_of_its_consumers_state(api: LiveApi, report_due: Envelope) -> None:
-    verify("users-api", PACTS, {"user_registered": registered(api), "report_due": report_due})
+    user_registered = registered(api)
+    effect_confirmed = confirmed(api)
+    written = {"user_registered": user_registered, "report_due": report_due, "effect_confirmed": effect_confirmed}
+
+    verify("users-api", PACTS, written)
 
 
 def test_the_auditor_writes_what_the_pact_of_its_consumer_states(
@@ -67,7 +100,8 @@ def test_the_auditor_writes_what_the_pact_of_its_consumer_states(
     with open_pool(url, size=1, name="test") as pool, pool.connection() as connection:
         make_report(connection, decode(report_due, ReportDue), tmp_path)
 
-    verify("auditor", PACTS, {"report_ready": published(url)})
+    report_ready = published(url, "report_ready")
+    verify("auditor", PACTS, {"report_ready": report_ready, "effect_confirmed": confirmed_by_relay(url)})
 
 
 class Renamed(EventData):

@@ -15,6 +15,7 @@ from messaging.publishing.searching import Reading
 from messaging.publishing.states import DEAD
 from messaging.relay.operate import Operator
 from messaging.relay.relay import SETTINGS as RELAY_SETTINGS
+from users_api import PUBLISHER
 from users_api.pool import SETTINGS
 
 from .searched import NOW
@@ -135,7 +136,7 @@ def test_a_search_reads_no_more_when_there_is_more_history(
 def test_a_chunk_reads_no_more_when_there_is_more_history(users_database: str, action: bulk.Action) -> None:
     fields: dict[str, Any] = {"subscriptions": ("audit_log",), "since": NOW - timedelta(days=9999)}
     with open_pool(users_database, size=1, name="test", settings=RELAY_SETTINGS) as pool, closing(pool):
-        operator = Operator(Borrowed(pool), chunk=5)  # type: ignore[arg-type]  # it needs no notification
+        operator = Operator(Borrowed(pool), PUBLISHER, chunk=5)  # type: ignore[arg-type]  # it needs no notification
 
         def chunk() -> None:
             with pool.connection() as connection:

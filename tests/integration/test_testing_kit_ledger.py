@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.conftest import user_registered
 
+from contracts import EffectConfirmed
 from messaging.effects import Ledger
 from messaging.effects.claims import Claim, Ending
 from messaging.effects.ledger import MAX_DOUBTS, SLACK
@@ -73,6 +74,15 @@ class Both:
         ]
         self.same(lambda ledger: ledger.record(recorded))
 
+    def confirm(self, numbers: Sequence[int]) -> None:
+        effects = [
+            EffectConfirmed(event_id=self.events[number], subscription="welcome_email", confirmed_by="ada")
+            for number in numbers
+        ]
+        self.same(lambda ledger: ledger.confirm(effects))
+        for event_id, claim in self.rows("SELECT event_id, claim FROM effects"):
+            self.memory.effects[event_id, "welcome_email"].claim = claim  # of an effect without a row: random
+
     def wait(self, seconds: float) -> None:
         self.memory.pass_time(seconds)
         self.rows(f"UPDATE effects SET claimed_until = claimed_until - interval '{seconds} s'")
@@ -117,6 +127,7 @@ steps = st.one_of(
     st.tuples(st.just("renew"), st.tuples(indexes)),
     st.tuples(st.just("look"), st.tuples(numbers)),
     st.tuples(st.just("record"), st.tuples(endings)),
+    st.tuples(st.just("confirm"), st.tuples(numbers)),
     st.tuples(st.just("wait"), st.tuples(st.sampled_from([25.0, LEASE + 10]))),
     st.tuples(st.just("choose"), st.tuples(st.sampled_from(["resend", "hold"]))),
 )

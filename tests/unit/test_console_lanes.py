@@ -19,7 +19,8 @@ def at(seconds: float) -> datetime:
 
 def delivery(state: str, **fields: Any) -> ChainDelivery:
     values = {"event_id": UUID(int=1), "event_type": "user_registered", "subscription": "audit_log", "attempts": 1}
-    values |= {"crashes": 0, "generation": 0, "last_error": None, "reference": None, "created_at": BEGIN}
+    values |= {"crashes": 0, "generation": 0, "last_error": None, "reference": None, "confirmed_by": None}
+    values |= {"created_at": BEGIN}
     return ChainDelivery.model_validate(values | NONE | {"state": state} | fields)
 
 
@@ -48,6 +49,11 @@ def test_a_success_waits_is_queued_and_runs() -> None:
 def test_attempts_whose_times_are_not_known_are_one_span() -> None:
     one = delivery("failed", attempts=3, queued_at=at(50), started_at=at(60), finished_at=at(70))
     assert [kind for kind, _, _ in spans(one)] == ["earlier", "queued", "running"]
+
+
+def test_an_attempt_is_not_said_to_have_lasted_until_a_person_confirmed_its_effect() -> None:
+    one = delivery("succeeded", confirmed_by="ada", queued_at=at(10), started_at=at(30), finished_at=at(60))
+    assert spans(one) == [("wait", 0, 10), ("queued", 10, 20), ("undecided", 30, 30)]
 
 
 def test_what_is_retried_ends_where_it_is_due() -> None:

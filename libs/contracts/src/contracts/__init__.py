@@ -6,11 +6,12 @@ This package has no side effects. A service may import it, but never another ser
 from contracts.decoding import decode
 from contracts.envelope import Event, EventData
 from contracts.errors import ContractError, InvalidEvent, UnknownEventVersion
-from contracts.events import ReportDue, ReportReady, Scheduled, StoredFile, UserRegistered
+from contracts.events import EffectConfirmed, ReportDue, ReportReady, Scheduled, StoredFile, UserRegistered
 from contracts.schedules import SCHEDULES, Schedule
 from contracts.subscriptions import (
     AUDIT_LOG,
     DAILY_REPORT,
+    EFFECT_LEDGER,
     FOLLOW_UP_EMAIL,
     REPORT_EMAIL,
     SUBSCRIPTIONS,
@@ -24,6 +25,7 @@ from contracts.subscriptions import (
 __all__ = [
     "AUDIT_LOG",
     "DAILY_REPORT",
+    "EFFECT_LEDGER",
     "FOLLOW_UP_EMAIL",
     "REPORT_EMAIL",
     "SCHEDULES",
@@ -31,6 +33,7 @@ __all__ = [
     "WEBHOOK",
     "WELCOME_EMAIL",
     "ContractError",
+    "EffectConfirmed",
     "Event",
     "EventData",
     "InvalidEvent",

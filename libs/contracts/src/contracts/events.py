@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import ClassVar
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -62,12 +63,23 @@ class ReportReady(EventData):
     files: tuple[StoredFile, ...] = Field(description="The report, as files.")
 
 
-EVENTS: tuple[type[EventData], ...] = (UserRegistered, ReportDue, ReportReady)
+class EffectConfirmed(EventData):
+    """An operator has confirmed that an uncertain effect happened, so it must never be caused again."""
+
+    event_type: ClassVar[str] = "effect_confirmed"
+    version: ClassVar[int] = 1
+
+    event_id: UUID = Field(description="The event whose effect is meant.")
+    subscription: str = Field(description="The effect, by its subscription's name.")
+    confirmed_by: str = Field(description="Who confirmed it.")
+
+
+EVENTS: tuple[type[EventData], ...] = (UserRegistered, ReportDue, ReportReady, EffectConfirmed)
 """The newest version of each event type. `predecessor` leads to the older versions. Keep an older version's model as
 long as a database holds events of that version."""
 
 PUBLISHERS: Mapping[str, tuple[type[EventData], ...]] = {
-    "users-api": (UserRegistered, ReportDue),
-    "auditor": (ReportReady,),
+    "users-api": (UserRegistered, ReportDue, EffectConfirmed),
+    "auditor": (ReportReady, EffectConfirmed),
 }
 """Which service publishes which event. A service sends the newest version alone, so it is deployed last."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.envelope import DataT, EventData
 from contracts.errors import ContractError
-from contracts.events import EVENTS, ReportDue, ReportReady, UserRegistered
+from contracts.events import EVENTS, EffectConfirmed, ReportDue, ReportReady, UserRegistered
 
 
 class RetryPolicy(BaseModel):
@@ -121,6 +121,14 @@ REPORT_EMAIL = Subscription(
     retry=RetryPolicy(max_attempts=300, first_delay=1, max_delay=300),  # about a day
 )
 
+EFFECT_LEDGER = Subscription(
+    name="effect_ledger",
+    event=EffectConfirmed,
+    queue="notifier",
+    retry=RetryPolicy(max_attempts=10_000, first_delay=0.5, max_delay=60),  # about a week
+    repeatable=True,
+)
+
 SUBSCRIPTIONS: tuple[Subscription[EventData], ...] = (
     WELCOME_EMAIL,
     FOLLOW_UP_EMAIL,
@@ -128,6 +136,7 @@ SUBSCRIPTIONS: tuple[Subscription[EventData], ...] = (
     WEBHOOK,
     DAILY_REPORT,
     REPORT_EMAIL,
+    EFFECT_LEDGER,
 )
 
 

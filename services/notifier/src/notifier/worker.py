@@ -1,11 +1,21 @@
 """Dramatiq's entry point: `dramatiq notifier.worker`."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import dramatiq
 
-from contracts import FOLLOW_UP_EMAIL, REPORT_EMAIL, WELCOME_EMAIL, Event, ReportReady, UserRegistered
-from messaging import HeraldBroker, subscribe_once
+from contracts import (
+    EFFECT_LEDGER,
+    FOLLOW_UP_EMAIL,
+    REPORT_EMAIL,
+    WELCOME_EMAIL,
+    EffectConfirmed,
+    Event,
+    ReportReady,
+    UserRegistered,
+)
+from messaging import HeraldBroker, subscribe_group, subscribe_once
 from messaging.effects import Ledger
 from messaging.process import logs, settings
 from messaging.process.database import open_pool, require_suitable
@@ -55,6 +65,11 @@ def report_email(event: Event[ReportReady], key: str) -> str | None:
     )
 
 
+def effect_ledger(events: Sequence[Event[EffectConfirmed]]) -> None:
+    """Record that effects have happened, as operators say: they are never caused again."""
+    ledger.confirm([event.data for event in events])
+
+
 def _send(template: str, user: UserRegistered, key: str, sent: datetime) -> str | None:
     return handlers.send_email(
         template, user.email, user.full_name, key=key, sent=sent, sender=sender, mail_from=mail_from
@@ -64,3 +79,4 @@ def _send(template: str, user: UserRegistered, key: str, sent: datetime) -> str 
 subscribe_once(broker, WELCOME_EMAIL, welcome_email, ledger=ledger)
 subscribe_once(broker, FOLLOW_UP_EMAIL, follow_up_email, ledger=ledger)
 subscribe_once(broker, REPORT_EMAIL, report_email, ledger=ledger)
+subscribe_group(broker, EFFECT_LEDGER, effect_ledger)

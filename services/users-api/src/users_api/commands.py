@@ -13,10 +13,10 @@ from rich.text import Text
 
 from contracts import SUBSCRIPTIONS, EventData, Subscription
 from messaging.process.settings import exit_if_wrong
-from messaging.publishing import operations
+from messaging.publishing import confirming, operations
 from messaging.publishing.states import DUE, FINAL, DeliveryState
 from messaging.publishing.switches import switched_on
-from users_api import processes, schedules
+from users_api import PUBLISHER, processes, schedules
 from users_api.execute import as_text, execute, operator
 from users_api.since import HELP, read_time
 
@@ -25,7 +25,7 @@ LARGEST = 2**63 - 1
 
 
 app = typer.Typer(help="Registers users over HTTP and publishes user_registered.", no_args_is_help=True)
-deliveries = typer.Typer(help="List deliveries; retry or cancel one.", no_args_is_help=True)
+deliveries = typer.Typer(help="List deliveries; retry, cancel or confirm one.", no_args_is_help=True)
 app.add_typer(deliveries, name="deliveries")
 app.add_typer(schedules.app, name="schedules")
 
@@ -86,6 +86,18 @@ def cancel_delivery(event_id: UUID, subscription: str) -> None:
     typer.echo(f"{event_id} {subscription}: was {state}, now cancelled")
 
 
+@deliveries.command("confirm")
+def confirm_delivery(event_id: UUID, subscription: str) -> None:
+    """Confirm that an uncertain effect has happened: it is never caused again."""
+    by = operator()
+    with exit_if_wrong():
+        parameters = confirming.confirming([(event_id, subscription)], source=PUBLISHER, by=by)
+    state, moved = _moved(execute(confirming.CONFIRM, parameters), event_id, subscription)
+    if not moved:
+        sys.exit(confirming.not_confirmed(state))
+    typer.echo(f"{event_id} {subscription}: was {state}, now succeeded, confirmed by {parameters['confirmed_by']}")
+
+
 @app.command()
 def replay(
     subscription: Annotated[str, typer.Option(help="Its name, as in contracts/subscriptions.py.")],
@@ -122,10 +134,14 @@ def _refuse_unknown(subscription: str) -> None:
 
 def _move(statement: LiteralString, event_id: UUID, subscription: str) -> tuple[str, bool]:
     """Move a delivery. Return the state that it was in, and whether it moved."""
-    rows = execute(statement, {"event_id": event_id, "subscription": subscription, "by": operator()})
+    parameters = {"event_id": event_id, "subscription": subscription, "by": operator()}
+    return _moved(execute(statement, parameters), event_id, subscription)
+
+
+def _moved(rows: list[dict[str, Any]], event_id: UUID, subscription: str) -> tuple[str, bool]:
     if not rows:
         sys.exit(f"There is no delivery of event {event_id} to {subscription}. See: users-api deliveries list")
-    return rows[0]["state"], rows[0]["moved"]
+    return rows[0]["state"], bool(rows[0]["moved"])
 
 
 def _print_table(state: DeliveryState, rows: list[dict[str, Any]]) -> None:
@@ -133,7 +149,7 @@ def _print_table(state: DeliveryState, rows: list[dict[str, Any]]) -> None:
     table = Table("event", "subject", "subscription", "attempts", "created", when, "error or reference", box=None)
     for row in rows:
         created, then = (row[name] and row[name].isoformat(timespec="seconds") for name in ("created_at", f"{when}_at"))
-        words = row["last_error"] or row["reference"]
+        words = confirming.outcome(row)
         cells = (row["event_id"], row["subject"], row["subscription"], row["attempts"], created, then, words)
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
     # In a narrow terminal the lines break, but the ids stay whole, to be pasted into `deliveries retry`.

@@ -16,6 +16,7 @@ _DELIVERY = {
     "crashes": 0,
     "last_error": None,
     "reference": None,
+    "confirmed_by": None,
     "created_at": _TIME,
     "due_at": _TIME,
     "queued_at": None,

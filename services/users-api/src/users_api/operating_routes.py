@@ -67,7 +67,7 @@ async def group_deliveries(pool: Database, wanted: QueriedFilter) -> ErrorGroups
 @router.post(
     "/deliveries/bulk",
     tags=["operations"],
-    summary="Retry, cancel or replay many",
+    summary="Retry, cancel, replay or confirm many",
     status_code=202,
     responses=responses.MOVE_DELIVERIES,
 )
@@ -77,9 +77,10 @@ async def move_deliveries(
     """Have a relay move all deliveries that a filter finds; with `dry_run`, only count them.
 
     `retry` moves those that failed; uncertain and cancelled ones if `state` names them. `cancel` moves those that are
-    pending or retrying. `replay` needs one `subscription` and `since`: it gives the subscription every event that it
-    never had, or that failed for it; with the state `succeeded` also those that succeeded, if that can't do harm.
-    What comes into the filter after the request is left alone.
+    pending or retrying. `confirm` is for those that are uncertain: their effects have happened. `replay` needs one
+    `subscription` and `since`: it gives the subscription every event that it never had, or that failed for it; with the
+    state `succeeded` also those that succeeded, if that can't do harm. What comes into the filter after the request is
+    left alone.
     """
     filter_ = await in_time(new.filter.resolve(pool))
     if filter_ is None:

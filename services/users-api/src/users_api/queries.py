@@ -4,7 +4,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import LiteralString
 from uuid import UUID
 
-from messaging.publishing import operations
+from messaging.publishing import confirming, operations
+from users_api import PUBLISHER
 from users_api.database import query
 from users_api.fields import email_key
 from users_api.pool import Pool
@@ -51,6 +52,13 @@ async def retry(pool: Pool, event_id: UUID, subscription: str, by: str | None) -
 async def cancel(pool: Pool, event_id: UUID, subscription: str, by: str | None) -> tuple[str | None, bool]:
     """Cancel a delivery. Return the state it was in, None if there is none, and whether it moved."""
     return await _move(pool, operations.CANCEL, event_id, subscription, by)
+
+
+async def confirm(pool: Pool, event_id: UUID, subscription: str, by: str | None) -> tuple[str | None, bool]:
+    """Confirm an uncertain effect. Return its delivery's state, None if there is none, and whether it moved."""
+    parameters = confirming.confirming([(event_id, subscription)], source=PUBLISHER, by=by)
+    rows = await query(pool, confirming.CONFIRM, parameters)
+    return (rows[0]["state"], rows[0]["moved"] == 1) if rows else (None, False)
 
 
 async def _move(

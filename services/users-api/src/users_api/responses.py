@@ -6,7 +6,7 @@ Links say which value of an answer is a parameter of which operation. Tests foll
 from typing import Any
 
 from contracts import AUDIT_LOG
-from messaging.publishing import operations
+from messaging.publishing import confirming, operations
 from users_api.documented import RETRY_AFTER, problem
 from users_api.examples import EVENT_ID, EVENT_STREAM
 from users_api.idempotency import STILL_RUNNING
@@ -107,6 +107,12 @@ CANCEL_DELIVERY: Responses = {
     **problem(
         409, "The delivery is in a state that can't be cancelled.", cancelled=operations.not_cancelled("cancelled")
     ),
+}
+
+CONFIRM_DELIVERY: Responses = {
+    202: {"description": "The delivery succeeded. The consumer is going to record that the effect happened."},
+    **_NO_DELIVERY,
+    **problem(409, "The delivery isn't uncertain.", pending=confirming.not_confirmed("pending")),
 }
 
 _OLDER = {"operationId": "list_operations", "parameters": {"cursor": "$response.body#/next"}}

@@ -6,7 +6,7 @@ from uuid import uuid4
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from messaging.publishing import operations
+from messaging.publishing import confirming, operations
 from users_api import queries, responses
 from users_api.database import in_time
 from users_api.dependencies import Database, Registering
@@ -116,3 +116,22 @@ async def cancel_delivery(
     if not cancelled:
         raise Problem(409, operations.not_cancelled(state))
     return Moved(event_id=event_id, subscription=subscription, state="cancelled")
+
+
+@router.post(
+    "/deliveries/{event_id}/{subscription}/confirm",
+    tags=["deliveries"],
+    summary="Confirm a delivery",
+    status_code=202,
+    responses=responses.CONFIRM_DELIVERY,
+)
+async def confirm_delivery(
+    event_id: EventId, subscription: SubscriptionName, pool: Database, operator: OperatorName = None
+) -> Moved:
+    """Confirm that an uncertain effect has happened: the delivery succeeded, and the effect is never caused again."""
+    state, confirmed = await in_time(queries.confirm(pool, event_id, subscription, operator))
+    if state is None:
+        raise Problem(404, f"There is no delivery of event {event_id} to {subscription}.")
+    if not confirmed:
+        raise Problem(409, confirming.not_confirmed(state))
+    return Moved(event_id=event_id, subscription=subscription, state="succeeded")

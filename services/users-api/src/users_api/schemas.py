@@ -48,7 +48,11 @@ class UserPage(BaseModel):
 
 
 class Delivery(BaseModel):
-    """One effect of one event. The states: docs/deliveries.md. `reference`: what the provider calls the effect."""
+    """One effect of one event. The states: docs/deliveries.md.
+
+    `reference`: what the provider calls the effect. `confirmed_by`: the operator who said that the effect has happened,
+    where no report of it came; otherwise null.
+    """
 
     event_id: UUID
     event_type: str
@@ -58,6 +62,7 @@ class Delivery(BaseModel):
     crashes: int
     last_error: str | None
     reference: str | None
+    confirmed_by: str | None
     created_at: datetime
     due_at: datetime | None
     queued_at: datetime | None

@@ -4,6 +4,7 @@
                           │  ▲────► released    (certainly not done; any attempt may claim it)
                           │  └────► uncertain   (it is unknown whether the effect happened)
                           └ runs out: its worker died, or the handler raised an unknown error
+    any state ──confirm──► done               (an operator says that the effect has happened)
 
 After the provider has accepted an effect, and until that is recorded, nothing shows that the effect happened. A claim
 runs out if its worker dies in that time, or before the provider has accepted. Then the operator's choice decides:
@@ -22,9 +23,10 @@ import psycopg
 import structlog
 from psycopg_pool import PoolTimeout
 
+from contracts import EffectConfirmed
 from messaging.effects.claims import Claim, Ending
 from messaging.effects.recorder import Recorder
-from messaging.effects.statements import CLAIM, LOOK, RECORD, RENEW
+from messaging.effects.statements import CLAIM, CONFIRM, LOOK, RECORD, RENEW
 from messaging.errors import EffectHeld, MessagingError, RetryLater
 from messaging.process.database import open_pool
 
@@ -119,6 +121,19 @@ class Ledger:
         parameters["references"] = [ending.reference for ending in endings if ending.how == "done"]
         with _timed("record"), self._recording.connection() as connection:
             return dict(connection.execute(RECORD, parameters, prepare=True).fetchall())
+
+    def confirm(self, effects: Sequence[EffectConfirmed]) -> None:
+        """Record effects as done that operators have confirmed, so that no attempt claims them any more.
+
+        Raises:
+            psycopg.Error: the ledger is unreachable, or another transaction locks it.
+        """
+        named = {
+            "event_ids": [effect.event_id for effect in effects],
+            "subscriptions": [effect.subscription for effect in effects],
+        }
+        with _timed("confirm"), self._pool.connection() as connection:
+            connection.execute(CONFIRM, named)
 
     def close(self) -> None:
         """Record what is left, and close all connections."""

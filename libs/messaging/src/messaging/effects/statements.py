@@ -81,3 +81,15 @@ WITH done AS (
 )
 SELECT * FROM done UNION ALL SELECT * FROM uncertain
 """
+
+CONFIRM: LiteralString = """
+-- Record as done what an operator says has happened, whatever the ledger knows. An attempt that holds a claim of it may
+-- still record a success, and nothing else. An effect that the ledger doesn't know gets a row too: the ledger may have
+-- been restored from a backup. Sorted, as in CLAIM.
+INSERT INTO effects (event_id, subscription, state, claim, claimed_until, generation, done_at)
+SELECT event_id, subscription, 'done', gen_random_uuid(), now(), 0, now()
+FROM (SELECT DISTINCT event_id, subscription FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[])
+    AS given (event_id, subscription)) AS confirmed
+ORDER BY event_id, subscription
+ON CONFLICT (event_id, subscription) DO UPDATE SET state = 'done', done_at = now() WHERE effects.state <> 'done'
+"""

@@ -7,6 +7,7 @@ filter and the time of the request: a delivery that fails later doesn't belong t
 |---|---|---|
 | retry | failed, uncertain and cancelled deliveries of subscriptions that exist | those that failed |
 | cancel | pending and retrying deliveries, also of subscriptions that no longer exist | both |
+| confirm | uncertain deliveries | those |
 | replay | events of one subscription's type: deliveries that are missing or failed | also succeeded ones, if named |
 """
 
@@ -23,7 +24,7 @@ from messaging.publishing.searching import Count, Reading, count
 from messaging.publishing.states import DUE, DeliveryState
 from messaging.publishing.switches import switched_on
 
-Action = Literal["retry", "cancel", "replay"]
+Action = Literal["retry", "cancel", "replay", "confirm"]
 RecordedAction = Literal[Action, "run"]
 """An action of the table `operations`; `run`: an extra event of a schedule was made (`schedules.RUN`)."""
 
@@ -35,12 +36,14 @@ MOVABLE: Mapping[Action, tuple[DeliveryState, ...]] = {
     "retry": ("failed", "uncertain", "cancelled"),
     "cancel": DUE,
     "replay": ("failed", "succeeded"),
+    "confirm": ("uncertain",),
 }
-_UNNAMED: Mapping[Action, tuple[DeliveryState, ...]] = {"retry": ("failed",), "cancel": DUE, "replay": ("failed",)}
+_UNNAMED = {**MOVABLE, "retry": ("failed",), "replay": ("failed",)}
 
 BEFORE: Mapping[Action, LiteralString] = {
     "retry": "finished_at <= %(requested_at)s",
     "cancel": "coalesce(started_at, '-infinity') <= %(requested_at)s",
+    "confirm": "finished_at <= %(requested_at)s",
 }
 """Whether a delivery was in its state when the operation was requested. One that is retrying was if its last attempt
 had begun."""
@@ -104,11 +107,16 @@ def meant(action: Action, chosen: Filter) -> Filter:
         raise OperationRefused("What has ended can't be cancelled: leave out when it finished.")
     states = tuple(each for each in chosen.states or _UNNAMED[action] if each in MOVABLE[action])
     if not states:
-        raise OperationRefused(f"Only deliveries that are {_listed(MOVABLE[action])} can be {_PARTICIPLES[action]}.")
+        raise OperationRefused(f"Only deliveries that are {_listed(MOVABLE[action])} can be {PARTICIPLES[action]}.")
     return chosen.model_copy(update={"states": states, "subscriptions": _subscriptions(action, chosen)})
 
 
-_PARTICIPLES: Mapping[Action, str] = {"retry": "retried", "cancel": "cancelled", "replay": "replayed"}
+PARTICIPLES: Mapping[Action, str] = {
+    "retry": "retried",
+    "cancel": "cancelled",
+    "replay": "replayed",
+    "confirm": "confirmed",
+}
 
 
 def _listed(states: tuple[DeliveryState, ...]) -> str:
@@ -118,7 +126,7 @@ def _listed(states: tuple[DeliveryState, ...]) -> str:
 def _subscriptions(action: Action, chosen: Filter) -> tuple[str, ...] | None:
     named = chosen.subscriptions
     unknown = [name for name in named or () if name not in EXISTING]
-    if action == "cancel":
+    if action in ("cancel", "confirm"):
         return named
     if unknown:
         raise OperationRefused(f"There is no subscription {unknown[0]}. Subscriptions: {', '.join(EXISTING)}.")

@@ -17,7 +17,7 @@ EXISTING = [subscription.name for subscription in SUBSCRIPTIONS]
 OF_SUBJECT: LiteralString = """
 -- Every delivery of every event about a subject, such as users/7, oldest event first.
 SELECT event_id, type AS event_type, subscription, state, attempts, crashes, last_error, reference,
-    created_at, due_at, queued_at, started_at, finished_at
+    confirmed_by, created_at, due_at, queued_at, started_at, finished_at
 FROM events JOIN deliveries ON event_id = events.id
 WHERE subject = %(subject)s
 ORDER BY recorded_at, event_id, subscription
@@ -26,7 +26,7 @@ ORDER BY recorded_at, event_id, subscription
 EVENT: LiteralString = """
 -- One event with its deliveries: a row for each of these, or one row without any.
 SELECT events.id, type, subject, available_at, recorded_at, envelope, event_id, type AS event_type, subscription, state,
-    attempts, crashes, last_error, reference, created_at, due_at, queued_at, started_at, finished_at
+    attempts, crashes, last_error, reference, confirmed_by, created_at, due_at, queued_at, started_at, finished_at
 FROM events LEFT JOIN deliveries ON event_id = events.id
 WHERE events.id = %(event_id)s
 ORDER BY subscription
@@ -35,7 +35,7 @@ ORDER BY subscription
 IN_STATE: LiteralString = """
 -- Deliveries in one state, newest first.
 SELECT event_id, type AS event_type, subject, subscription, state, attempts, crashes, last_error, reference,
-    created_at, due_at, queued_at, started_at, finished_at
+    confirmed_by, created_at, due_at, queued_at, started_at, finished_at
 FROM deliveries JOIN events ON event_id = events.id
 WHERE state = %(state)s
 ORDER BY created_at DESC
@@ -107,7 +107,7 @@ WITH replayed AS (
     ORDER BY id
     FOR KEY SHARE
     ON CONFLICT (event_id, subscription) DO UPDATE
-    SET state = 'pending', due_at = now(), finished_at = NULL,
+    SET state = 'pending', due_at = now(), finished_at = NULL, confirmed_by = NULL,
         generation = deliveries.generation + 1, attempts = 0, crashes = 0
     WHERE deliveries.state = 'failed' OR deliveries.state = 'succeeded' AND %(succeeded)s
     RETURNING event_id

@@ -106,7 +106,7 @@ SELECT last.event_id AS last_event, last.subscription AS last_subscription, look
 FROM counted LEFT JOIN last ON true LEFT JOIN (
     SELECT shown.* FROM found CROSS JOIN LATERAL (
         SELECT event_id, type AS event_type, subject, subscription, state, attempts, crashes, last_error, reference,
-            deliveries.created_at, due_at, queued_at, started_at, finished_at
+            confirmed_by, deliveries.created_at, due_at, queued_at, started_at, finished_at
         FROM deliveries JOIN events ON events.id = event_id
         WHERE event_id = found.event_id AND subscription = found.subscription
         OFFSET 0

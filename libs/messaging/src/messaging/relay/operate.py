@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow, class_row
 from pydantic import ValidationError
 
 from messaging.errors import MessagingError
-from messaging.publishing import bulk, replays
+from messaging.publishing import bulk, confirming, replays
 from messaging.publishing.filtering import Filter
 from messaging.publishing.looking import look
 from messaging.publishing.searching import OLDEST, keys
@@ -33,7 +33,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("relay")
 
 _TAKE: LiteralString = """
 -- Lock the running operation that has waited longest, unless another relay works on it.
-SELECT id, action, filter, requested_at, event_id, subscription, set_config('synchronous_commit', 'on', true)
+SELECT id, action, filter, requested_by, requested_at, event_id, subscription,
+    set_config('synchronous_commit', 'on', true)
 FROM operations WHERE state = 'running' ORDER BY progress_at LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
@@ -82,6 +83,7 @@ SELECT count(*), pg_notify('herald_due', '') FROM moved
 SELECT count(*) FROM moved
 """,  # noqa: S608  # of literals
     "replay": replays.MOVE,
+    "confirm": confirming.CONFIRM,
 }
 
 
@@ -92,6 +94,7 @@ class Operation:
     id: int
     action: bulk.Action
     filter: dict[str, Any]
+    requested_by: str | None
     requested_at: datetime
     event_id: UUID | None
     subscription: str | None
@@ -101,8 +104,9 @@ class Operation:
 class Operator:
     """Carries out operations. `listener`: hears of new ones. `chunk`: the most deliveries of one transaction."""
 
-    def __init__(self, listener: Listener, chunk: int = CHUNK) -> None:
+    def __init__(self, listener: Listener, publisher: str, chunk: int = CHUNK) -> None:
         self._listener = listener
+        self._publisher = publisher
         self._chunk = chunk
 
     def step(self, stop: threading.Event) -> None:
@@ -141,6 +145,9 @@ class Operator:
         parameters["event_ids"] = [event_id for event_id, _ in found]
         if operation.action != "replay":
             parameters["subscriptions"] = [subscription for _, subscription in found]
+        if operation.action == "confirm":
+            by, at = operation.requested_by, operation.requested_at
+            parameters |= confirming.confirming(found, source=self._publisher, by=by, requested_at=at)
         [moved, *_] = connection.execute(_MOVES[operation.action], parameters).fetchone() or (0,)
         is_over = len(rows) < self._chunk and all(is_found for *_, is_found in rows)
         place = rows[-1][:2] if rows else (operation.event_id, operation.subscription)

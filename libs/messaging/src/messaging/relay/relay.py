@@ -105,7 +105,7 @@ def run(  # noqa: PLR0913  # what a process is made of
     backlog = BacklogCounter(pool, subscriptions)
     housekeeper = Housekeeper(pool, client, retention, stop, publisher)
     scheduler = Scheduler(pool, schedules, publisher)
-    operator = Operator(Listener(database_url, SETTINGS, channel=bulk.CHANNEL, name="operate"))
+    operator = Operator(Listener(database_url, SETTINGS, channel=bulk.CHANNEL, name="operate"), publisher)
     presence = Presence(client, publisher, name)
 
     def receive() -> None:

@@ -4,8 +4,9 @@ import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from contracts import EffectConfirmed
 from messaging.effects.claims import Claim, Ending
 from messaging.effects.ledger import DIED, MAX_DOUBTS, SLACK, Ledger, Uncertain, reason
 from messaging.effects.recorder import Doubts, Recorder
@@ -66,6 +67,12 @@ class MemoryLedger(Ledger):
                 if self._record(effect, ending) and ending.how != "released":
                     recorded[effect.claim] = effect.doubts
         return recorded
+
+    def confirm(self, effects: Sequence[EffectConfirmed]) -> None:
+        """Record effects as done that operators have confirmed."""
+        for effect in effects:
+            key = effect.event_id, effect.subscription
+            self.effects.setdefault(key, Effect("done", uuid4(), self._now(), 0)).state = "done"
 
     def close(self) -> None:
         """Do nothing: there is nothing to close."""

@@ -1,9 +1,9 @@
-"""What a person does to one delivery: retry or cancel it. The page that the form was on comes back."""
+"""What a person does to one delivery: retry, confirm or cancel it. The page that the form was on comes back."""
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse
 
-from messaging.publishing import operations
+from messaging.publishing import confirming, operations
 from users_api import queries
 from users_api.console.forms import pages, read_form
 from users_api.console.mounting import PATH
@@ -31,6 +31,20 @@ async def retry(
     if not moved:
         raise Problem(409, operations.not_retried(subscription, state))
     return see(request, saying(back, "retry"))
+
+
+@router.post("/deliveries/{event_id}/{subscription}/confirm")
+async def confirm(
+    request: Request, event_id: EventId, subscription: SubscriptionName, pool: Database
+) -> RedirectResponse:
+    """Confirm that an uncertain effect has happened."""
+    back = await _back(request, event_id)
+    state, moved = await in_time(queries.confirm(pool, event_id, subscription, operator(request)))
+    if state is None:
+        raise Problem(404, _NONE)
+    if not moved:
+        raise Problem(409, confirming.not_confirmed(state))
+    return see(request, saying(back, "confirm"))
 
 
 @router.post("/deliveries/{event_id}/{subscription}/cancel")

@@ -19,8 +19,8 @@ MOST_EVENTS = 20
 """The most events of a user that a page shows; the newest."""
 
 _COLUMNS: LiteralString = """now() AS now, events.id, type, subject, available_at, recorded_at, envelope,
-    event_id, type AS event_type, subscription, state, attempts, crashes, generation, last_error, reference, created_at,
-    due_at, queued_at, started_at, finished_at"""
+    event_id, type AS event_type, subscription, state, attempts, crashes, generation, last_error, reference,
+    confirmed_by, created_at, due_at, queued_at, started_at, finished_at"""
 
 _ONE: LiteralString = f"""
 -- One event with its deliveries, and the database's time.

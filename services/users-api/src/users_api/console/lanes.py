@@ -14,7 +14,7 @@ from users_api.console.chain_reading import Chain, ChainDelivery
 from users_api.console.ticks import Tick, ticks_of
 from users_api.console.words import precisely
 
-Kind = Literal["request", "wait", "earlier", "queued", "running", "ahead"]
+Kind = Literal["request", "wait", "earlier", "queued", "running", "undecided", "ahead"]
 
 MEANINGS: dict[Kind, str] = {
     "request": "the request, until its event was committed",
@@ -22,6 +22,7 @@ MEANINGS: dict[Kind, str] = {
     "earlier": "earlier attempts and the waits between them",
     "queued": "in the queue",
     "running": "the handler works",
+    "undecided": "the attempt without an answer, and the wait until a person confirmed its effect",
     "ahead": "since the last attempt began, until the next is due",
 }
 
@@ -125,7 +126,8 @@ def _stretches(delivery: ChainDelivery, now: datetime) -> list[tuple[Kind, datet
     waited: Kind = "earlier" if delivery.attempts > 1 or delivery.generation else "wait"
     if started is None or started < queued:
         return [(waited, created, queued), ("queued", queued, until)]
-    return [(waited, created, queued), ("queued", queued, started), ("running", started, until)]
+    works: Kind = "undecided" if delivery.confirmed_by else "running"
+    return [(waited, created, queued), ("queued", queued, started), (works, started, until)]
 
 
 def _span(place: _Scale, kind: Kind, start: datetime, end: datetime) -> Span:

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi.responses import Response
 from starlette.requests import Request
 
-from contracts import SUBSCRIPTIONS
+from contracts import EFFECT_LEDGER, SUBSCRIPTIONS
 from users_api.console import plots
 from users_api.console.faults import away
 from users_api.console.findings import deliveries, findings
@@ -18,7 +18,7 @@ from users_api.status.schemas import Status
 
 router = pages()
 
-MAIL = {subscription.name for subscription in SUBSCRIPTIONS if subscription.queue == "notifier"}
+MAIL = {effect.name for effect in SUBSCRIPTIONS if effect.queue == "notifier" and effect is not EFFECT_LEDGER}
 
 
 @router.get("")

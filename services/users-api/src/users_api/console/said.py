@@ -6,6 +6,7 @@ SAID = "said"
 
 _TEXTS = {
     "retry": "The delivery is due again. A relay enqueues it within a second.",
+    "confirm": "The effect is confirmed: it counts as succeeded, and isn't caused again.",
     "cancel": "The delivery is cancelled. Its effect won't happen, unless you retry it.",
 }
 

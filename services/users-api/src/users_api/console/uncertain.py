@@ -1,7 +1,7 @@
 """Uncertain: the effects of which it is unknown whether they happened. A person decides.
 
-The evidence that users-api has is the last error. The consumer's ledger has the rest, and only its command can confirm
-an effect (docs/decisions/0019), so the page shows the command.
+The evidence is the last error: at which stage the last attempt ended, and with which reply. To confirm an effect is to
+say that it has happened (docs/decisions/0021).
 """
 
 from fastapi import Request

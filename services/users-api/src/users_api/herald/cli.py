@@ -18,7 +18,9 @@ COMMANDS = {
         "doctor",
         "Check PostgreSQL, its migrations, Redis, clocks, relays, workers, the mail server, and lateness.",
     ),
-    "deliveries": Deferred("users_api.herald.moving", "app", "Search deliveries; retry, cancel or replay one or many."),
+    "deliveries": Deferred(
+        "users_api.herald.moving", "app", "Search deliveries; retry, cancel, confirm or replay one or many."
+    ),
     "operations": Deferred("users_api.herald.operations", "app", "What operators did, and what is being done."),
     "events": Deferred("users_api.herald.events", "app", "Show an event."),
     "schedules": Deferred("users_api.schedules", "app", "List schedules; make an extra event of one now."),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from messaging.publishing import confirming
 from users_api.execute import Database, database
 from users_api.herald import output, program
 from users_api.herald.filters import Wanted
@@ -26,7 +27,7 @@ INDEXED = "enable_seqscan = off"
 WIDE = 140
 """A table of deliveries needs a terminal of this many columns."""
 
-app = typer.Typer(help="Search deliveries; retry, cancel or replay one or many.", no_args_is_help=True)
+app = typer.Typer(help="Search deliveries; retry, cancel, confirm or replay one or many.", no_args_is_help=True)
 
 COLUMNS = ("event", "user", "subscription", "state", "attempts", "made", "last moved", "error or reference")
 
@@ -105,7 +106,7 @@ def moved_at(row: Mapping[str, Any]) -> datetime | None:
 def cells(row: Mapping[str, Any]) -> Sequence[object]:
     """Return a delivery as a row of a table."""
     moved = moved_at(row)
-    words = row["last_error"] or row["reference"]
+    words = confirming.outcome(row)
     user = row["subject"].removeprefix("users/")
     return row["event_id"], user, row["subscription"], row["state"], row["attempts"], row["created_at"], moved, words
 

@@ -1,4 +1,4 @@
-"""`herald deliveries retry`, `cancel` and `replay`: one delivery at once, or all that a filter finds.
+"""`herald deliveries retry`, `cancel`, `confirm` and `replay`: one delivery at once, or all that a filter finds.
 
 What is done to many is an operation: this program records what is wanted, a relay does it. So it goes on if this
 program ends, and it can be followed again (`herald operations show ID --follow`).
@@ -36,9 +36,6 @@ class Move:
     as_json: output.AsJson = False
 
 
-PARTICIPLES = {"retry": "retried", "cancel": "cancelled", "replay": "replayed"}
-
-
 @app.command()
 @with_options(wanted=Wanted, how=Move)
 def retry(wanted: Wanted, how: Move, event_id: Event = None, to: To = None) -> None:
@@ -64,6 +61,18 @@ def cancel(wanted: Wanted, how: Move, event_id: Event = None, to: To = None) -> 
         cancel_delivery(event_id, to)
     else:
         _move("cancel", wanted, how)
+
+
+@app.command()
+@with_options(wanted=Wanted, how=Move)
+def confirm(wanted: Wanted, how: Move, event_id: Event = None, to: To = None) -> None:
+    """Confirm that uncertain effects have happened: EVENT SUBSCRIPTION, or --all. They are never caused again."""
+    if _is_one(event_id, to, how.everything) and event_id and to:
+        from users_api.commands import confirm_delivery
+
+        confirm_delivery(event_id, to)
+    else:
+        _move("confirm", wanted, how)
 
 
 @app.command()
@@ -94,7 +103,7 @@ def _move(action: Action, wanted: Wanted, how: Move) -> None:
             sys.exit(str(refusal))
         if not how.as_json:
             number = output.counted(eligible, *(("event", "events") if action == "replay" else ()))
-            typer.echo(f"{number} can be {PARTICIPLES[action]}: {described(meant)}")
+            typer.echo(f"{number} can be {bulk.PARTICIPLES[action]}: {described(meant)}")
         if how.dry_run or eligible == Count(count=0, exact=True):
             if how.as_json:
                 filter_ = meant.model_dump(exclude_none=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from messaging.publishing import confirming
 from messaging.publishing.states import DUE
 
 
@@ -22,7 +23,7 @@ def steps(rows: Iterable[Mapping[str, Any]]) -> list[Step]:
 
 
 def _steps(row: Mapping[str, Any]) -> Iterator[Step]:
-    what, state, words = row["subscription"], row["state"], row["last_error"] or row["reference"] or ""
+    what, state, words = row["subscription"], row["state"], confirming.outcome(row) or ""
     yield Step(row["created_at"], what, "recorded", f"event {row['event_id']} {row['event_type']}")
     if row["queued_at"]:
         yield Step(row["queued_at"], what, "queued")

@@ -39,7 +39,7 @@ WITH looked_at AS MATERIALIZED (
     (SELECT id FROM events WHERE subject = ANY (%(subjects)s) LIMIT %(limit)s)
 ), found AS (
     SELECT deliveries.event_id, type AS event_type, subject, recorded_at, subscription, state, attempts, crashes,
-        last_error, reference, created_at, due_at, queued_at, started_at, finished_at,
+        last_error, reference, confirmed_by, created_at, due_at, queued_at, started_at, finished_at,
         coalesce(age(deliveries.xmin) <= age(%(horizon)s::xid), false) AS changed
     FROM looked_at JOIN events ON events.id = looked_at.id JOIN deliveries ON deliveries.event_id = events.id
 )
