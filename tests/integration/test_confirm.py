@@ -21,7 +21,7 @@ from messaging.relay.relay import SETTINGS
 from users_api import PUBLISHER
 
 from .confirmed import confirm, decisions, delivery, rows, waits
-from .operated import MINUTE, execute, finish, request, shown
+from .operated import LONG_AGO, MINUTE, execute, finish, request, shown
 from .searched import states_of, write
 from .workers import until
 
@@ -157,15 +157,10 @@ def test_a_retry_and_a_replay_leave_it_alone(users_pool: Pool, operator: Operato
     confirm(users_pool, event, subscription="welcome_email")
 
     request(users_pool, "retry", states=("failed", "uncertain", "cancelled"))
-    request(users_pool, "replay", subscriptions=("welcome_email",), since=decided_at(users_pool) - MINUTE)
+    request(users_pool, "replay", subscriptions=("welcome_email",), since=LONG_AGO)
     finish(operator)
 
     assert states_of(users_pool, [event], "welcome_email") == [("succeeded", 0)]
-
-
-def decided_at(pool: Pool) -> datetime:
-    time: datetime = rows(pool, "SELECT now() AS now")[0]["now"]
-    return time
 
 
 def by_operation(pool: Pool, operator: Operator, since: datetime) -> None:
@@ -185,7 +180,7 @@ def test_a_repeatable_effect_that_is_replayed_is_no_longer_confirmed_by_a_person
     confirm(users_pool, uncertain)
     execute(users_pool, "UPDATE deliveries SET finished_at = now() - interval '1 s' WHERE state = 'succeeded'")
 
-    replay(users_pool, operator, decided_at(users_pool) - MINUTE)
+    replay(users_pool, operator, LONG_AGO)
 
     row = delivery(users_pool, uncertain)
     assert (row["state"], row["confirmed_by"]) == ("pending", None)
