@@ -8,9 +8,9 @@ import pytest
 
 from devstack.redis_server import RedisServer
 from messaging.process.database import Pool
-from users_api.herald.cli import COMMANDS
+from users_api.herald.cli import COMMANDS, QUESTIONS
 
-from .herald_cli import PROGRAM, environment
+from .herald_cli import PROGRAM, environment, herald
 from .searched import write_recent as write
 from .users_cli import execute
 
@@ -72,3 +72,13 @@ def test_the_list_says_of_a_command_what_its_help_says(name: str) -> None:
 
     assert COMMANDS[name].summary == " ".join(command.help.split("\n\n")[0].split())
     assert command.name == name
+
+
+def test_help_answers_the_first_questions_with_commands_that_exist() -> None:
+    shown = herald("--help", HERALD_COMMAND="bin/herald").stdout
+
+    for question, command in QUESTIONS.items():
+        assert question in shown
+        assert f"bin/herald {command}\n" in re.sub(" +\n", "\n", shown)
+        arguments = command.replace("12:00", "00:00").split()  # noon may be yet to come
+        assert "DATABASE_URL" in herald(*arguments).stderr

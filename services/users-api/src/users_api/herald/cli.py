@@ -1,5 +1,6 @@
 """The command `herald`, put together. Only the command that runs is imported, so that each starts quickly."""
 
+from users_api.herald import program
 from users_api.herald.deferred import Deferred, group
 
 COMMANDS = {
@@ -26,9 +27,19 @@ COMMANDS = {
     "schedules": Deferred("users_api.schedules", "app", "List schedules; make an extra event of one now."),
 }
 
+QUESTIONS = {
+    "What failed in the last ten minutes, and why?": "deliveries groups --finished-since 10m",
+    "How many wait, and how late is the oldest?": "status",
+    "What happened to maya@example.com?": "user maya@example.com",
+    "Is the relay alive, and does it keep up?": "doctor",
+    "Send again what failed since noon, UTC:": "deliveries retry --all --finished-since 12:00",
+}
+"""What operators ask first, and the command that answers it."""
+
 app = group(
     COMMANDS,
-    help="See what became of every registration, and mend what failed. Needs DATABASE_URL, that of users-api.",
+    help="See what became of every registration, and mend what failed. DATABASE_URL is that of users-api.",
+    epilog="\n".join(f"{question}\n    {program()} {command}" for question, command in QUESTIONS.items()),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
