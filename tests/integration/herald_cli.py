@@ -30,7 +30,7 @@ def rows(printed: str) -> list[dict[str, str]]:
 
 
 class Terminal:
-    """`herald` in a terminal, 200 columns wide."""
+    """`herald` in a terminal, 200 columns wide unless `COLUMNS` is given."""
 
     def __init__(self, *arguments: str, **given: str) -> None:
         self._ours, theirs = pty.openpty()

@@ -1,6 +1,7 @@
 """`herald deliveries list` and `groups`, `herald user` and `herald events show`: what operators look at."""
 
 import json
+import re
 import shlex
 from datetime import timedelta
 from uuid import uuid4
@@ -164,6 +165,48 @@ def test_errors_are_grouped(users_database: str, users_pool: Pool) -> None:
     assert herald("deliveries", "groups", "--user=9", DATABASE_URL=users_database).stderr.startswith("Nothing failed")
 
 
+def test_groups_in_a_terminal_name_the_next_command(users_database: str, users_pool: Pool) -> None:
+    for user in (1, 2):
+        write(users_pool, user, "failed", "550 it's $(full)", subscription="welcome_email")
+    write(users_pool, 3, "failed", "out of paper")
+    command = ["deliveries", "groups", "--finished-since", "10m", "--subscription=welcome_email"]
+
+    _, shown = Terminal(*command, DATABASE_URL=users_database).finish()
+
+    [see] = re.findall("See the first: herald (.*)", shown)
+    [retry] = re.findall("Retry what failed: herald (.*)", shown)
+    assert len(rows(printed(herald(*shlex.split(see), DATABASE_URL=users_database)))) == 2
+    counted = printed(herald(*shlex.split(retry), "--dry-run", DATABASE_URL=users_database))
+    assert counted.startswith("2 deliveries can be retried")
+
+
+@pytest.mark.parametrize(
+    "command", ["deliveries groups", "deliveries list --state failed", "deliveries retry --all --dry-run"]
+)
+def test_since_is_not_taken_for_when_it_failed(users_database: str, users_pool: Pool, command: str) -> None:
+    write(users_pool, 1, "failed", REFUSED)
+
+    def shown(option: str) -> bool:
+        said = Terminal(*command.split(), option, "10m", DATABASE_URL=users_database).finish()[1]
+        return "when it failed: --finished-since" in said
+
+    assert shown("--since")
+    assert not shown("--finished-since")
+    assert "when it failed" not in printed(herald(*command.split(), "--since=10m", DATABASE_URL=users_database))
+
+
+@pytest.mark.parametrize("command", ["list", "groups"])
+def test_a_subscription_that_does_not_exist_is_named(users_database: str, command: str) -> None:
+    said = herald("deliveries", command, "--subscription=email", DATABASE_URL=users_database).stderr
+    assert "There is no subscription email. Subscriptions: welcome_email, " in said
+
+
+def test_a_narrow_terminal_says_which_number_is_a_user(users_database: str, users_pool: Pool) -> None:
+    write(users_pool, 17, "failed", REFUSED)
+    _, shown = Terminal("deliveries", "list", DATABASE_URL=users_database, COLUMNS="80").finish()
+    assert "  user 17  audit_log  failed" in shown
+
+
 def test_a_user_is_shown_on_a_time_line(users_database: str, users_pool: Pool) -> None:
     register(users_database, 1, "maya@example.com")
     event = write(users_pool, 1, "failed", REFUSED)
@@ -181,6 +224,27 @@ def test_a_user_is_shown_on_a_time_line(users_database: str, users_pool: Pool) -
     _, shown = Terminal(*command, DATABASE_URL=users_database).finish()
     assert f"Send again: herald deliveries retry {event} audit_log" in " ".join(shown.split())
     assert herald("user", "2", DATABASE_URL=users_database).returncode == 2
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_why_a_delivery_is_tried_again_is_on_the_time_line(users_database: str, users_pool: Pool, state: str) -> None:
+    register(users_database, 1, "maya@example.com")
+    write(users_pool, 1, state, "connection refused")
+    execute(users_database, "UPDATE deliveries SET queued_at = now() WHERE subscription = 'audit_log'")
+
+    found = rows(printed(herald("user", "1", DATABASE_URL=users_database)))
+
+    [queued] = [each for each in found if each["what"] == "audit_log" and each["happened"] == "queued"]
+    assert queued["details"] == "again, after: connection refused"
+
+
+def test_an_event_of_a_user_is_whole_in_a_narrow_terminal(users_database: str, users_pool: Pool) -> None:
+    register(users_database, 1, "maya@example.com")
+    event = write(users_pool, 1, "failed", REFUSED)
+
+    _, shown = Terminal("user", "1", DATABASE_URL=users_database, COLUMNS="80").finish()
+
+    assert f"See user_registered and its deliveries: herald events show {event}" in shown
 
 
 def test_an_event_is_shown_with_its_envelope_and_deliveries(users_database: str, users_pool: Pool) -> None:

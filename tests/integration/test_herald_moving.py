@@ -45,7 +45,7 @@ def test_a_dry_run_counts_and_does_nothing(users_database: str, users_pool: Pool
     said = printed(herald(*ALL_FAILED, "--dry-run", DATABASE_URL=users_database))
 
     assert said.startswith("3 deliveries can be retried: ")
-    assert '--subscription audit_log --state failed --error "no such"' in said
+    assert "--subscription audit_log --state failed --error 'no such'" in said
     answer = json.loads(printed(herald(*ALL_FAILED, "--dry-run", "--json", DATABASE_URL=users_database)))
     assert (answer["eligible"], answer["operation"]) == ({"count": 3, "exact": True}, None)
     assert operations(users_database) == []

@@ -1,6 +1,7 @@
 """`herald status` and `herald doctor`: is everything well, and what to do if not?"""
 
 import json
+import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -52,6 +53,29 @@ def test_status_counts_by_subscription_and_shows_who_is_at_work(given: Given, us
     assert servers["last error"].endswith(": 550 no such user")
     assert "noeviction" in servers["redis"]
     assert servers["relay"] == servers["worker"] == "none"
+
+
+@pytest.mark.parametrize("options", [[], ["--watch"]], ids=["once", "watch"])
+def test_a_narrow_terminal_shows_whole_numbers(given: Given, users_pool: Pool, options: list[str]) -> None:
+    for user, state in enumerate(("failed", "uncertain", "retrying", "pending", "queued", "running"), 1):
+        write(users_pool, user, state, "550 no such user")
+    execute(given["DATABASE_URL"], "UPDATE deliveries SET queued_at = now() - interval '93 s' WHERE state = 'queued'")
+
+    terminal = Terminal("status", *options, **given, COLUMNS="80")
+    terminal.until_shown("noeviction")
+    terminal.process.kill()
+    shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", terminal.finish()[1])
+
+    headings = "subscription late by pending queued running retrying failed uncertain"
+    assert headings in " ".join(shown.split())
+    assert re.search(r"audit_log +1 min 3\d s +1 +1 +1 +1 +1 +1 ", shown)
+    assert "A wider terminal also shows: done in 1 h, median, p95." in shown
+
+
+def test_status_names_the_command_that_says_why(given: Given, users_pool: Pool) -> None:
+    assert "deliveries groups" not in Terminal("status", **given).finish()[1]
+    write(users_pool, 1, "failed", "550 no such user")
+    assert "See why: herald deliveries groups" in Terminal("status", **given).finish()[1]
 
 
 def test_status_as_json_is_that_of_the_api(given: Given) -> None:

@@ -24,7 +24,8 @@ def read_time(text: str) -> datetime:
     try:
         read = _parse_time(text.strip().upper(), now)
     except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{text!r} is not a time. Write it as {now.isoformat(timespec='seconds')}.") from None
+        whole = now.isoformat(timespec="seconds")
+        raise typer.BadParameter(f"{text!r} is not a time. Write it as 10m, 12:00 or {whole}.") from None
     if read > now:
         raise typer.BadParameter(f"{read.isoformat()} is in the future: no event can match. It is {now.isoformat()}.")
     return read

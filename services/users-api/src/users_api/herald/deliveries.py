@@ -9,10 +9,11 @@ import typer
 from messaging.publishing import confirming
 from users_api.execute import Database, database
 from users_api.herald import output, program
-from users_api.herald.filters import Wanted
+from users_api.herald.filters import Wanted, advise, described, nothing_matches, options_of
 from users_api.herald.options import with_options
 
 if TYPE_CHECKING:
+    from messaging.publishing.filtering import Filter
     from messaging.publishing.searching import Found, Group, Groups
 
 PAGE = 500
@@ -49,8 +50,13 @@ def list_deliveries(wanted: Wanted, limit: Limit = 50, as_json: output.AsJson = 
     elif found.rows:
         print_deliveries(found.rows)
     if not as_json and (output.in_terminal() or not found.rows):
-        said = output.total(len(found.rows), found.total) if found.rows and found.total else "No deliveries match."
+        said = output.total(len(found.rows), found.total) if found.rows and found.total else nothing_matches(wanted)
         typer.echo(said, err=not output.in_terminal())
+    if not as_json and output.in_terminal():
+        if found.rows:
+            typer.echo(f"See one: {program()} events show EVENT. Its user: {program()} user USER")
+        if wanted.error or wanted.group or {"failed", "uncertain"} & set(wanted.state or ()):
+            advise(wanted)
     if found.searched_to:
         before = output.moment(found.searched_to + timedelta(seconds=1))
         typer.echo(
@@ -89,9 +95,9 @@ def print_deliveries(rows: Sequence[Mapping[str, Any]]) -> None:
     if not output.in_terminal() or output.width() >= WIDE:
         output.print_rows(COLUMNS, found)
         return
-    for row, (*identity, state, attempts, _, _, words) in zip(rows, found, strict=True):
+    for row, (event, user, subscription, state, attempts, _, _, words) in zip(rows, found, strict=True):
         moved = moved_at(row)
-        parts = [*identity, state, f"{attempts}x", output.short(moved) if moved else ""]
+        parts = [event, f"user {user}", subscription, state, f"{attempts}x", output.short(moved) if moved else ""]
         typer.echo("  ".join(map(output.text, parts)))
         if words:
             typer.echo(f"    {output.text(words)}")
@@ -121,16 +127,20 @@ def group_deliveries(wanted: Wanted, as_json: output.AsJson = False) -> None:
     from messaging.publishing import searching
 
     with database(INDEXED) as opened:
-        found = opened.run(searching.groups(wanted.resolve(opened)))
+        meant = wanted.resolve(opened)
+        found = opened.run(searching.groups(meant))
     if as_json:
         output.print_json(found.model_dump())
-    elif found.groups:
-        _print_groups(found)
+        return
+    if found.groups:
+        _print_groups(found, meant)
     else:
-        typer.echo("Nothing failed, is uncertain or retrying.", err=not output.in_terminal())
+        typer.echo(nothing_matches(wanted, "Nothing failed, is uncertain or retrying."), err=not output.in_terminal())
+    if output.in_terminal():
+        advise(wanted)
 
 
-def _print_groups(found: "Groups") -> None:
+def _print_groups(found: "Groups", meant: "Filter") -> None:
     if output.in_terminal() and output.width() < WIDE:
         for each in found.groups:
             last = output.short(each.last_seen) if each.last_seen else "-"
@@ -143,7 +153,11 @@ def _print_groups(found: "Groups") -> None:
         groups = "1 group" if len(found.groups) == 1 else f"{len(found.groups)} groups"
         older = f", of events made since {output.moment(found.since)}" if found.since else ""
         typer.echo(f"{output.counted(found.total)} in {groups}{older}")
-        typer.echo(f"See one: {program()} deliveries list --group GROUP. Retry: {program()} deliveries retry --all")
+        first = described(meant.model_copy(update={"group": found.groups[0].group}))
+        typer.echo(output.text(f"See the first: {program()} deliveries list {first}"))
+        if any("failed" in each.states for each in found.groups):
+            options = options_of(meant)
+            typer.echo(output.text(" ".join([f"Retry what failed: {program()} deliveries retry --all", *options])))
 
 
 def _group_cells(each: "Group") -> Sequence[object]:

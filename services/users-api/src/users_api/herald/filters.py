@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, LiteralString
 from uuid import UUID
 
@@ -108,16 +109,36 @@ def user_with(database: "Database", email: str) -> int:
 
 def described(meant: "Filter") -> str:
     """Write a filter as the options that mean it."""
+    return " ".join(options_of(meant)) or "all deliveries"
+
+
+def options_of(meant: "Filter") -> list[str]:
+    """Return the options that mean a filter. A shell reads them as they are, whatever an error says."""
     words = [f"--user {meant.subject.removeprefix('users/')}"] if meant.subject else []
     words += [f"--event {meant.event}"] if meant.event else []
-    words += [f"--subscription {name}" for name in meant.subscriptions or () if not _are_all(meant)]
+    words += [f"--subscription {quote(name)}" for name in meant.subscriptions or () if not _are_all(meant)]
     words += [f"--state {state}" for state in meant.states or ()]
-    words += [f'--error "{meant.error}"'] if meant.error else []
-    words += [f'--group "{meant.group}"'] if meant.group is not None else []
+    words += [f"--error {quote(meant.error)}"] if meant.error else []
+    words += [f"--group {quote(meant.group)}"] if meant.group is not None else []
     for name in ("since", "until", "finished_since", "finished_until"):
         time: datetime | None = getattr(meant, name)
         words += [f"--{name.replace('_', '-')} {time.isoformat(timespec='seconds')}"] if time else []
-    return " ".join(words) or "all deliveries"
+    return words
+
+
+def nothing_matches(wanted: Wanted, words: str = "No deliveries match.") -> str:
+    """Return `words`, and which of the subscriptions that are meant doesn't exist."""
+    from messaging.publishing.operations import EXISTING
+
+    unknown = [name for name in wanted.subscription or () if name not in EXISTING]
+    return f"{words} There is no subscription {unknown[0]}. Subscriptions: {', '.join(EXISTING)}." if unknown else words
+
+
+def advise(wanted: Wanted) -> None:
+    """Print which option means when a delivery failed, if that of the event may have been taken for it."""
+    by_end = wanted.finished_since or wanted.finished_until
+    if (wanted.since or wanted.until) and not by_end:
+        typer.echo("--since and --until mean when the event was made; when it failed: --finished-since.")
 
 
 def _are_all(meant: "Filter") -> bool:

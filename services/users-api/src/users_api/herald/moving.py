@@ -18,7 +18,7 @@ from messaging.publishing.searching import Count
 from users_api.execute import Database, database, operator
 from users_api.herald import output
 from users_api.herald.deliveries import INDEXED, app
-from users_api.herald.filters import Wanted, described
+from users_api.herald.filters import Wanted, advise, described
 from users_api.herald.following import follow, left_running, shown
 from users_api.herald.options import with_options
 
@@ -104,6 +104,8 @@ def _move(action: Action, wanted: Wanted, how: Move) -> None:
         if not how.as_json:
             number = output.counted(eligible, *(("event", "events") if action == "replay" else ()))
             typer.echo(f"{number} can be {bulk.PARTICIPLES[action]}: {described(meant)}")
+        if action == "retry" and output.in_terminal() and not how.as_json:
+            advise(wanted)
         if how.dry_run or eligible == Count(count=0, exact=True):
             if how.as_json:
                 filter_ = meant.model_dump(exclude_none=True)

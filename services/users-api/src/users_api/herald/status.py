@@ -17,7 +17,11 @@ from users_api.execute import execute
 from users_api.herald import output, program
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from users_api.status.schemas import Status, SubscriptionStatus
+
+Rows = list[Sequence[object]]
 
 STATES: tuple[DeliveryState, ...] = ("pending", "queued", "running", "retrying", "failed", "uncertain")
 
@@ -38,7 +42,11 @@ def status(
     every: Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds from one look to the next.")] = 2.0,
     as_json: output.AsJson = False,
 ) -> None:
-    """Show what waits, runs and failed, by subscription; the relays and workers; PostgreSQL and Redis."""
+    """Show what waits, runs and failed, by subscription; the relays and workers; PostgreSQL and Redis.
+
+    "late by": for how long the oldest delivery has waited since it was last due or queued, or run beyond its time
+    limit. One that is to be tried again isn't late before that. Median and p95: from due to done, in the last hour.
+    """
     from users_api.database import DatabaseUnavailable
 
     settings = load_or_exit(LookSettings)
@@ -102,9 +110,22 @@ def _print(looks: "Iterable[Status]", *, as_json: bool) -> None:
         if as_json:
             output.print_json(found.model_dump())
             continue
-        output.print_rows(*_table(found, _states(found) if output.in_terminal() else STATES))
+        if output.in_terminal():
+            _print_for_people(found)
+            continue
+        output.print_rows(*_table(found, STATES))
         for kind, words in servers(found):
-            typer.echo(f"{kind:10} {words}" if output.in_terminal() else f"{kind}\t{words}")
+            typer.echo(f"{kind}\t{words}")
+
+
+def _print_for_people(found: "Status") -> None:
+    from rich.console import Console
+
+    table, left_out = fit(*_table(found, _states(found)), output.width())
+    Console().print(table)
+    for line in [left_out, *(f"{kind:10} {words}" for kind, words in servers(found)), _next(found)]:
+        if line:
+            typer.echo(line)
 
 
 def _show_live(looks: "Iterable[Status]", every: float) -> None:
@@ -112,14 +133,34 @@ def _show_live(looks: "Iterable[Status]", every: float) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from users_api.herald import tables
-
     with Live(screen=True, auto_refresh=False) as live:
         for found in looks:
             lines = [Text(f"{kind:10} {words}") for kind, words in servers(found)]
             title = Text(f"{output.moment(found.time)} UTC, every {every:g} s; Ctrl-C ends", style="dim")
-            table = tables.table(*_table(found, _states(found)))
-            live.update(Group(title, Text(), table, Text(), *lines), refresh=True)
+            table, left_out = fit(*_table(found, _states(found)), live.console.width)
+            live.update(Group(title, Text(), table, Text(left_out, style="dim"), *lines), refresh=True)
+
+
+def fit(headings: Sequence[str], rows: Rows, columns: int) -> "tuple[Table, str]":
+    """Return a table without the last columns that a terminal has no room for, and a sentence on what is left out.
+
+    A number that is cut is a wrong one.
+    """
+    from users_api.herald import tables
+
+    widths = [max(len(str(cell)) for cell in column) for column in zip(headings, *rows, strict=True)]
+    gap = 2 if sum(widths) + 2 * len(widths) <= columns else 1
+    kept = len(widths)
+    while kept > 1 and sum(widths[:kept]) + gap * kept > columns:
+        kept -= 1
+    left_out = f"A wider terminal also shows: {', '.join(headings[kept:])}." if headings[kept:] else ""
+    return tables.table(headings[:kept], [row[:kept] for row in rows], gap), left_out
+
+
+def _next(found: "Status") -> str:
+    """Name the command that says more, if something failed or waits for another attempt."""
+    troubled = any(each.last_error for each in found.subscriptions)
+    return f"See why: {program()} deliveries groups" if troubled else ""
 
 
 def _states(found: "Status") -> list[DeliveryState]:
@@ -129,9 +170,9 @@ def _states(found: "Status") -> list[DeliveryState]:
     ]
 
 
-def _table(found: "Status", states: Sequence[DeliveryState]) -> tuple[Sequence[str], list[Sequence[object]]]:
+def _table(found: "Status", states: Sequence[DeliveryState]) -> tuple[Sequence[str], Rows]:
     """Return headings and rows: a subscription each."""
-    headings = ("subscription", *states, "late by", "done in 1 h", "median", "p95")
+    headings = ("subscription", "late by", *states, "done in 1 h", "median", "p95")
     return headings, [_cells(each, states) for each in found.subscriptions]
 
 
@@ -140,7 +181,7 @@ def _cells(found: "SubscriptionStatus", states: Sequence[DeliveryState]) -> Sequ
     late = output.span(found.overdue_seconds) if found.overdue_seconds > 0 else "-"
     lags = [_lag(found.hour.lag_median), _lag(found.hour.lag_p95)]
     name = found.name if found.declared else f"{found.name} (unknown)"
-    return name, *map(_shown, counts), late, f"{found.hour.succeeded:,}", *lags
+    return name, late, *map(_shown, counts), f"{found.hour.succeeded:,}", *lags
 
 
 def _shown(count: str) -> str:

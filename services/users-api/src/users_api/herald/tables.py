@@ -31,9 +31,9 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> No
     Console().print(table(headings, rows))
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Return a table for a terminal."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], gap: int = 2) -> Table:
+    """Return a table for a terminal. `gap`: how many spaces are between its columns."""
+    made = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
     for heading in headings:
         made.add_column(heading, no_wrap=heading not in BROKEN, overflow="fold")
     for row in rows:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from messaging.publishing import confirming
-from messaging.publishing.states import DUE
+from messaging.publishing.states import DUE, IN_FLIGHT
 
 
 class Step(NamedTuple):
@@ -26,7 +26,8 @@ def _steps(row: Mapping[str, Any]) -> Iterator[Step]:
     what, state, words = row["subscription"], row["state"], confirming.outcome(row) or ""
     yield Step(row["created_at"], what, "recorded", f"event {row['event_id']} {row['event_type']}")
     if row["queued_at"]:
-        yield Step(row["queued_at"], what, "queued")
+        again = f"again, after: {row['last_error']}" if state in IN_FLIGHT and row["last_error"] else ""
+        yield Step(row["queued_at"], what, "queued", again)
     if row["started_at"]:
         yield Step(row["started_at"], what, "started", _attempts(row))
     if row["finished_at"]:

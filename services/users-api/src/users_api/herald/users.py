@@ -29,7 +29,10 @@ def user(
     if output.in_terminal():
         typer.echo(output.text(f"user {person['id']}: {person['full_name']} <{person['email']}>"))
     registered = Step(person["created_at"], f"user {person['id']}", "registered")
-    output.print_rows(("time", "after", "what", "happened", "details"), _cells([registered, *steps(rows)]))
+    shown = [registered, *steps(rows)]
+    if output.in_terminal():  # the ids of events are long; `_conclude` prints each once
+        shown = [step._replace(details="") if step.happened == "recorded" else step for step in shown]
+    output.print_rows(("time", "after", "what", "happened", "details"), _cells(shown))
     if output.in_terminal():
         _conclude(rows)
 
@@ -57,6 +60,8 @@ def _after(seconds: float) -> str:
 def _conclude(rows: Sequence[dict[str, Any]]) -> None:
     if not rows:
         typer.echo("No deliveries: what is over is kept for RETENTION_DAYS.")
+    for event, kind in {row["event_id"]: row["event_type"] for row in rows}.items():
+        typer.echo(f"See {kind} and its deliveries: {program()} events show {event}")
     for row in rows:
         words = f"{row['subscription']} is {row['state']}"
         if row["state"] in {"failed", "uncertain"}:
