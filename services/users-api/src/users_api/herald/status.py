@@ -25,6 +25,9 @@ Rows = list[Sequence[object]]
 
 STATES: tuple[DeliveryState, ...] = ("pending", "queued", "running", "retrying", "failed", "uncertain")
 
+HOUR = ("done in 1 h", "median", "p95")
+"""The last columns: a narrow terminal leaves them out first."""
+
 UNREADABLE = "The database can't be read"
 
 ALWAYS = ("pending", "failed")
@@ -149,7 +152,8 @@ def fit(headings: Sequence[str], rows: Rows, columns: int) -> "tuple[Table, str]
     from users_api.herald import tables
 
     widths = [max(len(str(cell)) for cell in column) for column in zip(headings, *rows, strict=True)]
-    gap = 2 if sum(widths) + 2 * len(widths) <= columns else 1
+    needed = len(widths) - len(HOUR)
+    gap = 2 if sum(widths[:needed]) + 2 * needed <= columns else 1
     kept = len(widths)
     while kept > 1 and sum(widths[:kept]) + gap * kept > columns:
         kept -= 1
@@ -172,7 +176,7 @@ def _states(found: "Status") -> list[DeliveryState]:
 
 def _table(found: "Status", states: Sequence[DeliveryState]) -> tuple[Sequence[str], Rows]:
     """Return headings and rows: a subscription each."""
-    headings = ("subscription", "late by", *states, "done in 1 h", "median", "p95")
+    headings = ("subscription", "late by", *states, *HOUR)
     return headings, [_cells(each, states) for each in found.subscriptions]
 
 
