@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import subprocess
 from datetime import timedelta
 from uuid import uuid4
 
@@ -175,7 +176,8 @@ def test_groups_in_a_terminal_name_the_next_command(users_database: str, users_p
 
     [see] = re.findall("See the first: herald (.*)", shown)
     [retry] = re.findall("Retry what failed: herald (.*)", shown)
-    assert len(rows(printed(herald(*shlex.split(see), DATABASE_URL=users_database)))) == 2
+    as_a_shell_reads_it = subprocess.check_output(["sh", "-c", f"printf '%s\\n' {see}"], text=True).splitlines()
+    assert len(rows(printed(herald(*as_a_shell_reads_it, DATABASE_URL=users_database)))) == 2
     counted = printed(herald(*shlex.split(retry), "--dry-run", DATABASE_URL=users_database))
     assert counted.startswith("2 deliveries can be retried")
 
