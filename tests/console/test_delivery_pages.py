@@ -210,7 +210,7 @@ def test_a_confirmation_means_what_was_counted(api: LiveApi) -> None:
     ("query", "says"),
     [
         ("action=retry&state=succeeded", "Only deliveries that are failed, uncertain or cancelled can be retried."),
-        ("action=replay&state=failed", "A replay needs one subscription, and since when."),
+        ("action=replay&state=failed", "A replay needs one subscription, and since when the events were made."),
         ("action=confirm&state=failed", "Only deliveries that are uncertain can be confirmed."),
         ("action=cancel&email=nobody@example.com", "There is no user with this address."),
         ("action=cancel&state=retrying&error=nothing", "Nothing of that can be moved now."),

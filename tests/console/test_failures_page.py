@@ -4,7 +4,7 @@ import re
 from html import unescape
 
 import pytest
-from tests.console.scene import afternoon
+from tests.console.scene import afternoon, move
 from tests.console.texts import show
 from tests.integration.live_api import LiveApi
 
@@ -35,3 +35,15 @@ def test_a_group_is_a_link_to_what_is_in_it(api: LiveApi) -> None:
     assert "Nothing of that has failed" in show(api, "/failures?error=nothing")
     api.forget_everything()
     assert "Nothing has failed" in show(api, "/failures")
+
+
+def test_what_failed_in_several_groups_is_retried_at_once(api: LiveApi) -> None:
+    people = afternoon(api)
+    assert "Retry all that failed" not in show(api, "/failures"), "one group has failed; the others are in other states"
+    move(api, people["omar"][1], "failed", "MailRefused: 552 mailbox full")
+
+    page = api.http.get("/console/failures?finished_since=3h").text
+    [link] = re.findall(r'href="/console(/bulk\?[^"]+)">Retry all that failed', page)
+
+    assert "state=failed" in link
+    assert "3 deliveries can be moved now" in show(api, unescape(link)), "not the uncertain one, nor the retried one"

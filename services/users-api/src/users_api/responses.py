@@ -139,7 +139,7 @@ MOVE_DELIVERIES: Responses = {
         409,
         "The action can't be done to what the filter means.",
         no_state="Only deliveries that are pending or retrying can be cancelled.",
-        no_since="A replay needs one subscription, and since when.",
+        no_since="A replay needs one subscription, and since when the events were made.",
     ),
 }
 

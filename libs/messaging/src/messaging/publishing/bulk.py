@@ -137,7 +137,7 @@ def _subscriptions(action: Action, chosen: Filter) -> tuple[str, ...] | None:
 
 def _require_replayable(chosen: Filter) -> None:
     if len(chosen.subscriptions or ()) != 1 or chosen.since is None:
-        raise OperationRefused("A replay needs one subscription, and since when.")
+        raise OperationRefused("A replay needs one subscription, and since when the events were made.")
     if chosen.error is not None or chosen.group is not None:
         raise OperationRefused("A replay is for events, whatever their errors: leave out error and group.")
     effect = effect_of(chosen)

@@ -32,5 +32,6 @@ async def show_failures(request: Request, pool: Database) -> HTMLResponse:
         "most": MOST_SHOWN,
         "states": TROUBLED,
         "retried": MOVABLE["retry"],
+        "failed_groups": sum("failed" in group.states for group in groups.groups) if groups else 0,
     }
     return page(request, "groups.html.j2", status, **shown)
