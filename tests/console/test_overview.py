@@ -121,6 +121,17 @@ def test_it_says_who_is_not_at_work(with_redis: LiveApi, redis_client: object) -
     assert "No worker reads the queue notifier. Start: dramatiq notifier.worker" in page
 
 
+def test_it_says_whether_the_relay_keeps_up(with_redis: LiveApi) -> None:
+    with_redis.register()
+    due = "UPDATE deliveries SET due_at = now() + %s * interval '1 second' WHERE subscription = 'audit_log'"
+    with_redis.execute("UPDATE deliveries SET due_at = now() + interval '1 hour'")
+    assert "Nothing that is due waits for a relay." in with_redis.http.get("/console").text
+
+    with_redis.execute(due, -80)
+
+    assert "Behind: a delivery has been due for 1 min, and isn" in with_redis.http.get("/console").text
+
+
 def test_while_redis_is_away_it_says_so(without_redis: LiveApi) -> None:
     answer = without_redis.http.get("/console")
 

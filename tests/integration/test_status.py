@@ -206,6 +206,29 @@ def test_the_last_error_is_the_newest_of_any_state(api: LiveApi) -> None:
     assert (error["text"], error["state"]) == ("newest", "uncertain")
 
 
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_the_last_error_is_seen_while_the_next_attempt_is_on_its_way(api: LiveApi, state: str) -> None:
+    make(api, "audit_log", "failed", age=50, error="older")
+    make(api, "audit_log", state, age=20, error="newest")
+    make(api, "audit_log", state, age=1)
+
+    error = of(api)["last_error"]
+
+    assert (error["text"], error["state"]) == ("newest", state)
+
+
+def test_a_relay_is_behind_for_as_long_as_what_is_due_is_not_queued(api: LiveApi) -> None:
+    make(api, "audit_log", "queued", age=300)
+    make(api, "audit_log", "pending", age=-1000)
+    make(api, "renamed", "pending", age=200)
+    assert status(api)["unqueued_seconds"] == 0, "in its queue, not due yet, or of no relay"
+
+    make(api, "audit_log", "pending", age=10)
+    make(api, "welcome_email", "retrying", age=30)
+
+    assert status(api)["unqueued_seconds"] == pytest.approx(30, abs=5)
+
+
 def test_the_last_hour_is_shown_by_minute_and_summed_over_all_relays(api: LiveApi) -> None:
     count(api, 60, 1000, "succeeded", bucket=1)
     count(api, 59, 10, "succeeded", bucket=1)

@@ -116,6 +116,7 @@ _SUBSCRIPTION = {
 _STATUS = {
     "time": _TIME,
     "counted_at": "2026-11-23T16:26:40Z",
+    "unqueued_seconds": 0.4,
     "subscriptions": [_SUBSCRIPTION],
     "postgresql": {"version": "18.6", "connections": 14, "max_connections": 100, "database_bytes": 48_234_496},
     "redis": {

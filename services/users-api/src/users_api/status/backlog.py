@@ -25,6 +25,8 @@ KINDS: tuple[Kind, ...] = (DUE, IN_FLIGHT, ("failed", "uncertain"))
 
 COUNTED = tuple(state for kind in KINDS for state in kind)
 
+_DECLARED = {subscription.name for subscription in SUBSCRIPTIONS}
+
 TIME_LIMIT = max(subscription.time_limit for subscription in SUBSCRIPTIONS)
 
 _BACKLOG: LiteralString = """
@@ -46,13 +48,17 @@ GROUP BY subscription, state
 """
 
 _ERRORS: LiteralString = """
--- The newest error of each subscription, among the newest of the dead and the next that are tried again.
+-- The newest error of each subscription, among the newest of the dead, the next that are tried again, and those whose
+-- next attempt is on its way: the error of a running delivery is older than its last queueing.
 SELECT DISTINCT ON (subscription) subscription, last_error AS text, state, at FROM (
     (SELECT subscription, last_error, state, finished_at AS at FROM deliveries
     WHERE state IN ('failed', 'uncertain') ORDER BY finished_at DESC LIMIT 500)
     UNION ALL
     (SELECT subscription, last_error, state, started_at FROM deliveries
     WHERE state IN ('pending', 'retrying') ORDER BY due_at LIMIT 500)
+    UNION ALL
+    (SELECT subscription, last_error, state, CASE WHEN state = 'queued' THEN started_at ELSE queued_at END
+    FROM deliveries WHERE state IN ('queued', 'running') ORDER BY lease_until LIMIT 500)
 ) AS troubled
 WHERE last_error IS NOT NULL AND at IS NOT NULL
 ORDER BY subscription, at DESC
@@ -78,11 +84,13 @@ class Backlog:
 class Backlogs:
     """Those of every subscription that is declared or has deliveries, at `time`.
 
-    `counted_at`: when a relay made the counts that aren't exact.
+    `counted_at`: when a relay made the counts that aren't exact. `unqueued`: seconds since the oldest delivery of a
+    declared subscription was due that no relay has queued.
     """
 
     time: datetime
     counted_at: datetime | None
+    unqueued: float = 0.0
     by_subscription: dict[str, Backlog] = field(default_factory=dict)
 
     def of(self, subscription: str) -> Backlog:
@@ -104,6 +112,8 @@ async def backlogs(pool: Pool, bound: int = BOUND) -> Backlogs:
         backlog = found.of(row["subscription"])
         backlog.states[row["state"]].count = row["count"]
         backlog.overdue = max(backlog.overdue, row["overdue"])
+        if row["state"] in DUE and row["subscription"] in _DECLARED:
+            found.unqueued = max(found.unqueued, row["overdue"])
     for kind in (kind for kind in KINDS if _total(rows, kind) >= bound):
         _complete(found, kind, [row for row in earlier if row["state"] in kind])
     return found

@@ -26,7 +26,12 @@ async def status_of(pool: Pool, transport: Transport) -> Status:
         for name, backlog in found.by_subscription.items()
     ]
     return Status(
-        time=found.time, counted_at=found.counted_at, subscriptions=subscriptions, postgresql=postgresql, redis=redis
+        time=found.time,
+        counted_at=found.counted_at,
+        unqueued_seconds=found.unqueued,
+        subscriptions=subscriptions,
+        postgresql=postgresql,
+        redis=redis,
     )
 
 

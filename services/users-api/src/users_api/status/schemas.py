@@ -118,10 +118,12 @@ class Status(BaseModel):
     """How everything is doing at `time`.
 
     `counted_at`: when a relay made the counts that aren't exact; null if none has counted: then they are lower bounds.
+    `unqueued_seconds`: for how long the oldest delivery that no relay has put into its queue has been due.
     """
 
     time: datetime
     counted_at: datetime | None
+    unqueued_seconds: float
     subscriptions: list[SubscriptionStatus]
     postgresql: PostgresStatus
     redis: RedisStatus

@@ -107,6 +107,11 @@
       warn(`${why}: what you see is from ${time()}. It is read again as soon as possible.`);
     }
   });
+  // What has ended, such as an operation, changes no more.
+  document.addEventListener("htmx:afterSettle", () => {
+    const button = byId("live-switch");
+    if (button) button.hidden = !document.querySelector("[data-live]");
+  });
   // A hidden page has no stream: browsers open few connections to a server.
   document.addEventListener("visibilitychange", () => {
     if (paused) return;
