@@ -69,7 +69,7 @@ def test_a_narrow_terminal_shows_whole_numbers(given: Given, users_pool: Pool, o
     headings = "subscription late by pending queued running retrying failed uncertain"
     assert headings in " ".join(shown.split())
     assert re.search(r"audit_log +1 min 3\d s +1 +1 +1 +1 +1 +1 ", shown)
-    assert "A wider terminal also shows: done in 1 h, median, p95." in shown
+    assert "A wider terminal also shows: oldest, done in 1 h, median, p95." in shown
 
 
 def test_status_names_the_command_that_says_why(given: Given, users_pool: Pool) -> None:

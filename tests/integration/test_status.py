@@ -116,6 +116,26 @@ def test_overdue_is_how_late_the_oldest_is(api: LiveApi, state: str, overdue: fl
     assert of(api)["overdue_seconds"] == pytest.approx(overdue, abs=5)
 
 
+def test_the_oldest_is_as_old_as_the_time_since_it_was_first_due(api: LiveApi) -> None:
+    make(api, "audit_log", "retrying", age=-20)
+    make(api, "audit_log", "queued", age=5)
+    api.database.execute("UPDATE deliveries SET first_due_at = now() - interval '90 s' WHERE state = 'retrying'", {})
+
+    assert of(api)["oldest_seconds"] == pytest.approx(90, abs=5)
+    assert of(api)["overdue_seconds"] == pytest.approx(5, abs=5)
+    assert of(api, "welcome_email")["oldest_seconds"] == 0
+
+
+def test_a_delivery_that_an_operator_retries_is_as_young_as_that(api: LiveApi) -> None:
+    make(api, "audit_log", "failed", age=3600)
+    api.database.execute("UPDATE deliveries SET first_due_at = now() - interval '1 h'", {})
+    assert of(api)["oldest_seconds"] == 0
+
+    [delivery] = api.http.get("/deliveries").json()["deliveries"]
+    assert api.http.post(f"/deliveries/{delivery['event_id']}/audit_log/retry").status_code == 202
+    assert of(api)["oldest_seconds"] == pytest.approx(0, abs=5)
+
+
 def test_what_is_due_in_the_future_is_not_overdue(api: LiveApi) -> None:
     make(api, "audit_log", "pending", age=-1000)
 

@@ -107,6 +107,7 @@ _SUBSCRIPTION = {
             ("uncertain", 0),
         )
     },
+    "oldest_seconds": 62.5,
     "overdue_seconds": 0.4,
     "last_succeeded_at": "2026-11-23T16:26:00Z",
     "last_error": {"text": "OperationalError: the connection is lost", "state": "failed", "at": _TIME},

@@ -54,7 +54,8 @@ WITH event AS MATERIALIZED (
     FOR UPDATE OF deliveries
 ), retried AS (
     UPDATE deliveries
-    SET state = 'pending', due_at = now(), finished_at = NULL, generation = generation + 1, attempts = 0, crashes = 0
+    SET state = 'pending', due_at = now(), first_due_at = NULL, finished_at = NULL, generation = generation + 1,
+        attempts = 0, crashes = 0
     FROM current
     WHERE deliveries.event_id = current.event_id AND deliveries.subscription = current.subscription
         AND current.state IN ('failed', 'uncertain', 'cancelled')
@@ -107,7 +108,7 @@ WITH replayed AS (
     ORDER BY id
     FOR KEY SHARE
     ON CONFLICT (event_id, subscription) DO UPDATE
-    SET state = 'pending', due_at = now(), finished_at = NULL, confirmed_by = NULL,
+    SET state = 'pending', due_at = now(), first_due_at = NULL, finished_at = NULL, confirmed_by = NULL,
         generation = deliveries.generation + 1, attempts = 0, crashes = 0
     WHERE deliveries.state = 'failed' OR deliveries.state = 'succeeded' AND %(succeeded)s
     RETURNING event_id

@@ -85,7 +85,7 @@ WITH moved AS (
     ORDER BY id
     FOR KEY SHARE
     ON CONFLICT (event_id, subscription) DO UPDATE
-    SET state = 'pending', due_at = now(), finished_at = NULL, confirmed_by = NULL,
+    SET state = 'pending', due_at = now(), first_due_at = NULL, finished_at = NULL, confirmed_by = NULL,
         generation = deliveries.generation + 1, attempts = 0, crashes = 0
     WHERE deliveries.state = ANY (%(states)s) AND deliveries.finished_at <= %(requested_at)s
     RETURNING event_id

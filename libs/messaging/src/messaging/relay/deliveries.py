@@ -134,7 +134,8 @@ RESEND: LiteralString = """
 -- An operator of the consumer wants an uncertain effect to be caused again: as RETRY_BY_OPERATOR, in a new generation.
 -- Housekeeping leaves the event alone, because this delivery isn't over.
 UPDATE deliveries
-SET state = 'pending', due_at = now(), finished_at = NULL, generation = generation + 1, attempts = 0, crashes = 0
+SET state = 'pending', due_at = now(), first_due_at = NULL, finished_at = NULL, generation = generation + 1,
+    attempts = 0, crashes = 0
 FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
     AS receipt (event_id, subscription, dispatch)
 WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = receipt.subscription

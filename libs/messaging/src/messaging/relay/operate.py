@@ -63,7 +63,8 @@ _MOVES: dict[str, LiteralString] = {
     "retry": f"""
 {_LOCKED}, moved AS (
     UPDATE deliveries
-    SET state = 'pending', due_at = now(), finished_at = NULL, generation = generation + 1, attempts = 0, crashes = 0
+    SET state = 'pending', due_at = now(), first_due_at = NULL, finished_at = NULL, generation = generation + 1,
+        attempts = 0, crashes = 0
     FROM current
     WHERE deliveries.event_id = current.event_id AND deliveries.subscription = current.subscription
         AND current.state = ANY (%(states)s) AND current.finished_at <= %(requested_at)s

@@ -29,7 +29,7 @@ COMMANDS = {
 
 QUESTIONS = {
     "What failed in the last ten minutes, and why?": "deliveries groups --finished-since 10m",
-    "How many wait, and how late is the oldest?": "status",
+    "How many wait, and how old is the oldest?": "status",
     "What happened to maya@example.com?": "user maya@example.com",
     "Is the relay alive, and does it keep up?": "doctor",
     "Send again what failed since noon, UTC:": "deliveries retry --all --finished-since 12:00",

@@ -25,7 +25,7 @@ Rows = list[Sequence[object]]
 
 STATES: tuple[DeliveryState, ...] = ("pending", "queued", "running", "retrying", "failed", "uncertain")
 
-HOUR = ("done in 1 h", "median", "p95")
+LAST = ("oldest", "done in 1 h", "median", "p95")
 """The last columns: a narrow terminal leaves them out first."""
 
 UNREADABLE = "The database can't be read"
@@ -47,8 +47,9 @@ def status(
 ) -> None:
     """Show what waits, runs and failed, by subscription; the relays and workers; PostgreSQL and Redis.
 
-    "late by": for how long the oldest delivery has waited since it was last due or queued, or run beyond its time
-    limit. One that is to be tried again isn't late before that. Median and p95: from due to done, in the last hour.
+    "oldest": how long ago the oldest unfinished delivery was first due. "late by": for how long the oldest has waited
+    since it was last due or queued, or run beyond its time limit. One that is to be tried again isn't late before that.
+    Median and p95: from due to done, in the last hour.
     """
     from users_api.database import DatabaseUnavailable
 
@@ -152,7 +153,7 @@ def fit(headings: Sequence[str], rows: Rows, columns: int) -> "tuple[Table, str]
     from users_api.herald import tables
 
     widths = [max(len(str(cell)) for cell in column) for column in zip(headings, *rows, strict=True)]
-    needed = len(widths) - len(HOUR)
+    needed = len(widths) - len(LAST)
     gap = 2 if sum(widths[:needed]) + 2 * needed <= columns else 1
     kept = len(widths)
     while kept > 1 and sum(widths[:kept]) + gap * kept > columns:
@@ -176,16 +177,16 @@ def _states(found: "Status") -> list[DeliveryState]:
 
 def _table(found: "Status", states: Sequence[DeliveryState]) -> tuple[Sequence[str], Rows]:
     """Return headings and rows: a subscription each."""
-    headings = ("subscription", "late by", *states, *HOUR)
+    headings = ("subscription", "late by", *states, *LAST)
     return headings, [_cells(each, states) for each in found.subscriptions]
 
 
 def _cells(found: "SubscriptionStatus", states: Sequence[DeliveryState]) -> Sequence[object]:
     counts = [output.number_of(found.states[state].model_dump()) for state in states]
-    late = output.span(found.overdue_seconds) if found.overdue_seconds > 0 else "-"
+    late, oldest = (output.span(each) if each > 0 else "-" for each in (found.overdue_seconds, found.oldest_seconds))
     lags = [_lag(found.hour.lag_median), _lag(found.hour.lag_p95)]
     name = found.name if found.declared else f"{found.name} (unknown)"
-    return name, late, *map(_shown, counts), f"{found.hour.succeeded:,}", *lags
+    return name, late, *map(_shown, counts), oldest, f"{found.hour.succeeded:,}", *lags
 
 
 def _shown(count: str) -> str:

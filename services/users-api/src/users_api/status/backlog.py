@@ -1,4 +1,4 @@
-"""How many deliveries of each subscription are unfinished, failed or uncertain, and how late the oldest is.
+"""How many deliveries of each subscription are unfinished, failed or uncertain, and how old and how late the oldest is.
 
 At most BOUND deliveries of each kind are read, by the partial index of that kind, so a page costs the same whether a
 thousand or a million wait: those that have been due for longest, and the newest of the dead. If there are more, the
@@ -32,16 +32,18 @@ TIME_LIMIT = max(subscription.time_limit for subscription in SUBSCRIPTIONS)
 _BACKLOG: LiteralString = """
 -- Each kind is read by its own index, and no further than the bound.
 SELECT now() AS time, subscription, state, count(*) AS count,
-    coalesce(max(extract(epoch FROM now() - since)), 0)::float8 AS overdue
+    coalesce(max(extract(epoch FROM now() - since)), 0)::float8 AS overdue,
+    greatest(max(extract(epoch FROM now() - first)), 0)::float8 AS oldest
 FROM (
-    (SELECT subscription, state, due_at AS since FROM deliveries
+    (SELECT subscription, state, due_at AS since, coalesce(first_due_at, due_at) AS first FROM deliveries
     WHERE state IN ('pending', 'retrying') ORDER BY due_at LIMIT %(bound)s)
     UNION ALL
     (SELECT subscription, state, CASE WHEN state = 'queued' THEN queued_at
-        ELSE started_at + make_interval(secs => %(time_limit)s) END FROM deliveries
+        ELSE started_at + make_interval(secs => %(time_limit)s) END,
+        coalesce(first_due_at, queued_at) FROM deliveries
     WHERE state IN ('queued', 'running') ORDER BY lease_until LIMIT %(bound)s)
     UNION ALL
-    (SELECT subscription, state, NULL FROM deliveries
+    (SELECT subscription, state, NULL, NULL FROM deliveries
     WHERE state IN ('failed', 'uncertain') ORDER BY finished_at DESC LIMIT %(bound)s)
 ) AS counted
 GROUP BY subscription, state
@@ -74,10 +76,14 @@ FROM (SELECT 1) AS always LEFT JOIN backlog ON true LEFT JOIN LATERAL jsonb_to_r
 
 @dataclass(slots=True)
 class Backlog:
-    """The deliveries of one subscription. `overdue`: seconds that the oldest is late."""
+    """The deliveries of one subscription. `overdue`: seconds that the oldest is late.
+
+    `oldest`: seconds since the oldest unfinished one was first due, of those that were read.
+    """
 
     states: dict[DeliveryState, Counted]
     overdue: float = 0.0
+    oldest: float = 0.0
 
 
 @dataclass(slots=True)
@@ -112,6 +118,7 @@ async def backlogs(pool: Pool, bound: int = BOUND) -> Backlogs:
         backlog = found.of(row["subscription"])
         backlog.states[row["state"]].count = row["count"]
         backlog.overdue = max(backlog.overdue, row["overdue"])
+        backlog.oldest = max(backlog.oldest, row["oldest"])
         if row["state"] in DUE and row["subscription"] in _DECLARED:
             found.unqueued = max(found.unqueued, row["overdue"])
     for kind in (kind for kind in KINDS if _total(rows, kind) >= bound):

@@ -49,6 +49,7 @@ def _subscription(
         service=declared.service if declared else None,
         declared=declared is not None,
         states=backlog.states,
+        oldest_seconds=backlog.oldest,
         overdue_seconds=backlog.overdue,
         last_succeeded_at=throughput.last_success if throughput else None,
         last_error=error,

@@ -47,14 +47,16 @@ class LastError(BaseModel):
 class SubscriptionStatus(BaseModel):
     """One effect. What users-api knows of its provider, such as a mail server, is what is said here of its deliveries.
 
-    `declared`: false for a subscription that was renamed or removed; no relay takes its deliveries. `overdue_seconds`:
-    for how long the oldest delivery has been late: since it was due or queued, or since its time limit.
+    `declared`: false for a subscription that was renamed or removed; no relay takes its deliveries. `oldest_seconds`:
+    how long ago the oldest unfinished delivery was first due; retries belong to that time. `overdue_seconds`: for how
+    long the oldest has been late: since it was due or queued, or since its time limit.
     """
 
     name: str
     service: str | None
     declared: bool
     states: dict[DeliveryState, Counted]
+    oldest_seconds: float
     overdue_seconds: float
     last_succeeded_at: datetime | None = Field(description="The minute; null, if none succeeded in the last hour.")
     last_error: LastError | None
