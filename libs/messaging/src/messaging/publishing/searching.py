@@ -142,10 +142,14 @@ def search(chosen: Filter, limit: int, after: Place = NEWEST) -> Reading[Found]:
         place = {"after_event": after.event_id, "after_subscription": after.subscription}
         rows = yield statement, where.parameters | place
         total = None
-    found = [row for row in rows if row["event_id"] is not None]
+    found = [_without(row, "last_event", "last_subscription", "looked", "matched") for row in rows if row["event_id"]]
     return _page(
         found, limit, total, rows[0]["last_event"] and Place(rows[0]["last_event"], rows[0]["last_subscription"])
     )
+
+
+def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}
 
 
 def _page(found: Rows, limit: int, total: Count | None, last: Place | None) -> Found:
