@@ -23,7 +23,8 @@ MAX_ID = 2**53 - 1
 
 MAX_LISTED = 20
 MAX_ERROR = 500
-MAX_GROUP = 1500
+MAX_GROUP = 2250
+"""Of an error of 500 characters: `1,` becomes `<number>,`."""
 
 _NAME = r"^[\w.-]+$"
 _TEXT = r"^[^\x00]*$"
