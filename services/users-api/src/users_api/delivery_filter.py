@@ -5,11 +5,11 @@ from typing import Annotated, Any, LiteralString
 from uuid import UUID
 
 from fastapi import Depends, Query
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from contracts import AUDIT_LOG
-from messaging.publishing.filtering import Filter
+from messaging.publishing.filtering import Filter, Moment
 from messaging.publishing.states import STATES, DeliveryState
 from users_api.database import query
 from users_api.examples import EVENT_ID
@@ -39,7 +39,7 @@ def _written(value: object) -> object:
     raise PydanticCustomError("time", "must be a time such as 2026-11-23T16:27:01Z")
 
 
-Time = Annotated[AwareDatetime, BeforeValidator(_written)]
+Time = Annotated[Moment, BeforeValidator(_written)]
 Names = Annotated[
     list[Annotated[str, Field(pattern=_NAME, max_length=100)]], Field(min_length=1, max_length=MAX_LISTED)
 ]
