@@ -11,9 +11,11 @@ from tests.integration.live_api import LiveApi, live_api
 from devstack.postgres import Postgres
 from users_api.console import access
 from users_api.console.access import COOKIE, Access, Gate
+from users_api.console.rendering import OPERATOR
 from users_api.console.security import HEADERS
 
 TOKEN = "a token of an operator"
+OUTSIDE = ("/console/../users", "/console/%2e%2e/users", "/console/x/..%2F../users")
 PAGES = ("/console", "/console/register", "/console/nothing", "/console/assets/console.css", "/console/login")
 
 
@@ -48,6 +50,15 @@ def test_this_machine_needs_no_token(api: LiveApi) -> None:
         {"X-Forwarded-For": "127.0.0.1"},
         {"Forwarded": "for=127.0.0.1"},
         {"X-Real-IP": "127.0.0.1"},
+        {"X-Forwarded-Proto": "https"},
+        {"X-Forwarded-Server": "proxy"},
+        {"CF-Connecting-IP": "127.0.0.1"},
+        {"True-Client-IP": "127.0.0.1"},
+        {"X-Client-IP": "127.0.0.1"},
+        {"Host": "evil.example@localhost"},
+        {"Host": "localhost/../evil.example"},
+        {"Host": "["},
+        {"Host": "[evil.example]"},
     ],
     ids=str,
 )
@@ -155,6 +166,17 @@ def test_a_part_of_a_page_is_refused_without_a_redirect(browsing: httpx.Client) 
     assert browsing.get("/console/overview", headers={"HX-Request": "true"}).status_code == 401
 
 
+@pytest.mark.parametrize("name", ['"\\000x"', "x" * 101, "caf\u00e9", "a\u00a0b"], ids=ascii)
+def test_a_name_in_a_forged_cookie_is_not_recorded(api: LiveApi, name: str) -> None:
+    user = api.register().json()["id"]
+    [event_id] = {row["event_id"] for row in api.http.get(f"/users/{user}/deliveries").json()["deliveries"]}
+
+    cookie = f"{OPERATOR}={name}".encode("latin-1")
+    api.http.post(f"/console/deliveries/{event_id}/audit_log/cancel", headers={b"Cookie": cookie}, data={"next": ""})
+
+    assert [each["requested_by"] for each in api.http.get("/operations").json()["operations"]] == ["console"]
+
+
 def test_after_logging_out_the_login_is_shown_again(browsing: httpx.Client) -> None:
     log_in(browsing)
     browsing.post("/console/logout")
@@ -162,7 +184,9 @@ def test_after_logging_out_the_login_is_shown_again(browsing: httpx.Client) -> N
     assert browsing.get("/console").status_code == 303
 
 
-@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example", "/users", "console"])
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "/users", "console", *OUTSIDE]
+)
 def test_the_login_leads_nowhere_else(browsing: httpx.Client, target: str) -> None:
     assert log_in(browsing, next=target).headers["location"] == "/console"
 
@@ -172,6 +196,7 @@ def test_the_login_leads_nowhere_else(browsing: httpx.Client, target: str) -> No
     [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Sec-Fetch-Site": "none"},

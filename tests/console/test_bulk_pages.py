@@ -110,3 +110,19 @@ def test_a_search_leads_from_page_to_page_and_back(api: LiveApi, view: View) -> 
     page.get_by_role("link", name="Remove state").click()
     assert "state=" not in page.url
     assert "error=no+such" in page.url
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_utc_does_not_have_breaks_no_page(api: LiveApi, time: str) -> None:
+    wanted = {"action": "retry", "filter": {"since": time, "until": time}, "dry_run": False}
+
+    operation = api.http.post("/deliveries/bulk", json=wanted).json()["operation"]
+
+    assert operation["filter"]["since"][:4] == time[:4]
+    assert operation["filter"]["since"].endswith("Z")
+    pages = (f"operations/{operation['id']}", "operations", "deliveries", "bulk", "failures")
+    query = {"since": time, "until": time, "finished_since": time, "finished_until": time, "action": "retry"}
+    answers = [api.http.get(f"/console/{page}", params=query) for page in pages[2:]]
+    answers += [api.http.get(f"/console/{page}") for page in pages[:2]]
+    assert {answer.status_code for answer in answers} <= {200, 422}
+    assert [answer.status_code for answer in answers[-2:]] == [200, 200]

@@ -55,7 +55,6 @@ def test_deliveries_are_listed_newest_first_as_lines_of_cells(users_database: st
         (["--until", "10m"], ["1", "4"]),
         (["--since", "10m", "--state", "uncertain"], ["2"]),
         (["--finished-since", "10m"], ["3", "2"]),
-        (["--finished-since", "10m", "--error", ""], ["3", "2"]),
         (["--finished-since", "1h", "--error", "no such"], ["1"]),
         (["--finished-until", "10m"], ["1"]),
         (["--limit", "2"], ["3", "2"]),
@@ -143,7 +142,7 @@ def test_what_is_not_there_is_said(users_database: str) -> None:
     assert (nothing.returncode, nothing.stdout, nothing.stderr) == (0, "", "No deliveries match.\n")
 
     stranger = herald("deliveries", "list", "--email=maya@example.com", DATABASE_URL=users_database)
-    assert stranger.returncode == 2
+    assert stranger.returncode == 1
     assert "no user with the address maya@example.com" in stranger.stderr
     wrong = herald("deliveries", "list", "--state=lost", DATABASE_URL=users_database)
     assert wrong.returncode == 2
@@ -225,7 +224,7 @@ def test_a_user_is_shown_on_a_time_line(users_database: str, users_pool: Pool) -
     )
     _, shown = Terminal(*command, DATABASE_URL=users_database).finish()
     assert f"Send again: herald deliveries retry {event} audit_log" in " ".join(shown.split())
-    assert herald("user", "2", DATABASE_URL=users_database).returncode == 2
+    assert herald("user", "2", DATABASE_URL=users_database).returncode == 1
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])

@@ -220,6 +220,28 @@ def test_a_mail_server_that_is_away_or_none_is_wrong(given: Given) -> None:
     assert "secret" not in shown
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postmark://secret",
+        "mailgun://secret/mg.example.org",
+        "smtp://me:1secret/x@127.0.0.1",
+        "smtp://secret#x@127.0.0.1",
+        "smtp://secret?x@127.0.0.1",
+        "smtp://me:x@secret@127.0.0.1",
+        "smtp://me:secret@127.0.0.1:x",
+        "secret",
+        "https://secret",
+        "smtp:///secret",
+    ],
+)
+def test_a_mail_url_that_is_malformed_is_not_shown_and_leads_nowhere(given: Given, url: str) -> None:
+    finding = wrong(given, MAIL_URL=url)["mail server"]
+
+    assert finding["found"] == "MAIL_URL isn't the URL of a mail server"
+    assert "secret" not in "".join(finding.values())
+
+
 def test_what_is_late_is_wrong_and_what_failed_is_to_be_looked_at(given: Given, users_pool: Pool) -> None:
     event = write(users_pool, 1, "retrying", "connection refused")
     write(users_pool, 2, "failed", "550 no")

@@ -249,6 +249,27 @@ def test_an_operation_that_this_relay_doesn_t_know_fails_and_says_why(users_pool
     assert "mood" in shown(users_pool, number)["detail"]
 
 
+def test_an_action_of_a_newer_version_fails_and_holds_nothing_up(users_pool: Pool, operator: Operator) -> None:
+    ids = fail(users_pool, 1)
+    execute(users_pool, "ALTER TABLE operations DROP CONSTRAINT operations_action_check")
+    execute(
+        users_pool,
+        "INSERT INTO operations (action, filter, eligible, exact, progress_at)"
+        " VALUES ('applaud', '{}', 1, true, now() - interval '1 h')",
+    )
+    [number] = [row[0] for row in operation_ids(users_pool)]
+    request(users_pool, "retry")
+
+    finish(operator)
+
+    ended = shown(users_pool, number)
+    assert (ended["state"], ended["detail"]) == (
+        "failed",
+        "This relay doesn't know the action applaud: upgrade it, and request this again.",
+    )
+    assert states_of(users_pool, ids) == [("pending", 1)]
+
+
 # What is done to one delivery
 
 

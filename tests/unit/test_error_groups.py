@@ -6,6 +6,10 @@ import time
 import pytest
 
 from messaging.publishing.error_groups import group_of, matching
+from messaging.publishing.filtering import Filter
+from messaging.publishing.looking import INDEX_WINDOW, look
+from messaging.wire.receipt import MAX_ERROR
+from users_api.delivery_filter import MAX_GROUP
 
 
 @pytest.mark.parametrize(
@@ -27,6 +31,7 @@ from messaging.publishing.error_groups import group_of, matching
         ("psycopg.errors.UniqueViolation: no", "psycopg.errors.UniqueViolation: no"),
         ("line 1234, column 7", "line <number>, column <number>"),
         ("the worker process died during this attempt", "the worker process died during this attempt"),
+        ("expected <number>, not <host> or <id>", "expected <number>, not <host> or <id>"),
         ("", ""),
         (None, ""),
     ],
@@ -44,6 +49,29 @@ def test_status_codes_make_a_difference() -> None:
 @pytest.mark.parametrize("other", ["timeout after 10 s of waiting", "a timeout after 10 s", "timeout after x s"])
 def test_a_group_finds_no_other_error(other: str) -> None:
     assert not re.search(matching(group_of("timeout after 7 s")).regex, other)
+
+
+LONG = (500 * "a", 250 * "1,", 250 * "''", 125 * "a@b,", 125 * "a:10,", 250 * "1 ", 166 * "''1")
+
+
+@pytest.mark.parametrize("text", [text[:MAX_ERROR] for text in LONG])
+def test_every_group_is_a_filter(text: str) -> None:
+    assert len(group_of(text)) <= MAX_GROUP
+    assert re.search(matching(group_of(text)).regex, text)
+
+
+def test_fewer_deliveries_are_compared_with_a_longer_pattern() -> None:
+    short, long = (look(Filter(group=group)) for group in ("550 <address>: no", 50 * "550 from <host>"))
+
+    assert short.window == INDEX_WINDOW
+    assert 100 < long.window < 1000
+
+
+def test_a_group_without_details_needs_no_pattern() -> None:
+    plain = look(Filter(group=500 * "a"))
+
+    assert "regex" not in plain.wanted
+    assert plain.window == INDEX_WINDOW
 
 
 @pytest.mark.parametrize("text", [500 * "a", 250 * "a-", 250 * "a.", 166 * "a1-", 250 * "1.", 250 * "@a", 500 * "'"])

@@ -5,11 +5,11 @@ from typing import Annotated, Any, LiteralString
 from uuid import UUID
 
 from fastapi import Depends, Query
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from contracts import AUDIT_LOG
-from messaging.publishing.filtering import Filter
+from messaging.publishing.filtering import Filter, Moment
 from messaging.publishing.states import STATES, DeliveryState
 from users_api.database import query
 from users_api.examples import EVENT_ID
@@ -23,7 +23,8 @@ MAX_ID = 2**53 - 1
 
 MAX_LISTED = 20
 MAX_ERROR = 500
-MAX_GROUP = 1500
+MAX_GROUP = 2250
+"""Of an error of 500 characters: `1,` becomes `<number>,`."""
 
 _NAME = r"^[\w.-]+$"
 _TEXT = r"^[^\x00]*$"
@@ -38,7 +39,7 @@ def _written(value: object) -> object:
     raise PydanticCustomError("time", "must be a time such as 2026-11-23T16:27:01Z")
 
 
-Time = Annotated[AwareDatetime, BeforeValidator(_written)]
+Time = Annotated[Moment, BeforeValidator(_written)]
 Names = Annotated[
     list[Annotated[str, Field(pattern=_NAME, max_length=100)]], Field(min_length=1, max_length=MAX_LISTED)
 ]

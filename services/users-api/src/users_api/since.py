@@ -1,4 +1,4 @@
-"""A moment in the past, as an operator writes it."""
+"""A moment, as an operator writes it."""
 
 import re
 from datetime import UTC, datetime, time, timedelta
@@ -21,14 +21,24 @@ def read_time(text: str) -> datetime:
         typer.BadParameter: it is not a time, or in the future.
     """
     now = datetime.now(UTC)
-    try:
-        read = _parse_time(text.strip().upper(), now)
-    except (ValueError, OverflowError):
-        whole = now.isoformat(timespec="seconds")
-        raise typer.BadParameter(f"{text!r} is not a time. Write it as 10m, 12:00 or {whole}.") from None
+    read = read_moment(text)
     if read > now:
         raise typer.BadParameter(f"{read.isoformat()} is in the future: no event can match. It is {now.isoformat()}.")
     return read
+
+
+def read_moment(text: str) -> datetime:
+    """Read any moment.
+
+    Raises:
+        typer.BadParameter: it is not a time.
+    """
+    now = datetime.now(UTC)
+    try:
+        return _parse_time(text.strip().upper(), now)
+    except (ValueError, OverflowError):
+        whole = now.isoformat(timespec="seconds")
+        raise typer.BadParameter(f"{text!r} is not a time. Write it as 10m, 12:00 or {whole}.") from None
 
 
 def _parse_time(text: str, now: datetime) -> datetime:

@@ -53,10 +53,15 @@ def matching(group: str) -> Patterns:
     parts = _PLACEHOLDER.split(group)
     literals, names = parts[::2], [*parts[1::2], None]
     regex = "".join(
-        re.escape(literal) + (f"(?:{_PLACEHOLDERS[name]})" if name else "")
+        re.escape(literal) + (f"(?:<{name}>|{_PLACEHOLDERS[name]})" if name else "")  # an error can say <name> itself
         for literal, name in zip(literals, names, strict=True)
     )
     return Patterns("%".join(map(escape_like, literals)), f"^{regex}$")
+
+
+def has_details(group: str) -> bool:
+    """Return whether a group's errors differ. Otherwise `like` is exact by itself."""
+    return _PLACEHOLDER.search(group) is not None
 
 
 def escape_like(text: str) -> str:

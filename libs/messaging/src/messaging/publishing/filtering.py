@@ -4,9 +4,10 @@ Ids are UUIDv7, so a time is a bound of ids (docs/decisions/0011). An older rand
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 
 from messaging.publishing.states import DEAD, FINAL, TROUBLED, DeliveryState
 
@@ -15,6 +16,17 @@ _LATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=
 
 SKEW_MILLISECONDS = 60_000
 """The clock of an API and that of PostgreSQL differ by less."""
+
+
+def in_utc(time: datetime) -> datetime:
+    """Return a time in UTC; the first or the last time there is, where it has none: 0001-01-01T00:00:00+14:00."""
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC) if time.year == 1 else datetime.max.replace(tzinfo=UTC)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
 
 
 class Filter(BaseModel):
@@ -33,10 +45,10 @@ class Filter(BaseModel):
     states: tuple[DeliveryState, ...] | None = None
     error: str | None = None
     group: str | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-    finished_since: AwareDatetime | None = None
-    finished_until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+    finished_since: Moment | None = None
+    finished_until: Moment | None = None
 
     @property
     def is_by_end(self) -> bool:

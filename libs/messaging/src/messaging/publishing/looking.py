@@ -12,7 +12,7 @@ rare delivery in a long history would take seconds to find otherwise. It looks a
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
-from messaging.publishing.error_groups import escape_like, matching
+from messaging.publishing.error_groups import escape_like, has_details, matching
 from messaging.publishing.filtering import Filter, id_at, made_before
 from messaging.publishing.states import DEAD, DUE, FINAL, IN_FLIGHT, TROUBLED, UNFINISHED, DeliveryState
 
@@ -27,6 +27,12 @@ FEW_ROWS = 5_000
 """At most this number of unfinished deliveries is read by their indexes, and sorted. Of those that failed or are
 uncertain, INDEX_WINDOW."""
 
+
+COMPARED = 140_000_000
+"""How many errors are compared with the pattern of a group, times the square of its length: half a second."""
+
+LONGEST = 500
+"""Characters of the longest error. Its group is longer only by the names of details, which cost nothing."""
 
 COLUMNS: LiteralString = "event_id, subscription, state, last_error, started_at, finished_at"
 """What conditions may be about; `deliveries_troubled` has no other."""
@@ -104,7 +110,14 @@ def look(chosen: Filter, *, are_few: bool = False) -> Look:
         first = ""
         scope += ["event_id < %(made_before)s"] if chosen.finished_until else []
     source = f"{'own' if first else 'deliveries'} WHERE {' AND '.join(scope)}"
-    return Look(first, source, _wanted(chosen), _parameters(chosen), window)
+    return Look(first, source, _wanted(chosen), _parameters(chosen), min(window, _comparable(chosen.group)))
+
+
+def _comparable(group: str | None) -> int:
+    """Return how many errors can be compared with a group: what that costs grows with the square of its length."""
+    if group is None or not has_details(group):
+        return WINDOW
+    return COMPARED // min(len(group), LONGEST) ** 2
 
 
 def _is_troubled(chosen: Filter) -> bool:
@@ -131,7 +144,8 @@ def _wanted(chosen: Filter) -> LiteralString:
     wanted += _ended(chosen)
     wanted += ["last_error ILIKE %(error)s"] if chosen.error else []
     if chosen.group is not None:
-        wanted += ["coalesce(last_error, '') LIKE %(like)s", "coalesce(last_error, '') ~ %(regex)s"]
+        wanted += ["coalesce(last_error, '') LIKE %(like)s"]
+        wanted += ["coalesce(last_error, '') ~ %(regex)s"] if has_details(chosen.group) else []
     return " AND ".join(wanted or ["true"])
 
 

@@ -142,10 +142,14 @@ def search(chosen: Filter, limit: int, after: Place = NEWEST) -> Reading[Found]:
         place = {"after_event": after.event_id, "after_subscription": after.subscription}
         rows = yield statement, where.parameters | place
         total = None
-    found = [row for row in rows if row["event_id"] is not None]
+    found = [_without(row, "last_event", "last_subscription", "looked", "matched") for row in rows if row["event_id"]]
     return _page(
         found, limit, total, rows[0]["last_event"] and Place(rows[0]["last_event"], rows[0]["last_subscription"])
     )
+
+
+def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}
 
 
 def _page(found: Rows, limit: int, total: Count | None, last: Place | None) -> Found:
@@ -188,11 +192,12 @@ def groups(chosen: Filter) -> Reading[Groups]:
     With a time of the end, those that are retrying aren't meant.
     """
     where = yield from _look(chosen.model_copy(update={"states": chosen.troubled_states}))
+    most = min(GROUPED, where.window)
     statement = f"""
         -- Count equal errors among the newest rows. The newest errors are returned, with what was looked at.
         WITH {where.first}looked AS MATERIALIZED (
             SELECT {COLUMNS} FROM {where.source}
-            ORDER BY event_id DESC, subscription DESC LIMIT {GROUPED + 1}
+            ORDER BY event_id DESC, subscription DESC LIMIT {most + 1}
         ), texts AS MATERIALIZED (
             SELECT subscription, last_error, state, count(*) AS count, max(event_id::text) AS event_id,
                 min(coalesce(finished_at, started_at)) AS first_seen,
@@ -204,17 +209,20 @@ def groups(chosen: Filter) -> Reading[Groups]:
             LEFT JOIN (SELECT * FROM texts ORDER BY event_id DESC LIMIT {MOST_TEXTS}) AS newest ON true
         """  # noqa: S608  # of literals and numbers
     rows = yield statement, where.parameters
-    return _grouped(rows)
+    return _grouped(rows, most)
 
 
-def _grouped(rows: Rows) -> Groups:
-    """Merge errors into groups. The rows are newest first: an error that is left out is older than all of them."""
+def _grouped(rows: Rows, most: int) -> Groups:
+    """Merge errors into groups. `most`: how many deliveries were looked at, if there are more.
+
+    The rows are newest first: an error that is left out is older than all of them.
+    """
     merged: dict[tuple[str, str], Group] = {}
     for row in rows:
         if row["subscription"] is not None:
             _add(merged, row)
     cut = len(rows) == MOST_TEXTS
-    complete = rows[0]["looked"] <= GROUPED and not cut
+    complete = rows[0]["looked"] <= most and not cut
     oldest = rows[-1]["event_id"] if cut else rows[0]["oldest"]
     ordered = sorted(merged.values(), key=lambda group: (-group.count, group.subscription, group.group))
     total = Count(count=sum(group.count for group in ordered), exact=complete)

@@ -16,7 +16,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 from pydantic import ValidationError
 
-from messaging.errors import MessagingError
+from messaging.errors import MessagingError, OperationRefused
 from messaging.publishing import bulk, confirming, replays
 from messaging.publishing.filtering import Filter
 from messaging.publishing.looking import look
@@ -136,6 +136,10 @@ class Operator:
         return True
 
     def _carry_out(self, connection: Connection[TupleRow], operation: Operation) -> dict[str, Any]:
+        if operation.action not in _MOVES:
+            raise OperationRefused(
+                f"This relay doesn't know the action {operation.action}: upgrade it, and request this again."
+            )
         statement, parameters = self._chosen(operation)
         after = {"after_event": operation.event_id, "after_subscription": operation.subscription}
         if operation.event_id is None:

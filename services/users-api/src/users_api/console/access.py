@@ -11,12 +11,13 @@ A form of another site changes nothing: what isn't GET must come from a page of 
 """
 
 import hmac
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from ipaddress import ip_address
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import structlog
 from starlette.datastructures import Headers
@@ -35,8 +36,12 @@ LASTS_SECONDS = 12 * 3600
 OPEN = (f"{PATH}/login", f"{PATH}/assets/")
 """Paths that need no token: the login, and what it looks like."""
 
-_PROXIED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
-_OWN_NAMES = {"localhost", "127.0.0.1", "::1"}
+_PROXIED = {"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"}
+"""Headers of proxies, beside `X-Forwarded-…`."""
+
+_OWN_NAME = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]*)?", re.IGNORECASE)
+"""A whole `Host`: no part of one is trusted, and nothing else has to be parsed."""
+
 _SAFE = {"GET", "HEAD"}
 
 
@@ -123,14 +128,14 @@ def is_from_here(headers: Headers) -> bool:
     if site is not None:
         return site == "same-origin"
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
+    return origin is None or origin.partition("://")[2] == headers.get("host")
 
 
 def _is_local(request: Request) -> bool:
-    if any(name in request.headers for name in _PROXIED):
+    if any(name in _PROXIED or name.startswith("x-forwarded") for name in request.headers):
         return False
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname
-    return host in _OWN_NAMES and request.client is not None and _is_loopback(request.client.host)
+    is_own = _OWN_NAME.fullmatch(request.headers.get("host", "")) is not None
+    return is_own and request.client is not None and _is_loopback(request.client.host)
 
 
 def _is_loopback(address: str) -> bool:

@@ -7,7 +7,7 @@ from messaging.publishing import confirming, operations
 from users_api import queries
 from users_api.console.forms import pages, read_form
 from users_api.console.mounting import PATH
-from users_api.console.rendering import operator, see
+from users_api.console.rendering import operator, own, see
 from users_api.console.said import saying
 from users_api.database import in_time
 from users_api.dependencies import Database
@@ -63,6 +63,4 @@ async def cancel(
 
 async def _back(request: Request, event_id: EventId) -> str:
     """Return the page that a form was on, if it was one of ours; otherwise that of the event."""
-    back = (await read_form(request)).get("next")
-    is_own = back == PATH or back.startswith((f"{PATH}/", f"{PATH}?"))
-    return back if is_own and "\\" not in back and back.isprintable() else f"{PATH}/events/{event_id}"
+    return own((await read_form(request)).get("next"), f"{PATH}/events/{event_id}")

@@ -1,19 +1,14 @@
 """The login, for a console that needs a token; and the name under which a person's operations are recorded."""
 
-import re
-
 from fastapi.responses import Response
 from starlette.requests import Request
 
 from users_api.console.access import COOKIE, LASTS_SECONDS, Access
 from users_api.console.forms import pages, read_form
 from users_api.console.mounting import PATH
-from users_api.console.rendering import OPERATOR, page, root, see
-from users_api.parameters import VISIBLE
+from users_api.console.rendering import OPERATOR, is_name, own, page, root, see
 
 router = pages()
-
-MAX_NAME = 100
 
 
 @router.get("/login")
@@ -22,7 +17,7 @@ async def show_login(request: Request) -> Response:
     access: Access = request.app.state.access
     if not access.has_token:
         return see(request, PATH)
-    return page(request, "login.html.j2", next=_own(request.query_params.get("next", "")), wrong=False)
+    return page(request, "login.html.j2", next=own(request.query_params.get("next", "")), wrong=False)
 
 
 @router.post("/login")
@@ -30,7 +25,7 @@ async def log_in(request: Request) -> Response:
     """Give a browser that has sent the token a cookie."""
     access: Access = request.app.state.access
     form = await read_form(request)
-    following = _own(form.get("next"))
+    following = own(form.get("next"))
     if not access.is_token(form.get("token")):
         return page(request, "login.html.j2", 403, next=following, wrong=True)
     answer = see(request, following)
@@ -51,13 +46,13 @@ async def log_out(request: Request) -> Response:
 async def set_name(request: Request) -> Response:
     """Remember in the browser under which name operations are recorded."""
     form = await read_form(request)
-    answer = see(request, _own(form.get("next")))
+    answer = see(request, own(form.get("next")))
     _name(request, answer, form.get("name"))
     return answer
 
 
 def _name(request: Request, answer: Response, name: str) -> None:
-    if name and len(name) <= MAX_NAME and re.fullmatch(VISIBLE, name):
+    if is_name(name):
         _remember(request, answer, OPERATOR, name)
 
 
@@ -65,9 +60,3 @@ def _remember(request: Request, answer: Response, name: str, value: str) -> None
     is_secure = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))
     path = root(request) + PATH
     answer.set_cookie(name, value, LASTS_SECONDS, path=path, secure=is_secure, httponly=True, samesite="strict")
-
-
-def _own(target: str) -> str:
-    """Return the path of a page of the console, whatever was asked for."""
-    is_own = target == PATH or target.startswith((f"{PATH}/", f"{PATH}?"))
-    return target if is_own and "\\" not in target and target.isprintable() else PATH

@@ -5,10 +5,12 @@ that the API is served under), `nav`, `path` (of the request), `status`, `operat
 besides what its page gives it.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
+from urllib.parse import unquote
 
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,6 +19,7 @@ from starlette.requests import Request
 from users_api.console import words
 from users_api.console.files import asset
 from users_api.console.mounting import PATH
+from users_api.parameters import VISIBLE
 
 NAV = (
     ("Overview", PATH),
@@ -32,10 +35,18 @@ NAV = (
 OPERATOR = "herald_operator"
 """A cookie: the name that a person has entered."""
 
+MAX_NAME = 100
+
 
 def operator(request: Request) -> str:
     """Return under which name operations are recorded."""
-    return request.cookies.get(OPERATOR, "") or "console"
+    name = request.cookies.get(OPERATOR, "")
+    return name if is_name(name) else "console"
+
+
+def is_name(name: str) -> bool:
+    """Return whether operations can be recorded under this name."""
+    return len(name) <= MAX_NAME and re.fullmatch(VISIBLE, name) is not None
 
 
 @cache
@@ -76,6 +87,13 @@ def page(
 def see(request: Request, path: str, status: int = HTTPStatus.SEE_OTHER) -> RedirectResponse:
     """Send a browser to another page of ours, with GET."""
     return RedirectResponse(root(request) + path, status)
+
+
+def own(target: str, otherwise: str = PATH) -> str:
+    """Return a path, if it is one of the console's pages; otherwise another one."""
+    path = unquote(target.partition("?")[0])
+    is_own = path == PATH or path.startswith(f"{PATH}/")
+    return target if is_own and ".." not in path and "\\" not in path and target.isprintable() else otherwise
 
 
 def root(request: Request) -> str:

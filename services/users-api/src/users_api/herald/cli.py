@@ -1,5 +1,8 @@
 """The command `herald`, put together. Only the command that runs is imported, so that each starts quickly."""
 
+import io
+import sys
+
 from users_api.herald import program
 from users_api.herald.deferred import Deferred, group
 
@@ -43,3 +46,10 @@ app = group(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def _tolerate() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal's encoding may not have a character

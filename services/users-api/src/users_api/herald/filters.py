@@ -1,5 +1,6 @@
 """The options that say which deliveries are meant, the same for every command that takes a filter."""
 
+import sys
 from dataclasses import dataclass
 from datetime import datetime
 from shlex import quote
@@ -9,7 +10,7 @@ from uuid import UUID
 import typer
 
 from messaging.publishing.states import STATES, DeliveryState
-from users_api.since import HELP, read_time
+from users_api.since import HELP, read_moment, read_time
 
 if TYPE_CHECKING:
     from messaging.publishing.filtering import Filter
@@ -33,6 +34,30 @@ def read_state(text: str) -> DeliveryState:
     raise typer.BadParameter(f"{text!r} isn't a state. States: {', '.join(STATES)}.")
 
 
+def read_text(text: str) -> str:
+    """Read a text that PostgreSQL can compare.
+
+    Raises:
+        typer.BadParameter: it isn't UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("it isn't UTF-8") from None
+    return text
+
+
+def read_part(text: str) -> str:
+    """Read a part of a text. An empty one, such as of a variable that isn't set, would mean every delivery.
+
+    Raises:
+        typer.BadParameter: it is empty, or isn't UTF-8.
+    """
+    if not text:
+        raise typer.BadParameter("it is empty, which every error contains")
+    return read_text(text)
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Which deliveries are meant: those for which everything holds that is given."""
@@ -40,16 +65,25 @@ class Wanted:
     email: Annotated[str | None, typer.Option(help="Of the user with this address.")] = None
     user: Annotated[int | None, typer.Option(min=1, max=MAX_ID, help="Of the user with this id.")] = None
     event: Annotated[UUID | None, typer.Option(help="Of this event.")] = None
-    subscription: Annotated[list[str] | None, typer.Option(help=f"Of this subscription. {MANY}")] = None
+    subscription: Annotated[
+        list[Any] | None,  # of texts; typer knows no parser of a list's items otherwise
+        typer.Option(parser=read_text, metavar="TEXT", help=f"Of this subscription. {MANY}"),
+    ] = None
     state: Annotated[
         list[Any] | None,  # typer knows no list of literals
         typer.Option(parser=read_state, metavar="STATE", help=f"In this state: {', '.join(STATES)}. {MANY}"),
     ] = None
-    error: Annotated[str | None, typer.Option(help="A part of the last error, in any case.")] = None
-    group: Annotated[str | None, typer.Option(help="A group of errors, as `deliveries groups` prints it.")] = None
+    error: Annotated[
+        str | None,
+        typer.Option(parser=read_part, metavar="TEXT", help="A part of the last error, in any case."),
+    ] = None
+    group: Annotated[
+        str | None,
+        typer.Option(parser=read_text, metavar="TEXT", help="A group of errors, as `deliveries groups` prints it."),
+    ] = None
     since: Annotated[datetime | None, typer.Option(parser=read_time, metavar="TIME", help=HELP)] = None
     until: Annotated[
-        datetime | None, typer.Option(parser=read_time, metavar="TIME", help="Of events recorded before then.")
+        datetime | None, typer.Option(parser=read_moment, metavar="TIME", help="Of events recorded before then.")
     ] = None
     finished_since: Annotated[
         datetime | None,
@@ -58,14 +92,16 @@ class Wanted:
         ),
     ] = None
     finished_until: Annotated[
-        datetime | None, typer.Option(parser=read_time, metavar="TIME", help="That ended before then.")
+        datetime | None, typer.Option(parser=read_moment, metavar="TIME", help="That ended before then.")
     ] = None
 
     def resolve(self, database: "Database") -> "Filter":
         """Return the filter as messaging has it.
 
+        If it means a user who doesn't exist, this ends the process.
+
         Raises:
-            typer.BadParameter: it means a user who doesn't exist.
+            typer.BadParameter: it means two users.
         """
         from messaging.publishing.filtering import Filter
 
@@ -77,7 +113,7 @@ class Wanted:
             event=self.event,
             subscriptions=tuple(self.subscription) if self.subscription else None,
             states=tuple(self.state) if self.state else None,
-            error=self.error or None,
+            error=self.error,
             group=self.group,
             since=self.since,
             until=self.until,
@@ -89,8 +125,10 @@ class Wanted:
 def user_with(database: "Database", email: str) -> int:
     """Return the id of the user with an address.
 
+    Without one this ends the process.
+
     Raises:
-        typer.BadParameter: there is none, or it isn't an address.
+        typer.BadParameter: it isn't an address.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -102,7 +140,7 @@ def user_with(database: "Database", email: str) -> int:
         raise typer.BadParameter(f"{email!r} is {fault.errors()[0]['msg']}") from None
     rows = database.execute(_USER_WITH, {"key": email_key(address)})
     if not rows:
-        raise typer.BadParameter(f"There is no user with the address {address}.")
+        sys.exit(f"There is no user with the address {address}.")
     found: int = rows[0]["id"]
     return found
 

@@ -5,7 +5,7 @@ program ends, and it can be followed again (`herald operations show ID --follow`
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated
 from uuid import UUID
 
@@ -43,7 +43,7 @@ def retry(wanted: Wanted, how: Move, event_id: Event = None, to: To = None) -> N
 
     With --state uncertain or --state cancelled also such ones.
     """
-    if _is_one(event_id, to, how.everything) and event_id and to:
+    if _is_one(event_id, to, wanted, how) and event_id and to:
         from users_api.commands import retry_delivery
 
         retry_delivery(event_id, to)
@@ -55,7 +55,7 @@ def retry(wanted: Wanted, how: Move, event_id: Event = None, to: To = None) -> N
 @with_options(wanted=Wanted, how=Move)
 def cancel(wanted: Wanted, how: Move, event_id: Event = None, to: To = None) -> None:
     """Cancel deliveries that are pending or retrying: EVENT SUBSCRIPTION, or --all. Their effects won't happen."""
-    if _is_one(event_id, to, how.everything) and event_id and to:
+    if _is_one(event_id, to, wanted, how) and event_id and to:
         from users_api.commands import cancel_delivery
 
         cancel_delivery(event_id, to)
@@ -67,7 +67,7 @@ def cancel(wanted: Wanted, how: Move, event_id: Event = None, to: To = None) -> 
 @with_options(wanted=Wanted, how=Move)
 def confirm(wanted: Wanted, how: Move, event_id: Event = None, to: To = None) -> None:
     """Confirm that uncertain effects have happened: EVENT SUBSCRIPTION, or --all. They are never caused again."""
-    if _is_one(event_id, to, how.everything) and event_id and to:
+    if _is_one(event_id, to, wanted, how) and event_id and to:
         from users_api.commands import confirm_delivery
 
         confirm_delivery(event_id, to)
@@ -85,13 +85,21 @@ def replay(wanted: Wanted, how: Move) -> None:
     _move("replay", wanted, how)
 
 
-def _is_one(event_id: UUID | None, to: str | None, everything: bool) -> bool:
+def _is_one(event_id: UUID | None, to: str | None, wanted: Wanted, how: Move) -> bool:
     """Return whether one delivery is meant, and refuse what is neither one nor many."""
     if (event_id is None) != (to is None):
         raise typer.BadParameter("One delivery is an EVENT and a SUBSCRIPTION.")
-    if (event_id is not None) == everything:
+    if (event_id is not None) == how.everything:
         raise typer.BadParameter("Name one delivery, EVENT SUBSCRIPTION, or say --all and which by the options.")
-    return not everything
+    if not how.everything and (given := _options(wanted, how)):
+        raise typer.BadParameter(f"{', '.join(given)} can't be said of one delivery, EVENT SUBSCRIPTION.")
+    return not how.everything
+
+
+def _options(wanted: Wanted, how: Move) -> list[str]:
+    """Return the options that were given and are about many. To be asked nothing is the same for one."""
+    values = {**asdict(wanted), "dry-run": how.dry_run or None, "json": how.as_json or None}
+    return [f"--{name.replace('_', '-')}" for name, value in values.items() if value is not None]
 
 
 def _move(action: Action, wanted: Wanted, how: Move) -> None:

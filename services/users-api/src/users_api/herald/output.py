@@ -47,7 +47,8 @@ def short(time: datetime) -> str:
 
 def print_json(value: object) -> None:
     """Print a value as one line of JSON; in a terminal indented."""
-    typer.echo(json.dumps(value, default=as_text, ensure_ascii=False, indent=2 if in_terminal() else None))
+    is_ascii = not sys.stdout.encoding.lower().startswith("utf")
+    typer.echo(json.dumps(value, default=as_text, ensure_ascii=is_ascii, indent=2 if in_terminal() else None))
 
 
 def text(value: object) -> str:

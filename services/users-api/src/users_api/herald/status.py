@@ -4,7 +4,8 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -55,12 +56,12 @@ def status(
 
     settings = load_or_exit(LookSettings)
     execute("SELECT", {})  # if PostgreSQL can't be used, this says why
-    looks = _looks(settings, every if watch else None, _interrupted())
     try:
-        if watch and output.in_terminal() and not as_json:
-            _show_live(looks, every)
-        else:
-            _print(looks, as_json=as_json)
+        with closing(_looks(settings, every if watch else None, _interrupted())) as looks:  # also if printing fails
+            if watch and output.in_terminal() and not as_json:
+                _show_live(looks, every)
+            else:
+                _print(looks, as_json=as_json)
     except DatabaseUnavailable as error:
         sys.exit(f"{UNREADABLE}: {error}. See: {program()} doctor")
 
@@ -82,7 +83,7 @@ def look(settings: LookSettings) -> "Status":
     return found
 
 
-def _looks(settings: LookSettings, every: float | None, stop: threading.Event) -> "Iterator[Status]":
+def _looks(settings: LookSettings, every: float | None, stop: threading.Event) -> "Generator[Status, None, None]":
     """Look once, or again and again until `stop` is set, over the same connections."""
     from users_api.database import DatabaseUnavailable
     from users_api.pool import Pool

@@ -25,10 +25,18 @@ COLOURS: Mapping[str, str] = {
 BROKEN = frozenset({"error or reference", "group", "details", "found", "what to do", "what"})
 """Columns whose cells are broken into lines. Others aren't: an id has to stay whole to be pasted."""
 
+UNBOUNDED = 10_000
+"""More characters than any line has."""
+
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table."""
-    Console().print(table(headings, rows))
+    """Print a table. A terminal that is too narrow breaks its lines: a number that was cut would be another."""
+    console, made = Console(), table(headings, rows)
+    for column in made.columns:
+        if column.no_wrap:
+            column.min_width = max(console.measure(cell).maximum for cell in (column.header, *column.cells))
+    needed = made.__rich_measure__(console, console.options.update(max_width=UNBOUNDED)).minimum
+    Console(width=max(console.width, needed)).print(made, soft_wrap=True)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], gap: int = 2) -> Table:

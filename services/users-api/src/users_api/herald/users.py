@@ -1,5 +1,6 @@
 """`herald user`: what happened to one user, on a time line."""
 
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, LiteralString
 
@@ -41,7 +42,7 @@ def _load(opened: Database, who: str) -> dict[str, Any]:
     number = int(who) if who.isascii() and who.isdigit() and len(who) < 16 else user_with(opened, who)  # noqa: PLR2004
     rows = opened.execute(_USER, {"id": number})
     if not rows:
-        raise typer.BadParameter(f"There is no user {number}.")
+        sys.exit(f"There is no user {number}.")
     return rows[0]
 
 
