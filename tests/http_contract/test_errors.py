@@ -99,6 +99,7 @@ def crashed(api: LiveApi) -> httpx.Response:
 
 
 ANYWHERE: dict[str, Provoke] = {
+    "Forbidden": lambda api: api.http.post("/deliveries/bulk", headers={"Origin": "https://other.example"}, json={}),
     "ContentTooLarge": lambda api: api.register(full_name=70_000 * "x"),
     "UnsupportedMediaType": lambda api: api.http.post("/users", json=MAYA, headers={"Content-Encoding": "gzip"}),
     "UnprocessableContent": lambda api: api.http.get("/users?emial=maya@example.com"),

@@ -7,6 +7,7 @@ operation's own (404, 409) are described where its route is declared.
 from dataclasses import dataclass, field
 from typing import Any
 
+from users_api.origin import OTHER_SITE
 from users_api.problems import Problem
 
 ANYWHERE = (400, 408, 413, 415, 422, 431, 500)
@@ -77,6 +78,7 @@ _ERRORS = (
         "The bytes are no request of HTTP/1.1, or the body is not in UTF-8.",
         Problem(400, "This is no request of HTTP/1.1."),
     ),
+    Anywhere("Forbidden", "A browser sent the request for a page of another site.", Problem(403, OTHER_SITE)),
     Anywhere(
         "RequestTimeout",
         "The request wasn't complete in time.",

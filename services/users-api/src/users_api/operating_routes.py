@@ -23,6 +23,7 @@ from users_api.operating_schemas import (
     Requested,
     StoppedOperation,
 )
+from users_api.origin import FROM_HERE
 from users_api.parameters import Cursor, EventId, Limit, OperatorName, optional
 from users_api.problems import Problem
 from users_api.strict_route import StrictRoute
@@ -70,6 +71,7 @@ async def group_deliveries(pool: Database, wanted: QueriedFilter) -> ErrorGroups
     summary="Retry, cancel, replay or confirm many",
     status_code=202,
     responses=responses.MOVE_DELIVERIES,
+    dependencies=[FROM_HERE],
 )
 async def move_deliveries(
     new: NewOperation, pool: Database, response: Response, operator: OperatorName = None
@@ -119,6 +121,7 @@ async def show_operation(operation_id: OperationId, pool: Database) -> Operation
     summary="Cancel an operation",
     status_code=202,
     responses=responses.CANCEL_OPERATION,
+    dependencies=[FROM_HERE],
 )
 async def cancel_operation(
     operation_id: OperationId, pool: Database, operator: OperatorName = None

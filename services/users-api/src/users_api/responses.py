@@ -7,7 +7,7 @@ from typing import Any
 
 from contracts import AUDIT_LOG
 from messaging.publishing import confirming, operations
-from users_api.documented import RETRY_AFTER, problem
+from users_api.documented import RETRY_AFTER, documented, problem
 from users_api.examples import EVENT_ID, EVENT_STREAM
 from users_api.idempotency import STILL_RUNNING
 from users_api.operating_schemas import Requested
@@ -92,6 +92,7 @@ GET_DELIVERIES: Responses = {
 }
 
 RETRY_DELIVERY: Responses = {
+    **documented(403),
     202: {"description": "The delivery is due.", "links": {"cancel": _link("cancel_delivery", "")}},
     **_NO_DELIVERY,
     **problem(
@@ -102,6 +103,7 @@ RETRY_DELIVERY: Responses = {
 }
 
 CANCEL_DELIVERY: Responses = {
+    **documented(403),
     202: {"description": "The delivery is cancelled.", "links": {"retry": _link("retry_delivery", "")}},
     **_NO_DELIVERY,
     **problem(
@@ -110,6 +112,7 @@ CANCEL_DELIVERY: Responses = {
 }
 
 CONFIRM_DELIVERY: Responses = {
+    **documented(403),
     202: {"description": "The delivery succeeded. The consumer is going to record that the effect happened."},
     **_NO_DELIVERY,
     **problem(409, "The delivery isn't uncertain.", pending=confirming.not_confirmed("pending")),
@@ -132,6 +135,7 @@ SEARCH_DELIVERIES: Responses = {
 GROUP_DELIVERIES: Responses = {200: {"description": "Failures, in groups."}}
 
 MOVE_DELIVERIES: Responses = {
+    **documented(403),
     200: {"model": Requested, "description": "A dry run: nothing was done."},
     202: {"description": "A relay will do it.", "links": {"progress": _OF_OPERATION}},
     **problem(404, "There is no such user.", no_user="There is no such user."),
@@ -148,6 +152,7 @@ LIST_OPERATIONS: Responses = {200: {"description": "One page of operations.", "l
 SHOW_OPERATION: Responses = {200: {"description": "The operation."}, **_NO_OPERATION}
 
 CANCEL_OPERATION: Responses = {
+    **documented(403),
     202: {"description": "It goes no further."},
     **_NO_OPERATION,
     **problem(409, "It isn't running.", done="The operation is done. Only one that is running can be cancelled."),

@@ -11,6 +11,7 @@ from users_api import queries, responses
 from users_api.database import in_time
 from users_api.dependencies import Database, Registering
 from users_api.documented import ANYWHERE, UNAVAILABLE, documented
+from users_api.origin import FROM_HERE
 from users_api.parameters import (
     CorrelationId,
     Cursor,
@@ -86,6 +87,7 @@ async def get_deliveries(user_id: UserId, pool: Database) -> Deliveries:
     summary="Retry a delivery",
     status_code=202,
     responses=responses.RETRY_DELIVERY,
+    dependencies=[FROM_HERE],
 )
 async def retry_delivery(
     event_id: EventId, subscription: SubscriptionName, pool: Database, operator: OperatorName = None
@@ -105,6 +107,7 @@ async def retry_delivery(
     summary="Cancel a delivery",
     status_code=202,
     responses=responses.CANCEL_DELIVERY,
+    dependencies=[FROM_HERE],
 )
 async def cancel_delivery(
     event_id: EventId, subscription: SubscriptionName, pool: Database, operator: OperatorName = None
@@ -124,6 +127,7 @@ async def cancel_delivery(
     summary="Confirm a delivery",
     status_code=202,
     responses=responses.CONFIRM_DELIVERY,
+    dependencies=[FROM_HERE],
 )
 async def confirm_delivery(
     event_id: EventId, subscription: SubscriptionName, pool: Database, operator: OperatorName = None

@@ -20,13 +20,13 @@ from ipaddress import ip_address
 from urllib.parse import quote
 
 import structlog
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from users_api.console.mounting import PATH
 from users_api.console.rendering import page, see
+from users_api.origin import is_from_here
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("users-api")
 
@@ -120,15 +120,6 @@ def _logged(path: str) -> Iterator[None]:
         yield
     except Exception:
         log.exception("request.crashed", path=path)
-
-
-def is_from_here(headers: Headers) -> bool:
-    """Return whether a request that changes something comes from a page of ours, or from no browser at all."""
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site == "same-origin"
-    origin = headers.get("origin")
-    return origin is None or origin.partition("://")[2] == headers.get("host")
 
 
 def _is_local(request: Request) -> bool:
