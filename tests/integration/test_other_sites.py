@@ -11,7 +11,7 @@ ACTIONS = sorted(
     route.path
     for router in (routes.router, operating_routes.router)
     for route in router.routes
-    if isinstance(route, APIRoute) and "POST" in route.methods and route.path != "/users"
+    if isinstance(route, APIRoute) and "POST" in (route.methods or ()) and route.path != "/users"
 )
 ID = "01a22d04-e1a9-7007-a83e-b34c83a03148"
 
