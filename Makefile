@@ -33,7 +33,7 @@ demo: $(STAMP) ## Watch Herald for 90 s while its mail server, a worker and Redi
 
 test: TESTERS ?= 4
 test: check contracts-check ## Run every check and test; many tests wait, so four processes suit two cores (TESTERS=)
-	@$(BIN)/pytest -n $(TESTERS) --dist loadfile
+	@$(BIN)/pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 chaos: $(STAMP) ## Inject each fault into a running Herald and count what is lost (FAULT="7 13" SEED= REGISTRATIONS=)
 	@$(BIN)/herald-chaos $(FAULT:%=--fault %) $(SEED:%=--seed %) $(REGISTRATIONS:%=--registrations %)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import pytest
 import redis
@@ -15,6 +16,16 @@ from devstack.redis_server import RedisServer
 from messaging import publish
 from messaging.process.database import Pool, open_pool
 from messaging.wire.client import connect
+
+LONGEST = ("walks", "chaos", "http_contract", "e2e", "console")
+"""Folders of files that take minutes. They begin first, so that no process is left alone with one of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put LONGEST first, in this order; `--no-loadscope-reorder` leaves it so."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    here = Path(__file__).parent
+    items.sort(key=lambda item: ranks.get(item.path.relative_to(here).parts[0], len(ranks)))
 
 
 @pytest.fixture(scope="session")

@@ -229,7 +229,7 @@ def test_a_waiting_fetch_wakes_at_once_and_holds_nobody_up(client: redis.Redis) 
     client.evalsha(DISPATCH_SHA, *dispatch("enqueue", "m1", "one"))
     waiting.join(5)
     assert result.value == [b"m1", [b"one"]]
-    assert result.at - began < 0.1
+    assert result.at - began < 2, "it would wait for 5 s"
 
 
 def test_many_wait_for_one_list_and_leave_it_as_it_is(redis_server: RedisServer, client: redis.Redis) -> None:
@@ -246,7 +246,7 @@ def test_many_wait_for_one_list_and_leave_it_as_it_is(redis_server: RedisServer,
 def test_waiting_ends_with_the_timeout(client: redis.Redis) -> None:
     began = time.monotonic()
     assert client.blmove("l", "l", 1, "LEFT", "LEFT") is None
-    assert 0.9 < time.monotonic() - began < 2
+    assert 0.9 < time.monotonic() - began < 5
     assert not client.exists("l")
 
 
@@ -264,7 +264,7 @@ def test_receipts_are_read_taken_over_and_forgotten(client: redis.Redis) -> None
     entry = client.xadd("s", {"receipts": "[]"}, maxlen=1_000, approximate=True)
     waiting.join(5)
     assert result.value
-    assert result.at - began < 0.1
+    assert result.at - began < 2, "it would wait for 5 s"
     assert not client.xreadgroup("g", "r1", {"s": ">"}, count=9, block=100)
     assert client.xautoclaim("s", "g", "r2", min_idle_time=0)[1] == [(entry, {b"receipts": b"[]"})]
     pipeline = client.pipeline(transaction=True)

@@ -109,7 +109,7 @@ def assert_unavailable(http: httpx.Client, within: float) -> None:
     assert "herald_deliveries{" not in metrics.result().text, "nobody knows"
     answer, seconds = timed(lambda: http.get("/livez"))
     assert answer.status_code == 200
-    assert seconds < 0.5
+    assert seconds < within
 
 
 def assert_says_it_is_not_ready(readiness: httpx.Response, seconds: float, within: float) -> None:

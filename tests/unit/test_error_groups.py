@@ -78,4 +78,4 @@ def test_a_group_without_details_needs_no_pattern() -> None:
 def test_no_error_takes_long(text: str) -> None:
     began = time.perf_counter()
     group_of(text)
-    assert time.perf_counter() - began < 0.1
+    assert time.perf_counter() - began < 1
