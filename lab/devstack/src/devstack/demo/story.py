@@ -63,7 +63,7 @@ class Story:
     def _mend_mail(self) -> None:
         self._scene.supervisor.resume("mailbox")
         self._say("The mail server is back. Each mail is tried again when it is due; no operator has to act.")
-        self._look_at("how what was retrying succeeds", "", "status --watch")
+        self._look_at("the mails that are sent now", "", "status --watch")
         self._until(0.42)
         user = self._people.registered[self._unlucky]
         self._look_at("one whose mail had to wait", f"/users/{user}", f"user {self._unlucky}")
@@ -74,15 +74,15 @@ class Story:
         self._people.crowd(CROWD)
         self._scene.supervisor.kill("notifier")
         self._say(f"{CROWD} people came at once, and the worker that sends mails is killed (kill -9) in the middle.")
-        self._look_at("its successor, and who takes over its messages", "", "doctor")
+        self._look_at("the worker that takes its place and its messages", "", "doctor")
         self._until(0.65)
 
     def _empty_redis(self) -> None:
         self._people.crowd(CROWD)
         with connect(self._scene.herald.redis_url) as client:
             client.flushall()
-        self._say(f"{CROWD} more, and all messages are gone (FLUSHALL). PostgreSQL knows what has to happen.")
-        self._look_at("how the relay notices, and enqueues again what was lost", "", "status")
+        self._say(f"{CROWD} more, and all messages are gone (FLUSHALL). PostgreSQL still has every delivery.")
+        self._look_at("the deliveries that the relay finds missing and enqueues again", "", "status")
         self._until(0.75)
 
     def _close(self) -> None:
