@@ -78,7 +78,7 @@ def test_what_is_tried_again_is_named_while_all_else_is_well(with_redis: LiveApi
     with_redis.execute("UPDATE deliveries SET state = 'retrying' WHERE subscription = 'welcome_email'")
     page = with_redis.http.get("/console").text
 
-    assert "welcome_email: 1 retrying, each when it is due. Nobody has to act." in page
+    assert "welcome_email: 1 retrying. Each is tried again when it is due." in page
     assert "/console/deliveries?subscription=welcome_email&amp;state=retrying" in page
 
 

@@ -117,5 +117,5 @@ def _subscription(subscription: SubscriptionStatus) -> Iterator[Finding]:
         text = f"{name}: {words.tallied(states['uncertain'])} uncertain. You decide what becomes of them."
         yield Finding("warn", text, f"{PATH}/uncertain")
     if states["retrying"].count:
-        text = f"{name}: {words.tallied(states['retrying'])} retrying, each when it is due. Nobody has to act."
+        text = f"{name}: {words.tallied(states['retrying'])} retrying. Each is tried again when it is due."
         yield Finding("info", text, deliveries(name, "retrying"))
