@@ -14,6 +14,9 @@ from messaging.wire.client import connect
 SETTLE = 90.0
 """Seconds after which what is still missing counts as lost."""
 
+LINGER = 2.0
+"""Seconds for which the console still shows the end."""
+
 CROWD = 20
 PACE = 0.5
 
@@ -87,19 +90,20 @@ class Story:
 
     def _close(self) -> None:
         self._people.stop()
-        self._say("No more registrations. Waiting for the last mail and the last audit row ...")
+        self._say("No more registrations. Waiting until every delivery has succeeded ...")
         found = self._settled()
         if self._people.refused:
             raise DevstackError(f"{len(self._people.refused)} weren't registered: {self._people.refused[0]}")
         if not found.is_complete:
             raise DevstackError(str(found))
+        self._scene.pause(LINGER)
         self._say(f"{found}. The slowest registration took {self._people.slowest * 1000:.0f} ms.")
 
     def _settled(self) -> Outcome:
         deadline = time.monotonic() + SETTLE
         while True:
             found = outcome(self._people.registered, self._scene.herald.databases, self._mails)
-            if found.is_complete or time.monotonic() > deadline:
+            if found.is_final or time.monotonic() > deadline:
                 return found
             self._scene.pause(0.5)
 
