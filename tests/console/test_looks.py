@@ -38,6 +38,16 @@ def walk(api: LiveApi, viewer: Viewer, suffix: str) -> None:
         assert viewer.overflow() == 0, name
 
 
+def test_the_switch_of_live_updates_ends_where_the_page_ends(api: LiveApi, view: View) -> None:
+    viewer = view(str(api.http.base_url))
+    for path in ("/console", "/console/failures", "/console/deliveries"):
+        page = viewer.open(path)
+        switch, search = (page.locator(each).bounding_box() for each in ("#live-switch", ".search"))
+        assert switch is not None, path
+        assert search is not None, path
+        assert switch["x"] + switch["width"] == pytest.approx(search["x"] + search["width"], abs=1), path
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_pages_with_data(api: LiveApi, view: View, size: tuple[int, int], dark: bool) -> None:

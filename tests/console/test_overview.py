@@ -73,6 +73,25 @@ def test_it_says_what_failed_and_where_to_look(api: LiveApi) -> None:
     assert "&lt;script&gt;alert(1)" in page
 
 
+def test_what_is_tried_again_is_named_while_all_else_is_well(with_redis: LiveApi) -> None:
+    with_redis.register()
+    with_redis.execute("UPDATE deliveries SET state = 'retrying' WHERE subscription = 'welcome_email'")
+    page = with_redis.http.get("/console").text
+
+    assert "welcome_email: 1 retrying. Each is tried again when it is due." in page
+    assert "/console/deliveries?subscription=welcome_email&amp;state=retrying" in page
+
+
+def test_mail_was_last_sent_in_the_minute_that_is_counted(api: LiveApi) -> None:
+    minute = "date_trunc('minute', now()) - %s * interval '1 minute'"
+    for age, subscription in ((0, "welcome_email"), (5, "follow_up_email")):
+        api.execute(f"INSERT INTO delivery_counts VALUES ({minute}, %s, 'x', 'succeeded', 0, 1, 0)", age, subscription)
+    page = re.sub(r"<[^>]+>", "", api.http.get("/console").text)
+
+    assert re.search("welcome_emaillast sent (in the last minute|1 min ago)", page)
+    assert re.search("follow_up_emaillast sent [56] min ago", page)
+
+
 def test_what_is_late_is_named(api: LiveApi) -> None:
     api.register()
     api.execute("UPDATE deliveries SET due_at = now() - interval '5 minutes' WHERE subscription = 'audit_log'")

@@ -40,6 +40,12 @@ def test_everything_breaks_and_nothing_is_lost(told: subprocess.CompletedProcess
     assert "Worker process is ready" not in said
 
 
+def test_what_is_unfinished_may_still_send_a_mail_again() -> None:
+    assert Outcome(3, 3, 3, 1, 0, unfinished=0).is_final
+    assert not Outcome(3, 3, 3, 1, 0, unfinished=1).is_final
+    assert not Outcome(3, 2, 3, 0, 0, unfinished=0).is_final
+
+
 @pytest.mark.parametrize(
     ("outcome", "says"),
     [

@@ -70,5 +70,5 @@ def test_without_mail_url_or_with_half_a_recipient_it_says_what_to_give() -> Non
     half = send_test("maya@example.com", MAIL_URL="smtp://localhost")
 
     assert (nothing.returncode, half.returncode) == (2, 2)
-    assert nothing.stderr == "configuration: MAIL_URL: Field required. See .env.example.\n"
+    assert nothing.stderr == "configuration: MAIL_URL isn't set. See .env.example.\n"
     assert 'write the recipient as "Maya Chen <maya@example.com>"' in half.stderr

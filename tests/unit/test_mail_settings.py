@@ -79,5 +79,5 @@ def test_names_that_differ_are_refused(
 
 
 def test_without_either_the_newer_is_named(environment: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match=r"^MAIL_URL: Field required\."):
+    with pytest.raises(ConfigurationError, match=r"^MAIL_URL isn't set\."):
         load(NotifierSettings)

@@ -39,7 +39,6 @@ def create_app(database_url: str, mailbox_url: str | None = None, redis_url: str
 
     app = DescribedApi(
         title="Herald users-api",
-        summary="Registers users.",
         description=ABOUT,
         openapi_tags=TAGS,
         generate_unique_id_function=name_of,

@@ -20,8 +20,11 @@ aren't listed are refused. The pages for people ([overview](.), [console](consol
 
 TAGS = [
     {"name": "users", "description": "Register users and find them."},
-    {"name": "deliveries", "description": "See what became of every effect; retry or cancel one."},
-    {"name": "operations", "description": "Retry, cancel or replay many deliveries, and see what operators did."},
+    {"name": "deliveries", "description": "See what became of every effect; retry, cancel or confirm one."},
+    {
+        "name": "operations",
+        "description": "Retry, cancel, confirm or replay many deliveries, and see what operators did.",
+    },
     {"name": "health", "description": "For orchestrators and Prometheus."},
 ]
 

@@ -13,18 +13,27 @@ from devstack.mails import summary
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many registered, and how many of them have a mail and an audit row. `again`: mails that came twice."""
+    """How many registered, and how many of them have a mail and an audit row. `again`: mails that came twice.
+
+    `unfinished`: deliveries that haven't succeeded, though their effect may have happened: they may send a mail again.
+    """
 
     registered: int
     mailed: int
     audited: int
     again: int
     audited_again: int
+    unfinished: int = 0
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing is missing (yet)."""
         return self.registered == self.mailed == self.audited and not self.audited_again
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing is missing, and nothing is to come."""
+        return self.is_complete and not self.unfinished
 
     def __str__(self) -> str:
         """Say it in one line."""
@@ -34,7 +43,9 @@ class Outcome:
 
 
 def outcome(emails: Collection[str], databases: Mapping[str, str], mails: Path) -> Outcome:
-    """Look into the mailbox and the audit log. `mails`: the mailbox's directory."""
+    """Look at the deliveries, the mailbox and the audit log. `mails`: the mailbox's directory."""
+    with psycopg.connect(databases["users"]) as connection:
+        states = connection.execute("SELECT count(*) FROM deliveries WHERE state <> 'succeeded'").fetchall()
     wanted = set(emails)
     recipients = (parseaddr(summary(path).recipient)[1] for path in mails.glob("*.eml"))
     received = Counter(address for address in recipients if address in wanted)
@@ -47,4 +58,5 @@ def outcome(emails: Collection[str], databases: Mapping[str, str], mails: Path) 
         audited=len(audited),
         again=received.total() - len(received),
         audited_again=audited.total() - len(audited),
+        unfinished=states[0][0],
     )

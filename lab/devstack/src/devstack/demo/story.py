@@ -14,6 +14,9 @@ from messaging.wire.client import connect
 SETTLE = 90.0
 """Seconds after which what is still missing counts as lost."""
 
+LINGER = 2.0
+"""Seconds for which the console still shows the end."""
+
 CROWD = 20
 PACE = 0.5
 
@@ -63,7 +66,7 @@ class Story:
     def _mend_mail(self) -> None:
         self._scene.supervisor.resume("mailbox")
         self._say("The mail server is back. Each mail is tried again when it is due; no operator has to act.")
-        self._look_at("how what was retrying succeeds", "", "status --watch")
+        self._look_at("the mails that are sent now", "", "status --watch")
         self._until(0.42)
         user = self._people.registered[self._unlucky]
         self._look_at("one whose mail had to wait", f"/users/{user}", f"user {self._unlucky}")
@@ -74,32 +77,33 @@ class Story:
         self._people.crowd(CROWD)
         self._scene.supervisor.kill("notifier")
         self._say(f"{CROWD} people came at once, and the worker that sends mails is killed (kill -9) in the middle.")
-        self._look_at("its successor, and who takes over its messages", "", "doctor")
+        self._look_at("the worker that takes its place and its messages", "", "doctor")
         self._until(0.65)
 
     def _empty_redis(self) -> None:
         self._people.crowd(CROWD)
         with connect(self._scene.herald.redis_url) as client:
             client.flushall()
-        self._say(f"{CROWD} more, and all messages are gone (FLUSHALL). PostgreSQL knows what has to happen.")
-        self._look_at("how the relay notices, and enqueues again what was lost", "", "status")
+        self._say(f"{CROWD} more, and all messages are gone (FLUSHALL). PostgreSQL still has every delivery.")
+        self._look_at("the deliveries that the relay finds missing and enqueues again", "", "status")
         self._until(0.75)
 
     def _close(self) -> None:
         self._people.stop()
-        self._say("No more registrations. Waiting for the last mail and the last audit row ...")
+        self._say("No more registrations. Waiting until every delivery has succeeded ...")
         found = self._settled()
         if self._people.refused:
             raise DevstackError(f"{len(self._people.refused)} weren't registered: {self._people.refused[0]}")
         if not found.is_complete:
             raise DevstackError(str(found))
+        self._scene.pause(LINGER)
         self._say(f"{found}. The slowest registration took {self._people.slowest * 1000:.0f} ms.")
 
     def _settled(self) -> Outcome:
         deadline = time.monotonic() + SETTLE
         while True:
             found = outcome(self._people.registered, self._scene.herald.databases, self._mails)
-            if found.is_complete or time.monotonic() > deadline:
+            if found.is_final or time.monotonic() > deadline:
                 return found
             self._scene.pause(0.5)
 

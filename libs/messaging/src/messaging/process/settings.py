@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, PlainValidator, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from messaging.errors import ConfigurationError
@@ -143,7 +143,7 @@ def load(settings: type[SettingsT]) -> SettingsT:
     try:
         return settings()
     except ValidationError as error:
-        faults = [_named(str(fault["loc"][0]).upper(), fault["msg"]) for fault in error.errors(include_input=False)]
+        faults = [_named(str(fault["loc"][0]).upper(), fault) for fault in error.errors(include_input=False)]
         raise ConfigurationError("; ".join(faults) + ". See .env.example.") from None
 
 
@@ -163,5 +163,7 @@ def exit_if_wrong() -> Iterator[None]:
         sys.exit(2)
 
 
-def _named(variable: str, fault: str) -> str:
-    return fault if fault.startswith(variable) else f"{variable}: {fault}"
+def _named(variable: str, fault: ErrorDetails) -> str:
+    if fault["type"] == "missing":
+        return f"{variable} isn't set"
+    return fault["msg"] if fault["msg"].startswith(variable) else f"{variable}: {fault['msg']}"

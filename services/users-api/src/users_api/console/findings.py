@@ -116,3 +116,6 @@ def _subscription(subscription: SubscriptionStatus) -> Iterator[Finding]:
     if states["uncertain"].count:
         text = f"{name}: {words.tallied(states['uncertain'])} uncertain. You decide what becomes of them."
         yield Finding("warn", text, f"{PATH}/uncertain")
+    if states["retrying"].count:
+        text = f"{name}: {words.tallied(states['retrying'])} retrying. Each is tried again when it is due."
+        yield Finding("info", text, deliveries(name, "retrying"))
