@@ -50,6 +50,13 @@ def test_a_number_of_the_last_hour_leads_to_what_ended_in_it(api: LiveApi) -> No
     assert {api.http.get(f"/console{link}").status_code for link in links} == {200}
 
 
+def test_an_effect_that_is_off_is_shown_as_such(api: LiveApi) -> None:
+    page = api.http.get("/console").text
+
+    assert re.search(r">webhook</a> <span[^>]*>notifier, off<", page)
+    assert re.search(r">welcome_email</a> <span[^>]*>notifier<", page)
+
+
 def test_without_data_it_says_so_and_what_to_do(api: LiveApi) -> None:
     page = api.http.get("/console").text
 

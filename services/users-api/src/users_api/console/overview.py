@@ -7,6 +7,7 @@ from fastapi.responses import Response
 from starlette.requests import Request
 
 from contracts import EFFECT_LEDGER, SUBSCRIPTIONS
+from messaging.publishing.switches import enabled
 from users_api.console import plots
 from users_api.console.faults import away
 from users_api.console.findings import deliveries, findings
@@ -49,6 +50,7 @@ def _values(status: Status) -> dict[str, Any]:
     busy = [each for each in status.subscriptions if each.minutes]
     return {
         "shown": status,
+        "on": {effect.name for effect in enabled()},
         "findings": findings(status),
         "deliveries": deliveries,
         "states": ("pending", "queued", "running", "retrying", "failed", "uncertain"),
