@@ -1,7 +1,8 @@
 """What the API reads, and what operators may do with deliveries."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import LiteralString
+from collections.abc import Callable
+from typing import Any, LiteralString
 from uuid import UUID
 
 from messaging.publishing import confirming, operations
@@ -9,6 +10,7 @@ from users_api import PUBLISHER
 from users_api.database import query
 from users_api.fields import email_key
 from users_api.pool import Pool
+from users_api.problems import Problem
 from users_api.schemas import Deliveries, User, UserPage
 
 _USER: LiteralString = "SELECT id, email, full_name, created_at FROM users WHERE id = %(id)s"
@@ -43,29 +45,37 @@ async def deliveries_about(pool: Pool, subject: str) -> Deliveries:
     return Deliveries.model_validate({"deliveries": rows})
 
 
-async def retry(pool: Pool, event_id: UUID, subscription: str, by: str | None) -> tuple[str | None, bool]:
-    """Make a dead letter due again. Return the state it was in, None if there is none, and whether it moved."""
+async def retry(pool: Pool, event_id: UUID, subscription: str, by: str | None) -> None:
+    """Make a dead letter due again.
+
+    Raises:
+        Problem: there is no such delivery (404), or it isn't in a state for that (409). So do `cancel` and `confirm`.
+    """
     statement = operations.RETRY_BY_OPERATOR if subscription in operations.EXISTING else operations.STATE
-    return await _move(pool, statement, event_id, subscription, by)
+    rows = await query(pool, statement, {"event_id": event_id, "subscription": subscription, "by": by})
+    _require_moved(rows, event_id, subscription, lambda state: operations.not_retried(subscription, state))
 
 
-async def cancel(pool: Pool, event_id: UUID, subscription: str, by: str | None) -> tuple[str | None, bool]:
-    """Cancel a delivery. Return the state it was in, None if there is none, and whether it moved."""
-    return await _move(pool, operations.CANCEL, event_id, subscription, by)
+async def cancel(pool: Pool, event_id: UUID, subscription: str, by: str | None) -> None:
+    """Cancel a delivery."""
+    rows = await query(pool, operations.CANCEL, {"event_id": event_id, "subscription": subscription, "by": by})
+    _require_moved(rows, event_id, subscription, operations.not_cancelled)
 
 
-async def confirm(pool: Pool, event_id: UUID, subscription: str, by: str | None) -> tuple[str | None, bool]:
-    """Confirm an uncertain effect. Return its delivery's state, None if there is none, and whether it moved."""
+async def confirm(pool: Pool, event_id: UUID, subscription: str, by: str | None) -> None:
+    """Confirm an uncertain effect: it has happened."""
     parameters = confirming.confirming([(event_id, subscription)], source=PUBLISHER, by=by)
     rows = await query(pool, confirming.CONFIRM, parameters)
-    return (rows[0]["state"], rows[0]["moved"] == 1) if rows else (None, False)
+    _require_moved(rows, event_id, subscription, confirming.not_confirmed)
 
 
-async def _move(
-    pool: Pool, statement: LiteralString, event_id: UUID, subscription: str, by: str | None
-) -> tuple[str | None, bool]:
-    rows = await query(pool, statement, {"event_id": event_id, "subscription": subscription, "by": by})
-    return (rows[0]["state"], rows[0]["moved"]) if rows else (None, False)
+def _require_moved(
+    rows: list[dict[str, Any]], event_id: UUID, subscription: str, refusal: Callable[[str], str]
+) -> None:
+    if not rows or rows[0]["state"] is None:
+        raise Problem(404, f"There is no delivery of event {event_id} to {subscription}.")
+    if not rows[0]["moved"]:
+        raise Problem(409, refusal(rows[0]["state"]))
 
 
 def read_cursor(cursor: str) -> int | None:

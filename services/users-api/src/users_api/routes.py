@@ -6,7 +6,6 @@ from uuid import uuid4
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from messaging.publishing import confirming, operations
 from users_api import queries, responses
 from users_api.database import in_time
 from users_api.dependencies import Database, Registering
@@ -93,11 +92,7 @@ async def retry_delivery(
     event_id: EventId, subscription: SubscriptionName, pool: Database, operator: OperatorName = None
 ) -> Moved:
     """Make a delivery due again that is failed, uncertain or cancelled, with all its attempts."""
-    state, retried = await in_time(queries.retry(pool, event_id, subscription, operator))
-    if state is None:
-        raise Problem(404, f"There is no delivery of event {event_id} to {subscription}.")
-    if not retried:
-        raise Problem(409, operations.not_retried(subscription, state))
+    await in_time(queries.retry(pool, event_id, subscription, operator))
     return Moved(event_id=event_id, subscription=subscription, state="pending")
 
 
@@ -113,11 +108,7 @@ async def cancel_delivery(
     event_id: EventId, subscription: SubscriptionName, pool: Database, operator: OperatorName = None
 ) -> Moved:
     """Cancel a delivery that is pending or retrying: its effect won't happen, unless it is retried."""
-    state, cancelled = await in_time(queries.cancel(pool, event_id, subscription, operator))
-    if state is None:
-        raise Problem(404, f"There is no delivery of event {event_id} to {subscription}.")
-    if not cancelled:
-        raise Problem(409, operations.not_cancelled(state))
+    await in_time(queries.cancel(pool, event_id, subscription, operator))
     return Moved(event_id=event_id, subscription=subscription, state="cancelled")
 
 
@@ -133,9 +124,5 @@ async def confirm_delivery(
     event_id: EventId, subscription: SubscriptionName, pool: Database, operator: OperatorName = None
 ) -> Moved:
     """Confirm that an uncertain effect has happened: the delivery succeeded, and the effect is never caused again."""
-    state, confirmed = await in_time(queries.confirm(pool, event_id, subscription, operator))
-    if state is None:
-        raise Problem(404, f"There is no delivery of event {event_id} to {subscription}.")
-    if not confirmed:
-        raise Problem(409, confirming.not_confirmed(state))
+    await in_time(queries.confirm(pool, event_id, subscription, operator))
     return Moved(event_id=event_id, subscription=subscription, state="succeeded")

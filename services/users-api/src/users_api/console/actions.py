@@ -3,7 +3,6 @@
 from fastapi import Request
 from fastapi.responses import RedirectResponse
 
-from messaging.publishing import confirming, operations
 from users_api import queries
 from users_api.console.forms import pages, read_form
 from users_api.console.mounting import PATH
@@ -12,11 +11,8 @@ from users_api.console.said import saying
 from users_api.database import in_time
 from users_api.dependencies import Database
 from users_api.parameters import EventId, SubscriptionName
-from users_api.problems import Problem
 
 router = pages()
-
-_NONE = "There is no such delivery. It may have succeeded long ago, and been removed since."
 
 
 @router.post("/deliveries/{event_id}/{subscription}/retry")
@@ -25,11 +21,7 @@ async def retry(
 ) -> RedirectResponse:
     """Make a delivery due again."""
     back = await _back(request, event_id)
-    state, moved = await in_time(queries.retry(pool, event_id, subscription, operator(request)))
-    if state is None:
-        raise Problem(404, _NONE)
-    if not moved:
-        raise Problem(409, operations.not_retried(subscription, state))
+    await in_time(queries.retry(pool, event_id, subscription, operator(request)))
     return see(request, saying(back, "retry"))
 
 
@@ -39,11 +31,7 @@ async def confirm(
 ) -> RedirectResponse:
     """Confirm that an uncertain effect has happened."""
     back = await _back(request, event_id)
-    state, moved = await in_time(queries.confirm(pool, event_id, subscription, operator(request)))
-    if state is None:
-        raise Problem(404, _NONE)
-    if not moved:
-        raise Problem(409, confirming.not_confirmed(state))
+    await in_time(queries.confirm(pool, event_id, subscription, operator(request)))
     return see(request, saying(back, "confirm"))
 
 
@@ -53,11 +41,7 @@ async def cancel(
 ) -> RedirectResponse:
     """Cancel a delivery that waits."""
     back = await _back(request, event_id)
-    state, moved = await in_time(queries.cancel(pool, event_id, subscription, operator(request)))
-    if state is None:
-        raise Problem(404, _NONE)
-    if not moved:
-        raise Problem(409, operations.not_cancelled(state))
+    await in_time(queries.cancel(pool, event_id, subscription, operator(request)))
     return see(request, saying(back, "cancel"))
 
 
