@@ -4,3 +4,5 @@ It is an application of its own inside of users-api, with its own access, header
 its first page is requested: a process whose console isn't used has neither Jinja2 nor templates in memory. Its pages
 call the functions that the HTTP API calls, never the API.
 """
+
+PATH = "/console"

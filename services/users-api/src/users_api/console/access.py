@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from users_api.console.mounting import PATH
+from users_api.console import PATH
 from users_api.console.rendering import page, see
 from users_api.origin import is_from_here
 

@@ -4,8 +4,8 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse
 
 from users_api import queries
+from users_api.console import PATH
 from users_api.console.forms import pages, read_form
-from users_api.console.mounting import PATH
 from users_api.console.rendering import operator, own, see
 from users_api.console.said import saying
 from users_api.database import in_time

@@ -13,9 +13,9 @@ from messaging.errors import MessagingError
 from messaging.publishing import bulk
 from messaging.publishing.operations import EXISTING
 from users_api import operating
+from users_api.console import PATH
 from users_api.console.asked import Asked, pairs_of, read_filter
 from users_api.console.forms import pages, read_form
-from users_api.console.mounting import PATH
 from users_api.console.rendering import operator, page, see
 from users_api.database import in_time
 from users_api.dependencies import Database

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from users_api.console.mounting import PATH
+from users_api.console import PATH
 
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "txt": "text/plain; charset=utf-8"}
 NAMES = ("console.css", "console.js", "htmx.min.js", "htmx-sse.min.js", "VENDORED.txt")

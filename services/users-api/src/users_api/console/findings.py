@@ -7,8 +7,7 @@ from urllib.parse import urlencode
 from contracts import SUBSCRIPTIONS
 from messaging.publishing.states import UNFINISHED
 from messaging.publishing.switches import enabled
-from users_api.console import words
-from users_api.console.mounting import PATH
+from users_api.console import PATH, words
 from users_api.status.schemas import RedisStatus, Status, SubscriptionStatus
 from users_api.status.transport import NOT_SET
 

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter
 from starlette.requests import Request
 
-from users_api.console.mounting import PATH
+from users_api.console import PATH
 from users_api.problems import Problem
 from users_api.strict_route import MAX_BODY
 

@@ -3,9 +3,9 @@
 from fastapi.responses import Response
 from starlette.requests import Request
 
+from users_api.console import PATH
 from users_api.console.access import COOKIE, LASTS_SECONDS, Access
 from users_api.console.forms import pages, read_form
-from users_api.console.mounting import PATH
 from users_api.console.rendering import OPERATOR, is_name, own, page, root, see
 
 router = pages()

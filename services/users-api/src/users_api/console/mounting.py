@@ -5,7 +5,7 @@ from starlette.datastructures import State
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-PATH = "/console"
+from users_api.console import PATH
 
 
 def mount_console(app: FastAPI, token: str | None = None) -> None:

@@ -7,9 +7,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from messaging.publishing.operations import EXISTING
 from users_api import operating, queries
+from users_api.console import PATH
 from users_api.console.asked import query_of
 from users_api.console.forms import pages
-from users_api.console.mounting import PATH
 from users_api.console.rendering import is_part, operator, page, see
 from users_api.database import in_time
 from users_api.delivery_filter import MAX_ID

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from users_api import queries
+from users_api.console import PATH
 from users_api.console.forms import pages, read_form
-from users_api.console.mounting import PATH
 from users_api.console.rendering import page, see
 from users_api.database import in_time
 from users_api.delivery_filter import UserNumber

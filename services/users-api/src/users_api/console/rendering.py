@@ -16,9 +16,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 
-from users_api.console import words
+from users_api.console import PATH, words
 from users_api.console.files import asset
-from users_api.console.mounting import PATH
 from users_api.parameters import VISIBLE
 
 NAV = (

@@ -6,8 +6,8 @@ from starlette.requests import Request
 from contracts import SCHEDULES
 from messaging.publishing.schedules import LAST, RUN, TIME, running
 from messaging.publishing.switches import effects_of
+from users_api.console import PATH
 from users_api.console.forms import pages
-from users_api.console.mounting import PATH
 from users_api.console.rendering import operator, page, see
 from users_api.database import in_time, query
 from users_api.dependencies import Database

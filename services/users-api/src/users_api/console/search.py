@@ -8,8 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 
 from users_api import queries
+from users_api.console import PATH
 from users_api.console.forms import pages
-from users_api.console.mounting import PATH
 from users_api.console.rendering import see
 from users_api.database import in_time
 from users_api.delivery_filter import MAX_ID
