@@ -45,7 +45,7 @@ def of(page: Page, name: str) -> Locator:
 
 
 def mails_to(system: System, name: str) -> int:
-    """Return how often the mail server has taken a mail to somebody, also when it said nothing then."""
+    """Return how often the mail server has taken a mail to a recipient, also when it said nothing then."""
     return system.sink.recipients.count(f"{name}@example.com")
 
 

@@ -72,7 +72,7 @@ async def confirm(pool: Pool, event_id: UUID, subscription: str, by: str | None)
 def _require_moved(
     rows: list[dict[str, Any]], event_id: UUID, subscription: str, refusal: Callable[[str], str]
 ) -> None:
-    if not rows or rows[0]["state"] is None:
+    if not rows:
         raise Problem(404, f"There is no delivery of event {event_id} to {subscription}.")
     if not rows[0]["moved"]:
         raise Problem(409, refusal(rows[0]["state"]))
