@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.integration.eventually import eventually
 from tests.integration.live_api import LiveApi, live_api
+from tests.patience import until
 
 from benchmarks import failures, pages
 from benchmarks.errors import BenchmarkError
@@ -69,10 +69,10 @@ def test_a_page_that_fails_fails_the_benchmark(api: LiveApi) -> None:
 
 def test_a_viewer_reads_the_page_again_when_something_changes(api: LiveApi) -> None:
     viewer = Viewer(api.http.base_url.port or 0)
-    eventually(lambda: viewer.read >= 2)  # the first counts
+    until(lambda: viewer.read >= 2)  # the first counts
     before = viewer.read
 
     api.register(email="bob@example.com")
 
-    eventually(lambda: viewer.read > before)
+    until(lambda: viewer.read > before)
     viewer.leave()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from tests.integration.workers import until
+from tests.patience import until
 
 from chaos.proxy import COMMIT, CutProxy
 

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.integration.live_api import LiveApi, live_api
+from tests.patience import PATIENCE
 
 from devstack.postgres import Postgres
 from users_api.console import access
@@ -29,7 +30,7 @@ def guarded(postgres: Postgres) -> Iterator[LiveApi]:
 @pytest.fixture
 def browsing(guarded: LiveApi) -> Iterator[httpx.Client]:
     """A client that keeps cookies, without any yet."""
-    with httpx.Client(base_url=guarded.http.base_url) as client:
+    with httpx.Client(base_url=guarded.http.base_url, timeout=PATIENCE) as client:
         yield client
 
 

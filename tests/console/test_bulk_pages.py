@@ -64,7 +64,7 @@ def test_a_group_of_500_is_retried_with_its_progress(api: LiveApi, view: View, o
     page.locator("#operation .state", has_text="done").wait_for()
 
     assert "500 of 500 moved" in page.inner_text("#operation")
-    page.locator("#live-switch").wait_for(state="hidden", timeout=2000)
+    page.locator("#live-switch").wait_for(state="hidden")
     assert viewer.violations() == []
     assert api.rows(STATES) == [{"state": "pending", "count": MANY}]
 

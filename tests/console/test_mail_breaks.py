@@ -17,7 +17,7 @@ window.setTimeout = (call, delay, ...rest) => (delay >= 10000 ? 0 : really(call,
 
 def state(viewer: Viewer, name: str) -> None:
     """Wait until the welcome email is in a state, without a reload."""
-    viewer.page.wait_for_selector(f"{WELCOME} .state.{name}", timeout=60_000)
+    viewer.page.wait_for_selector(f"{WELCOME} .state.{name}")
 
 
 def test_break_smtp_watch_it_retry_mend_it_and_watch_it_succeed(system: System, view: View) -> None:

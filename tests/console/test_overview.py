@@ -8,6 +8,7 @@ from html import unescape
 import httpx
 import pytest
 from tests.integration.live_api import LiveApi, live_api, running
+from tests.patience import PATIENCE
 
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
@@ -119,8 +120,8 @@ def test_while_postgresql_is_away_it_says_so(redis_server: RedisServer) -> None:
     app = create_app(NOWHERE, redis_url=redis_server.url)
     mount_console(app)
     with running(app) as http:
-        page = http.get("/console", timeout=20)
-        part = http.get("/console/overview", headers={"HX-Request": "true"}, timeout=20)
+        page = http.get("/console", timeout=PATIENCE)
+        part = http.get("/console/overview", headers={"HX-Request": "true"}, timeout=PATIENCE)
 
     assert (page.status_code, part.status_code) == (503, 503)
     assert "PostgreSQL doesn&#39;t answer" in page.text

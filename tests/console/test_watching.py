@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 from tests.console.an_hour import make_up
 from tests.console.conftest import View
 from tests.console.viewing import DESKTOP, PHONE, Viewer
+from tests.patience import PATIENCE
 
 from chaos.system import System
 
@@ -28,7 +29,7 @@ def state_of(page: Page, effect: str) -> str:
 def succeeded(page: Page, effect: str) -> None:
     """Wait until an effect is shown as succeeded, without touching the page."""
     row = page.get_by_role("row").filter(has_text=effect)
-    expect(row.locator(".state")).to_have_text("succeeded", timeout=20_000)
+    expect(row.locator(".state")).to_have_text("succeeded")
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_two_viewers_see_the_same_change(system: System, url: str, view: View) -
     system.register("maya")
 
     for cell in cells:
-        expect(cell).to_contain_text("1 succeeded of welcome_email", timeout=25_000)
+        expect(cell).to_contain_text("1 succeeded of welcome_email")
 
 
 def test_a_paused_page_stands_still_until_it_is_resumed(system: System, url: str, view: View) -> None:
@@ -83,7 +84,7 @@ def test_a_paused_page_stands_still_until_it_is_resumed(system: System, url: str
     page.get_by_role("button", name="Resume").click()
     expect(page.locator("#live-state")).to_have_text("Live")
     cell = page.get_by_role("row").filter(has_text="welcome_email").locator('td[data-label="Succeeded"]')
-    expect(cell).to_contain_text("1 succeeded of welcome_email", timeout=20_000)
+    expect(cell).to_contain_text("1 succeeded of welcome_email")
 
 
 def test_a_list_counts_what_changes_and_shows_it_on_demand(system: System, url: str, view: View) -> None:
@@ -101,8 +102,8 @@ def test_a_list_counts_what_changes_and_shows_it_on_demand(system: System, url: 
 
     system.register("maya")
 
-    expect(audited.locator("#changes")).to_have_text("1 has changed: show it", timeout=20_000)
-    expect(everything.locator("#changes")).to_have_text("2 have changed: show them", timeout=20_000)
+    expect(audited.locator("#changes")).to_have_text("1 has changed: show it")
+    expect(everything.locator("#changes")).to_have_text("2 have changed: show them")
     assert everything.get_by_role("row").filter(has_text="audit_log").count() == 1
     expect(failures.locator("#changes")).to_be_hidden()
     everything.locator("#changes").click()
@@ -117,12 +118,12 @@ def test_a_page_says_that_it_is_old_while_the_api_is_away(system: System, url: s
     page = viewer.open()
     expect(page.locator("#live-state")).to_have_text("Live")
 
-    system.processes["users-api"].stop(timeout=20)
-    expect(page.locator("#live-state")).to_have_text("Connecting …", timeout=20_000)
+    system.processes["users-api"].stop(timeout=PATIENCE)
+    expect(page.locator("#live-state")).to_have_text("Connecting …")
     system.processes["users-api"].start()
 
-    expect(page.locator("#live-state")).to_have_text("Live", timeout=30_000)
-    expect(page.locator("#notice")).to_be_hidden(timeout=30_000)
+    expect(page.locator("#live-state")).to_have_text("Live")
+    expect(page.locator("#notice")).to_be_hidden()
 
 
 def test_with_a_token_people_log_in(start_system: Callable[..., System], view: View) -> None:
@@ -208,7 +209,7 @@ def test_the_overview_of_a_herald_in_trouble(start_system: Callable[..., System]
 
     expect(page.get_by_text("welcome_email: 1 failed.")).to_be_visible()
     expect(page.get_by_text("welcome_email: 1 uncertain.")).to_be_visible()
-    expect(page.get_by_text("No worker reads the queue auditor.")).to_be_visible(timeout=90_000)
+    expect(page.get_by_text("No worker reads the queue auditor.")).to_be_visible()
     assert viewer.violations() == []
     viewer.picture("overview-trouble")
     page.get_by_role("link", name="1 failed of welcome_email").click()

@@ -8,7 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types of its own
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
+from tests.patience import PATIENCE
 
 PICTURES = Path(__file__).parents[2] / "docs" / "console"
 MAKE_PICTURES = "CONSOLE_PICTURES"
@@ -23,6 +24,8 @@ RAGGED = """Array.from(document.querySelectorAll(".cards > *")).filter(card => {
 }).length"""
 
 _AXE = Axe()
+
+expect.set_options(timeout=PATIENCE * 1000)
 
 
 class Viewer:
@@ -102,7 +105,7 @@ def viewing(
         java_script_enabled=scripts,
         reduced_motion="reduce",
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE * 1000)
     viewer = Viewer(context.new_page(), base_url)
     try:
         yield viewer

@@ -21,7 +21,7 @@ def assert_nobody_is_named(system: System, user_id: int) -> None:
 
 def errors(system: System, user_id: int) -> dict[str, str]:
     """Wait until each effect of a user has failed once, and return the errors."""
-    system.until(lambda: all(each["last_error"] for each in system.deliveries(user_id).values()), 20)
+    system.until(lambda: all(each["last_error"] for each in system.deliveries(user_id).values()))
     return {name: each["last_error"] for name, each in system.deliveries(user_id).items()}
 
 
@@ -53,7 +53,7 @@ def test_a_constraint_that_refuses_effects_is_named_and_no_row_is(system: System
 def test_a_message_that_quotes_a_value_is_cut(system: System, how: str, says: str) -> None:
     system.query("auditor", RAISING.format(how=how))
     user_id = system.register("maya")["id"]
-    system.until(lambda: bool(system.deliveries(user_id)["audit_log"]["last_error"]), 20)
+    system.until(lambda: bool(system.deliveries(user_id)["audit_log"]["last_error"]))
 
     assert system.deliveries(user_id)["audit_log"]["last_error"].partition(": ")[2] == says
     assert_nobody_is_named(system, user_id)
@@ -75,5 +75,5 @@ def test_a_constraint_that_refuses_what_the_relay_writes_is_named_and_no_row_is(
     system.query("users", "ALTER TABLE deliveries ALTER last_error SET DEFAULT 'maya@example.com'")
     system.register("maya")
 
-    system.until(lambda: "23514: new row for relation" in system.log("relay"), 20)
+    system.until(lambda: "23514: new row for relation" in system.log("relay"))
     assert "maya" not in system.log("relay").casefold()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.patience import PATIENCE
 
 from devstack.ports import free_port
 from devstack.programs import program
@@ -38,7 +39,7 @@ class MakeRun:
         return self.output.read_text().splitlines()
 
     def until_said(self, text: str) -> None:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 2 * PATIENCE
         while not any(text in line for line in self.lines):
             assert time.monotonic() < deadline, self.output.read_text()
             assert self.process.poll() is None, self.output.read_text()
@@ -46,10 +47,10 @@ class MakeRun:
 
     def register(self, email: str, full_name: str) -> str:
         """Register someone, and return the correlation id when every effect has succeeded."""
-        answer = httpx.post(f"{self.url}/users", json={"email": email, "full_name": full_name})
+        answer = httpx.post(f"{self.url}/users", json={"email": email, "full_name": full_name}, timeout=PATIENCE)
         address = f"{self.url}/users/{answer.raise_for_status().json()['id']}/deliveries"
-        deadline = time.monotonic() + 30
-        while {each["state"] for each in httpx.get(address).json()["deliveries"]} != {"succeeded"}:
+        deadline = time.monotonic() + PATIENCE
+        while {each["state"] for each in httpx.get(address, timeout=PATIENCE).json()["deliveries"]} != {"succeeded"}:
             assert time.monotonic() < deadline, self.output.read_text()
             time.sleep(0.1)
         return str(answer.headers["X-Correlation-ID"])
@@ -57,7 +58,7 @@ class MakeRun:
     def stop(self) -> None:
         """Press Ctrl-C, and wait until everything has been printed."""
         self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(60) == 0
+        assert self.process.wait(PATIENCE) == 0
 
 
 @pytest.fixture

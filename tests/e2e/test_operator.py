@@ -25,7 +25,7 @@ def test_an_operator_decides_at_the_notifier_where_the_evidence_is(start_system:
     system = start_system(MAIL_TIMEOUT="2", NOTIFIER_UNCERTAIN="hold")
     system.sink.answer = lambda recipient: None  # silence, after it has taken the mail
     users = [system.register(name)["id"] for name in ("maya", "ada")]
-    system.until(lambda: system.states() == {"succeeded": 2, "uncertain": 2}, 60)
+    system.until(lambda: system.states() == {"succeeded": 2, "uncertain": 2})
     system.sink.answer = "250 OK"
 
     listed = [json.loads(line) for line in system.run("notifier", "uncertain", "list", "--json").splitlines()]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 
 from chaos.ledger import WATCH, reckon
 from chaos.load import Load
@@ -48,8 +49,8 @@ def test_consumers_then_relay_then_producer_are_upgraded_under_traffic_and_nothi
     for name, at_work in AT_WORK.items():
         add_newer(system, name, generations[NEWEST])
         system.until(lambda: at_work in system.log(f"{name}-newer"))  # noqa: B023  # called at once
-        system.processes[name].stop(timeout=60)
-    system.processes["users-api"].stop(timeout=60)
+        system.processes[name].stop(timeout=PATIENCE)
+    system.processes["users-api"].stop(timeout=PATIENCE)
     system.redirect("users-api", PYTHONPATH=generations[NEWEST])
     system.processes["users-api"].start()
     system.until(lambda: ("urn:herald:user_registered:3",) in system.query("users", DATASCHEMA))
@@ -87,7 +88,7 @@ def test_after_a_producer_that_was_upgraded_first_an_operator_brings_everything_
     first, *_ = failed(system, "welcome_email")
 
     for name in ("notifier", "auditor"):
-        system.processes[name].stop(timeout=60)
+        system.processes[name].stop(timeout=PATIENCE)
     add_newer(system, "auditor", generations[NEWEST])
     system.run("users-api", "deliveries", "retry", first, "welcome_email")
     for subscription in ("welcome_email", "audit_log"):

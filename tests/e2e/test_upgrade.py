@@ -12,7 +12,7 @@ from psycopg import sql
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 from tests.conftest import user_registered
-from tests.integration.workers import until
+from tests.patience import until
 
 from chaos.sink import Sink
 from chaos.system import System
@@ -122,7 +122,7 @@ def test_no_mail_is_lost_and_none_is_sent_twice(
         assert "up to date" in system.run(service, "migrate")
     system.start()
     expected = {case: final for case, (*_, final) in CASES.items()}
-    until(lambda: states(system, events) == expected, 60)
+    until(lambda: states(system, events) == expected)
 
     mailed = {case for case, event in events.items() if event.data.email in system.sink.recipients}
     assert mailed == {case for case, (*_, again, _) in CASES.items() if again}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.patience import PATIENCE
 
 from chaos.servers import Servers
 from chaos.system import System
@@ -84,7 +85,9 @@ def register_with_each_generation(system: System, generations: dict[str, str]) -
     for generation, port in ports.items():
         url = f"http://127.0.0.1:{port}"
         system.until(lambda: is_ready(url))  # noqa: B023  # called at once
-        answer = httpx.post(f"{url}/users", json={"email": address(generation), "full_name": generation})
+        answer = httpx.post(
+            f"{url}/users", json={"email": address(generation), "full_name": generation}, timeout=PATIENCE
+        )
         assert answer.status_code == 201, answer.text
         users[generation] = answer.json()["id"]
     return users
@@ -92,7 +95,7 @@ def register_with_each_generation(system: System, generations: dict[str, str]) -
 
 def is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz").status_code == 200
+        return httpx.get(f"{url}/readyz", timeout=PATIENCE).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -107,7 +110,7 @@ def upgrade(system: System, place: dict[str, str], generations: dict[str, str]) 
     """Upgrade the consumers that are behind, and replay what failed for them, as an operator does."""
     for subscription, name in CONSUMERS.items():
         if place[name] != NEWEST:
-            system.processes[name].stop(timeout=60)
+            system.processes[name].stop(timeout=PATIENCE)
             deploy(system, {name: NEWEST}, generations)
             system.run("users-api", "replay", "--subscription", subscription, "--since", "2000-01-01")
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from tests.integration.api_process import HEAD, NOWHERE, Api, answers, users_api
 from tests.integration.live_api import MAYA, LiveApi
-from tests.integration.workers import until
+from tests.patience import until
 
 from users_api.examples import EVENT_ID
 

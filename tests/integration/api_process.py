@@ -13,10 +13,9 @@ from pathlib import Path
 
 import httpx
 import psutil  # type: ignore[import-untyped]  # it has no types of its own
+from tests.patience import PATIENCE, until
 
 from devstack.ports import free_port
-
-from .workers import until
 
 HEAD = b"POST /users HTTP/1.1\r\nHost: herald\r\nContent-Type: application/json\r\n"
 PING = b"GET /livez HTTP/1.1\r\nHost: herald\r\n\r\n"
@@ -34,11 +33,11 @@ class Api:
     @property
     def http(self) -> httpx.Client:
         """A client that keeps no connection."""
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers={"Connection": "close"}, timeout=20)
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers={"Connection": "close"}, timeout=PATIENCE)
 
     def connect(self, *sent: bytes) -> socket.socket:
         """Open a connection and send something."""
-        client = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
         for data in sent:
             client.sendall(data)
         return client

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from tests.patience import until
 
 from users_api.group_commit import GroupCommit
 
 from .live_api import MAYA, LiveApi
-from .workers import until
 
 Reply = Future[httpx.Response]
 
@@ -82,7 +82,7 @@ class Crowd:
         )
 
     def until_waiting(self, number: int) -> None:
-        until(lambda: self.waiting() == number, seconds=5)
+        until(lambda: self.waiting() == number)
 
     def transactions(self) -> dict[str, str]:
         """Return which transaction wrote each user."""

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 PROGRAM = str(Path(sys.executable).with_name("herald"))
 
 
@@ -50,7 +52,7 @@ class Terminal:
 
     def until_shown(self, text: str) -> None:
         """Read until a text appears."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while text not in self.shown:
             assert time.monotonic() < deadline, f"{text!r} wasn't shown: {self.shown}"
             read = self._read()
@@ -61,10 +63,10 @@ class Terminal:
         while self._read():
             pass
         os.close(self._ours)
-        return self.process.wait(30), self.shown
+        return self.process.wait(PATIENCE), self.shown
 
     def _read(self) -> str:
-        assert select.select([self._ours], [], [], 60)[0], f"nothing more was shown: {self.shown}"
+        assert select.select([self._ours], [], [], PATIENCE)[0], f"nothing more was shown: {self.shown}"
         try:
             read = os.read(self._ours, 65_536).decode("utf-8", "replace")
         except OSError:  # Linux: the other side is closed

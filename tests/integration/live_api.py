@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
+from tests.patience import PATIENCE
 
 from devstack.postgres import Postgres
 from users_api.app import create_app
@@ -113,7 +114,7 @@ def running(app: FastAPI) -> Iterator[httpx.Client]:
     try:
         while not server.started and thread.is_alive():
             time.sleep(0.002)
-        with httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=20) as http:
+        with httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=PATIENCE) as http:
             yield http
     finally:
         server.handle_exit(signal.SIGTERM, None)

@@ -7,6 +7,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from tests.patience import PATIENCE
+
 DROP = "<drop>"  # close the connection, after whatever text comes before it
 DROP_LATE = "<drop late>"  # close it after `late` seconds
 HANG = "<hang>"  # say no more, after whatever text comes before it
@@ -58,7 +60,7 @@ class ScriptedSmtpServer:
         self._listener.close()
         self.drop_connections()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(PATIENCE)
 
     def drop_connections(self) -> None:
         """Hang up on everyone, as a restart or an idle timeout does."""

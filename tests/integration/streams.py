@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from tests.patience import PATIENCE
 
 
 @dataclass
@@ -64,6 +65,6 @@ class Stream:
 def watching(http: httpx.Client, query: str = "", last_id: str | None = None) -> Iterator[Stream]:
     """Open a stream until the block ends."""
     headers = {} if last_id is None else {"Last-Event-ID": last_id}
-    with http.stream("GET", f"/live{query}", headers=headers, timeout=10) as response:
+    with http.stream("GET", f"/live{query}", headers=headers, timeout=PATIENCE) as response:
         response.raise_for_status()
         yield Stream(response, response.iter_lines())

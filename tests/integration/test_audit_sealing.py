@@ -14,6 +14,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 from structlog.testing import capture_logs
 from tests.conftest import user_registered
+from tests.patience import PATIENCE, until
 
 from auditor.chain import sealing
 from auditor.chain.sealer import Sealer
@@ -26,7 +27,6 @@ from messaging.process.migrate import _config, migrate
 from messaging.process.revisions import version_table
 
 from .audit_world import Audit
-from .workers import until
 
 _numbers = count()
 
@@ -190,11 +190,12 @@ def database_before_the_chain(postgres: Postgres) -> str:
 # The thread
 
 
-def test_it_seals_a_moment_after_it_is_woken(audit: Audit, pool: Pool) -> None:
+def test_it_seals_a_moment_after_it_is_woken(audit: Audit, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("auditor.chain.sealer.LOOK_SECONDS", 10 * PATIENCE)
     with sealing_thread(pool) as sealer:
         audit.write(1)
         sealer.wake()
-        until(lambda: sealed(audit) == [[1]], seconds=4)
+        until(lambda: sealed(audit) == [[1]])
 
 
 def test_it_gathers_what_is_written_within_a_second(audit: Audit, pool: Pool) -> None:
@@ -221,7 +222,10 @@ def test_it_seals_what_is_there_when_it_is_closed(audit: Audit, pool: Pool) -> N
     assert sealed(audit) == [[1]]
 
 
-def test_it_looks_again_while_another_sealer_is_at_work(audit: Audit, pool: Pool) -> None:
+def test_it_looks_again_while_another_sealer_is_at_work(
+    audit: Audit, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auditor.chain.sealer.LOOK_SECONDS", 10 * PATIENCE)
     with sealing_thread(pool) as sealer, pool.connection() as other:
         with other.transaction():
             other.execute("SELECT pg_advisory_xact_lock(%s)", [sealing.LOCK])
@@ -229,7 +233,7 @@ def test_it_looks_again_while_another_sealer_is_at_work(audit: Audit, pool: Pool
             sealer.wake()
             time.sleep(1.5)
             assert sealed(audit) == []
-        until(lambda: sealed(audit) == [[1]], seconds=3)
+        until(lambda: sealed(audit) == [[1]])
 
 
 def test_it_outlives_an_outage_and_logs_it_once(audit: Audit, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

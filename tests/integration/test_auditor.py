@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 from tests.conftest import user_registered
+from tests.patience import PATIENCE
 
 from auditor import log
 from auditor.handlers import record
@@ -81,7 +82,7 @@ def test_what_is_written_stays(pool: Pool, change: str) -> None:
 def auditor(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "DATABASE_URL": url}
     return subprocess.run(
-        [program("auditor"), *arguments], env=environment, capture_output=True, text=True, check=False, timeout=30
+        [program("auditor"), *arguments], env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE
     )
 
 

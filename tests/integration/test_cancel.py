@@ -8,6 +8,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from tests.patience import until
 
 from contracts import AUDIT_LOG, Event, EventData
 from messaging.process.database import Pool
@@ -19,7 +20,6 @@ from messaging.wire.receipt import OUTCOMES, Outcome
 from users_api import PUBLISHER
 
 from .conftest import RelayParts
-from .workers import until
 
 LONG_AGO = "now() - interval '31 days'"
 

@@ -7,13 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.patience import until
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL
 from devstack.mailbox import Mailbox
 from devstack.redis_server import RedisServer
 from messaging.process.database import Pool
 
-from .eventually import eventually
 from .herald_cli import herald
 from .searched import write_recent as write
 from .users_cli import execute
@@ -56,7 +56,7 @@ def test_the_commands_of_the_page_succeed_in_their_order(
         for command in commands(PAGE.read_text()):
             if command == "herald doctor":  # nothing takes mails before
                 consume(WELCOME_EMAIL, _refuse)
-                eventually(lambda: herald("doctor", **given).returncode == 0, 20)
+                until(lambda: herald("doctor", **given).returncode == 0)
             if "EVENT" in command:
                 state = next((state for word, state in STATES.items() if f" {word} " in command), "failed")
                 _restore(given, state)

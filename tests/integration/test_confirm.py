@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 import pytest
+from tests.patience import until
 
 from contracts import AUDIT_LOG, EFFECT_LEDGER, EffectConfirmed, decode
 from messaging.errors import OperationRefused
@@ -23,7 +24,6 @@ from users_api import PUBLISHER
 from .confirmed import confirm, decisions, delivery, rows, waits
 from .operated import LONG_AGO, MINUTE, execute, finish, request, shown
 from .searched import states_of, write
-from .workers import until
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 import redis
 from psycopg import Connection
+from tests.patience import until
 
 from contracts import EFFECT_LEDGER, WELCOME_EMAIL, Event, UserRegistered
 from devstack.redis_server import RedisServer
@@ -19,7 +20,7 @@ from .confirmed import Answer, confirm, confirm_on, decisions, delivery, rows, w
 from .conftest import QUICK_SUBSCRIPTIONS, RelayParts, relay_parts
 from .operated import execute
 from .searched import write
-from .workers import until, working
+from .workers import working
 
 
 @pytest.fixture

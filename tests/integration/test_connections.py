@@ -10,10 +10,10 @@ from functools import partial
 
 import httpx
 import pytest
+from tests.patience import PATIENCE, until
 
 from .api_process import HEAD, NOWHERE, PING, Api, answers, is_closed, problem, users_api
 from .live_api import MAYA, is_problem
-from .workers import until
 
 MIB = 2**20
 
@@ -166,7 +166,7 @@ def test_who_does_not_read_is_dropped(hasty: Api) -> None:
 
 
 def test_a_connection_between_requests_may_be_idle_and_the_next_request_has_all_its_time(hasty: Api) -> None:
-    with httpx.Client(base_url=f"http://127.0.0.1:{hasty.port}") as http:
+    with httpx.Client(base_url=f"http://127.0.0.1:{hasty.port}", timeout=PATIENCE) as http:
         for _ in range(3):
             assert http.get("/livez").status_code == 200
             time.sleep(1.2)  # longer than a head may take, less than uvicorn keeps what is idle

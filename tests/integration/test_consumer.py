@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 from dramatiq import Message, Worker
+from tests.patience import PATIENCE, until
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, UserRegistered
 from devstack.redis_server import RedisServer
@@ -18,7 +19,7 @@ from messaging.wire.script import members
 from users_api import PUBLISHER
 
 from .conftest import RelayParts
-from .workers import Consume, Publish, states, until, working
+from .workers import Consume, Publish, states, working
 
 pytestmark = pytest.mark.usefixtures("quick_shutdown")
 
@@ -31,7 +32,7 @@ def test_a_worker_that_stops_hands_back_what_it_has_not_begun(
 
     def work(event: Event[UserRegistered]) -> None:
         began.set()
-        finish.wait(20)
+        finish.wait(PATIENCE)
         handled.append(event.subject)
 
     publish_users(30)
@@ -39,7 +40,7 @@ def test_a_worker_that_stops_hands_back_what_it_has_not_begun(
     broker = HeraldBroker(redis_server.url)
     subscribe(broker, WELCOME_EMAIL, work)
     with working(broker, threads=1) as worker:
-        began.wait(20)
+        began.wait(PATIENCE)
         threading.Timer(0.2, finish.set).start()
         worker.stop()
 
@@ -155,7 +156,7 @@ def test_a_worker_recovers_when_redis_refused_everything_for_a_while(
     consume(AUDIT_LOG, work)
     publish_users(1)
     try:
-        refused.wait(20)
+        refused.wait(PATIENCE)
         until(lambda: not redis_client.hlen("dramatiq:auditor.msgs"))  # what is done leaves even a full Redis
     finally:
         redis_client.config_set("maxmemory", 0)
@@ -201,13 +202,13 @@ def test_a_worker_that_is_told_to_stop_stops_even_with_redis_away(
 
     def work(event: Event[UserRegistered]) -> None:
         began.set()
-        finish.wait(20)
+        finish.wait(PATIENCE)
 
     broker = HeraldBroker(server.url)
     subscribe(broker, AUDIT_LOG, work)
     worker = Worker(broker, worker_threads=1, worker_timeout=100)
     worker.start()
-    began.wait(20)
+    began.wait(PATIENCE)
     server.stop()
     threading.Timer(0.2, finish.set).start()
 

@@ -6,11 +6,10 @@ from types import SimpleNamespace
 
 import psycopg
 import pytest
+from tests.patience import until
 
 from messaging.process.database import Connections, has_ended, open_pool
 from messaging.relay.listener import Listener
-
-from .workers import until
 
 Opened = Callable[[str], AbstractContextManager[Connections]]
 

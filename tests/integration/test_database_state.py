@@ -7,13 +7,13 @@ import httpx
 import psycopg
 import pytest
 from structlog.testing import capture_logs
+from tests.patience import until
 
 from users_api import error_handlers, queries
 from users_api.database import using
 from users_api.pool import Connection, Pool
 
 from .live_api import MAYA, is_problem, serving
-from .workers import until
 
 Owner = psycopg.Connection[tuple[object, ...]]
 
@@ -173,8 +173,8 @@ def test_connections_made_while_a_setting_was_wrong_are_renewed(http: httpx.Clie
 
     database.execute(f"ALTER ROLE {ROLE} RESET default_transaction_read_only")
 
-    until(lambda: register(http, "ann").status_code == 201, seconds=10)
-    until(lambda: ready(http), seconds=10)
+    until(lambda: register(http, "ann").status_code == 201)
+    until(lambda: ready(http))
 
 
 @pytest.mark.parametrize(

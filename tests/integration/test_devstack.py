@@ -17,14 +17,13 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+from tests.patience import PATIENCE, SLACK, exists, until
 
 import devstack.postgres
 from devstack.errors import AlreadyRunning, DevstackError
 from devstack.postgres import Postgres
 from devstack.processes import Process
 from devstack.redis_server import RedisServer, best_program
-
-from .eventually import eventually, exists
 
 DISPATCH = files("dramatiq").joinpath("brokers/redis/dispatch.lua").read_text()
 DISPATCH_SHA = sha1(DISPATCH.encode()).hexdigest()
@@ -86,10 +85,10 @@ def test_postgres_starts_again_at_once_when_its_process_alone_was_killed(postgre
         busy, result = in_thread(lambda: connection.execute("SELECT count(*) FROM generate_series(1, 1000000000)"))
         time.sleep(0.3)
         os.kill(postgres._process.pid, signal.SIGKILL)  # its backend goes on counting
-        eventually(lambda: not postgres.running)
+        until(lambda: not postgres.running)
         postgres.kill()
         postgres.start()
-        busy.join(5)
+        busy.join(PATIENCE)
         assert isinstance(result.value, psycopg.OperationalError)
     psycopg.connect(postgres.url()).close()
 
@@ -111,7 +110,7 @@ def test_a_server_left_behind_is_ended_and_one_in_use_is_not(postgres: Postgres)
     postgres._lock.free()  # as when the owner was killed
     second.start()
     try:
-        eventually(lambda: not postgres.running)
+        until(lambda: not postgres.running)
         psycopg.connect(second.url()).close()
     finally:
         second.stop()
@@ -227,18 +226,18 @@ def test_a_waiting_fetch_wakes_at_once_and_holds_nobody_up(client: redis.Redis) 
     began = time.perf_counter()
     client.ping()
     client.evalsha(DISPATCH_SHA, *dispatch("enqueue", "m1", "one"))
-    waiting.join(5)
+    waiting.join(PATIENCE)
     assert result.value == [b"m1", [b"one"]]
-    assert result.at - began < 2, "it would wait for 5 s"
+    assert result.at - began < SLACK, "it would wait for a minute"
 
 
 def test_many_wait_for_one_list_and_leave_it_as_it_is(redis_server: RedisServer, client: redis.Redis) -> None:
-    waiting = [in_thread(lambda: client.blmove("l", "l", 5, "LEFT", "LEFT")) for _ in range(6)]
+    waiting = [in_thread(lambda: client.blmove("l", "l", 60, "LEFT", "LEFT")) for _ in range(6)]
     time.sleep(0.2)
     client.flushall()
     client.rpush("l", "a", "b")
     for thread, result in waiting:
-        thread.join(5)
+        thread.join(PATIENCE)
         assert result.value == b"a"
     assert client.lrange("l", 0, -1) == [b"a", b"b"]
 
@@ -246,7 +245,7 @@ def test_many_wait_for_one_list_and_leave_it_as_it_is(redis_server: RedisServer,
 def test_waiting_ends_with_the_timeout(client: redis.Redis) -> None:
     began = time.monotonic()
     assert client.blmove("l", "l", 1, "LEFT", "LEFT") is None
-    assert 0.9 < time.monotonic() - began < 5
+    assert 0.9 < time.monotonic() - began < 1 + SLACK
     assert not client.exists("l")
 
 
@@ -258,13 +257,13 @@ def test_receipts_are_read_taken_over_and_forgotten(client: redis.Redis) -> None
     client.xgroup_create("s", "g", id="0", mkstream=True)
     with pytest.raises(redis.ResponseError, match="BUSYGROUP"):
         client.xgroup_create("s", "g", id="0", mkstream=True)
-    waiting, result = in_thread(lambda: client.xreadgroup("g", "r1", {"s": ">"}, count=9, block=5_000))
+    waiting, result = in_thread(lambda: client.xreadgroup("g", "r1", {"s": ">"}, count=9, block=60_000))
     time.sleep(0.2)
     began = time.perf_counter()
     entry = client.xadd("s", {"receipts": "[]"}, maxlen=1_000, approximate=True)
-    waiting.join(5)
+    waiting.join(PATIENCE)
     assert result.value
-    assert result.at - began < 2, "it would wait for 5 s"
+    assert result.at - began < SLACK, "it would wait for a minute"
     assert not client.xreadgroup("g", "r1", {"s": ">"}, count=9, block=100)
     assert client.xautoclaim("s", "g", "r2", min_idle_time=0)[1] == [(entry, {b"receipts": b"[]"})]
     pipeline = client.pipeline(transaction=True)
@@ -297,7 +296,7 @@ def test_kill_leaves_no_children_behind() -> None:
     lines: list[str] = []
     process = Process("family", [sys.executable, "-c", FAMILY], output=lines.append)
     process.start()
-    eventually(lambda: lines == ["ready"])
+    until(lambda: lines == ["ready"])
     pids = process.pids
     assert len(pids) == 2
     process.kill()
@@ -309,10 +308,10 @@ def test_children_of_a_dead_parent_are_found() -> None:
     lines: list[str] = []
     process = Process("family", [sys.executable, "-c", FAMILY], output=lines.append)
     process.start()
-    eventually(lambda: lines == ["ready"])
+    until(lambda: lines == ["ready"])
     pids = process.pids
     process.send(signal.SIGKILL)
-    eventually(lambda: not process.running)
+    until(lambda: not process.running)
     process.kill()
     assert not any(map(exists, pids))
 
@@ -324,7 +323,7 @@ def test_a_process_that_ignores_the_request_to_end_is_killed() -> None:
     )
     process = Process("deaf", [sys.executable, "-c", deaf], output=lines.append)
     process.start()
-    eventually(lambda: lines == ["ready"])
+    until(lambda: lines == ["ready"])
     process.stop(timeout=0.2)
     assert process.returncode == -signal.SIGKILL
 
@@ -343,4 +342,4 @@ time.sleep(600)
         pids = [int(pid) for pid in killed.stdout.readline().split()]
         assert len(pids) == 2
         killed.kill()
-    eventually(lambda: not any(map(exists, pids)))
+    until(lambda: not any(map(exists, pids)))

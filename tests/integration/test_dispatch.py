@@ -10,6 +10,7 @@ import pytest
 import redis
 from tests.conftest import user_registered
 from tests.integration.conftest import QUICK_SUBSCRIPTIONS, RelayParts
+from tests.patience import PATIENCE
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData
 from devstack.ports import free_port
@@ -173,7 +174,7 @@ def test_publishing_wakes_a_listening_relay(users_database: str, publish_users: 
         listener.execute("LISTEN herald_due")
         publish_users(3)
 
-        assert len(list(listener.notifies(timeout=10, stop_after=1))) == 1
+        assert len(list(listener.notifies(timeout=PATIENCE, stop_after=1))) == 1
 
 
 def test_a_backlog_stays_in_postgresql_and_holds_up_no_other_subscription(

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.patience import PATIENCE
 
 from contracts import WELCOME_EMAIL
 from messaging import HandedBack, RetryLater, TransientError, UncertainError
@@ -53,7 +54,7 @@ def test_a_reference_that_cannot_be_stored_stops_no_record(consumer: Consumer, j
     results: list[Any] = []
     thread = threading.Thread(target=lambda: results.extend(once.results(consumer.attempts[1:5])), daemon=True)
     thread.start()
-    thread.join(5)
+    thread.join(PATIENCE)
 
     assert [error_of(end) for _, end in results] == [None] * 4
     assert consumer.states() == ["done"] * 4
@@ -97,6 +98,6 @@ def test_a_stopping_worker_does_not_wait_for_a_locked_ledger(consumer: Consumer)
         attempting.start()
         attempting.join(0.5)
         consumer.stopping.set()
-        attempting.join(8)
+        attempting.join(PATIENCE)
 
         assert not attempting.is_alive()

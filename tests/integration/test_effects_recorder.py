@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg_pool import PoolTimeout
 from structlog.testing import capture_logs
+from tests.patience import PATIENCE, until
 
 from messaging.effects import recorder as recording
 from messaging.effects.claims import Claim, Ending
@@ -17,7 +18,6 @@ from messaging.effects.recorder import Recorder
 from messaging.errors import LedgerSlow
 
 from .effect_world import Consumer, address, kinds
-from .workers import until
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_a_locked_ledger_repeats_nothing_and_blames_nobody_else(
         with psycopg.connect(consumer.url) as connection:
             connection.execute("LOCK TABLE effects IN ACCESS EXCLUSIVE MODE")
             locked.set()
-            unlock.wait(20)
+            unlock.wait(PATIENCE)
 
     def lock() -> None:
         thread.submit(hold_the_lock)

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import redis
 from structlog.testing import capture_logs
+from tests.patience import until
 
 from contracts import AUDIT_LOG, Event, EventData
 from devstack.redis_server import RedisServer
@@ -28,7 +29,7 @@ from messaging.wire.waits import Waits
 from users_api import PUBLISHER
 
 from .conftest import RelayParts
-from .workers import RECEIPTS, Consume, readers, states, until
+from .workers import RECEIPTS, Consume, readers, states
 
 Publish = Callable[..., list[Event[EventData]]]
 

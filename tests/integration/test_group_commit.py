@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from tests.patience import PATIENCE, until
 
 from .crowd import Crowd, Reply, address, statuses
 from .live_api import LiveApi, is_problem, serving
-from .workers import until
 
 NAMES = ("ann", "bob", "cat", "dan")
 
@@ -183,7 +183,7 @@ def let_go_when_closed(port: int, holder: psycopg.Connection[Any]) -> None:
 def test_a_shutdown_answers_those_whose_group_is_on_its_way_and_those_behind(api: LiveApi, crowd: Crowd) -> None:
     with crowd.held_up("first") as holder, ExitStack() as stack:
         with serving(api.database.info.dsn) as http:
-            clients = stack.enter_context(httpx.Client(base_url=http.base_url, timeout=20))
+            clients = stack.enter_context(httpx.Client(base_url=http.base_url, timeout=PATIENCE))
             replies = crowd.come("first", http=clients)
             crowd.until_waiting(1)
             replies += crowd.come(*NAMES, http=clients)

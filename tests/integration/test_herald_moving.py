@@ -7,10 +7,10 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from tests.patience import PATIENCE, until
 
 from messaging.process.database import Pool
 
-from .eventually import eventually
 from .herald_cli import PROGRAM, Terminal, environment, herald, rows
 from .searched import states_of
 from .searched import write_recent as write
@@ -109,10 +109,10 @@ def test_ctrl_c_leaves_the_operation_running_and_it_can_be_followed_or_cancelled
     assert following.stdout
     assert "can be retried" in following.stdout.readline()
     assert "operation 1: retry requested" in following.stdout.readline()
-    eventually(lambda: operations(users_database) != [])
+    until(lambda: operations(users_database) != [])
 
     following.send_signal(signal.SIGINT)
-    _, said = following.communicate(timeout=30)
+    _, said = following.communicate(timeout=PATIENCE)
 
     assert following.returncode == 130, said
     assert "Operation 1 goes on. Follow it: herald operations show 1 --follow" in said
@@ -143,7 +143,7 @@ def test_without_a_relay_it_says_so_and_waits(users_database: str, users_pool: P
 
     assert "does a relay run?" in following.stderr.readline()
     execute(users_database, "UPDATE operations SET state = 'failed', detail = 'no', finished_at = now()")
-    _, said = following.communicate(timeout=30)
+    _, said = following.communicate(timeout=PATIENCE)
 
     assert said == "operation 1 is failed: 0 of 1 moved: no\n"
     assert following.returncode == 1

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
+from tests.patience import until
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL
 from devstack.mailbox import Mailbox
@@ -15,7 +16,6 @@ from devstack.ports import free_port
 from devstack.redis_server import RedisServer
 from messaging.process.database import Pool
 
-from .eventually import eventually
 from .herald_cli import Terminal, herald, rows
 from .searched import write_recent as write
 from .users_cli import execute, printed, refused
@@ -142,7 +142,7 @@ def test_a_healthy_system_is_all_ok(given: Given, consume: Callable[..., None], 
     def is_well() -> bool:
         return diagnose(given, MAIL_URL=mailbox.url)[0] == 0
 
-    eventually(is_well, 20)
+    until(is_well)
     _, found = diagnose(given, MAIL_URL=mailbox.url)
     assert {each["verdict"] for each in found.values()} == {"ok"}
     assert found.keys() >= {"postgresql", "migrations", "redis", "redis rights", "redis policy", "clock of redis"}

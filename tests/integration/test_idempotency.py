@@ -1,22 +1,15 @@
 """Idempotency-Key: a client that didn't hear the answer asks again, and nothing happens twice."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
 import psycopg
 import pytest
+from tests.patience import until
 
 from .live_api import MAYA, LiveApi, is_problem
-
-
-def eventually(holds: Callable[[], object], seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
 
 
 def heard(answer: httpx.Response) -> tuple[int, str, object]:
@@ -118,7 +111,7 @@ def test_while_the_first_request_is_running_the_second_is_told_so(api: LiveApi) 
     with ThreadPoolExecutor() as people:
         with users_locked(api):
             first = people.submit(api.register_once, "key")
-            eventually(lambda: waiting(api) == 1)
+            until(lambda: waiting(api) == 1)
             second = api.register_once("key")
             assert waiting(api) == 1, "the first is still running, or this proves nothing"
         assert is_problem(second, 409)
@@ -145,7 +138,7 @@ def test_an_attempt_that_took_too_long_is_undone_and_its_key_is_free_again(api: 
 
         assert is_problem(answer, 503)
         assert answer.headers["retry-after"] == "2"
-        eventually(lambda: waiting(api) == 0)
+        until(lambda: waiting(api) == 0)
         assert api.counts() == (0, 0, 0)
     assert api.register_once("key").status_code == 201
     assert api.counts() == (1, 1, 2)

@@ -5,12 +5,13 @@ import time
 import pytest
 import redis
 from structlog.testing import capture_logs
+from tests.patience import until
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL, EventData, Subscription
 from messaging.wire import layout
 
 from .conftest import RelayParts
-from .workers import Consume, until
+from .workers import Consume
 
 SECONDS = 10.0
 

@@ -7,11 +7,10 @@ from contextlib import closing
 
 import psycopg
 import pytest
+from tests.patience import until
 
 from messaging.relay import deliveries
 from messaging.relay.listener import Listener
-
-from .workers import until
 
 NOW = threading.Event()
 

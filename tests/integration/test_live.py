@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 
 import httpx
 import pytest
+from tests.patience import PATIENCE, until
 
 from users_api.app import create_app
 from users_api.live import hub, poller, viewer
@@ -14,7 +15,6 @@ from users_api.live import hub, poller, viewer
 from .api_process import NOWHERE
 from .live_api import LiveApi, is_problem, running
 from .streams import Sent, Stream, watching
-from .workers import until
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +100,7 @@ def test_a_transaction_that_commits_late_is_not_missed(api: LiveApi) -> None:
         stream.until(lambda sent: sent.kind == "status")
         with api.database.transaction():
             api.execute("SELECT pg_current_xact_id()")  # its number is older than that of what follows
-            with httpx.Client(base_url=api.http.base_url) as other:
+            with httpx.Client(base_url=api.http.base_url, timeout=PATIENCE) as other:
                 other.post("/users", json={"email": "other@example.com", "full_name": "Other"})
             stream.delivery("pending")
             api.execute("UPDATE deliveries SET last_error = 'late' WHERE subscription = 'audit_log'")
@@ -226,7 +226,7 @@ def test_too_many_viewers_are_refused(api: LiveApi, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_head_request_ends(api: LiveApi) -> None:
-    with httpx.Client(base_url=api.http.base_url, timeout=3) as http:
+    with httpx.Client(base_url=api.http.base_url, timeout=PATIENCE) as http:
         answer = http.head("/live")
         assert http.get("/livez").is_success, "the connection is free again"
 
@@ -244,7 +244,7 @@ def test_the_server_stops_at_once_although_a_stream_is_open(api: LiveApi) -> Non
 
     context = running(create_app(api.database.info.dsn))
     http = context.__enter__()
-    with httpx.Client(base_url=http.base_url) as client, watching(client) as stream:
+    with httpx.Client(base_url=http.base_url, timeout=PATIENCE) as client, watching(client) as stream:
         stream.until(lambda sent: sent.kind == "status")
         reader = threading.Thread(target=read_on, args=(stream,))
         reader.start()
@@ -253,5 +253,4 @@ def test_the_server_stops_at_once_although_a_stream_is_open(api: LiveApi) -> Non
         stopped = time.monotonic()
         reader.join()
 
-    assert stopped - began < 2
-    assert ended[0] - began < 2
+    assert max(stopped, ended[0]) - began < 8, "uvicorn would wait for ten seconds"

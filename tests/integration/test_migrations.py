@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from tests.patience import until
 
 from auditor.cli import MIGRATIONS as AUDITOR_MIGRATIONS
 from devstack.ports import free_port
@@ -13,7 +14,6 @@ from messaging.process.migrate import migrate
 from notifier.cli import MIGRATIONS as NOTIFIER_MIGRATIONS
 from users_api import MIGRATIONS as USERS_MIGRATIONS
 
-from .eventually import eventually
 from .migrating import MIGRATING, REVISIONS, TABLES, column, empty_database, run_migrate, succeeded, tables
 
 PACKAGES = {"users-api": USERS_MIGRATIONS, "notifier": NOTIFIER_MIGRATIONS, "auditor": AUDITOR_MIGRATIONS}
@@ -44,8 +44,8 @@ def test_runs_at_the_same_time_wait_for_each_other(empty: str) -> None:
     with ThreadPoolExecutor(2) as operators, psycopg.connect(empty) as in_the_way:
         in_the_way.execute("CREATE TABLE users (); CREATE TABLE events ()")
         runs = [operators.submit(run_migrate, empty) for _ in range(2)]
-        eventually(lambda: waiting(empty) == 1)
-        eventually(lambda: len(column(empty, MIGRATING)) == 2)
+        until(lambda: waiting(empty) == 1)
+        until(lambda: len(column(empty, MIGRATING)) == 2)
         in_the_way.rollback()
 
     assert all(succeeded(run.result()) for run in runs)

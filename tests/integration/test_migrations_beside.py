@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
+from tests.patience import until
 
 from devstack.postgres import Postgres
 
-from .eventually import eventually
 from .migrating import (
     MIGRATING,
     REVISIONS,
@@ -48,8 +48,8 @@ def building(url: str, runs: int = 1) -> Iterator[list[Future[Run]]]:
     with ThreadPoolExecutor(runs) as operators, psycopg.connect(url) as registering:
         registering.execute(REGISTER)
         migrations = [operators.submit(run_migrate, url) for _ in range(runs)]
-        eventually(lambda: column(url, PROGRESS))
-        eventually(lambda: len(column(url, MIGRATING)) == runs)
+        until(lambda: column(url, PROGRESS))
+        until(lambda: len(column(url, MIGRATING)) == runs)
         yield migrations
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import redis
+from tests.patience import PATIENCE, until
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL
 from messaging.errors import OperationRefused
@@ -25,7 +26,7 @@ from users_api import PUBLISHER
 
 from .operated import LONG_AGO, MINUTE, execute, fail, finish, operation_ids, request, shown
 from .searched import NOW, states_of, write
-from .workers import run_relay, until
+from .workers import run_relay
 
 
 @pytest.fixture
@@ -194,7 +195,7 @@ def test_a_running_relay_is_woken(
         assert shown(users_pool, number)["moved"] == 25
     finally:
         stop.set()
-        relay.join(timeout=5)
+        relay.join(PATIENCE)
     assert not relay.is_alive(), "stopping wakes it"
 
 

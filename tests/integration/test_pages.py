@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.patience import PATIENCE
 
 from users_api.app import create_app
 
@@ -133,5 +134,5 @@ def test_a_mailbox_that_is_no_page_is_refused(url: str) -> None:
 
 
 def test_a_redirect_is_never_needed(api: LiveApi) -> None:
-    with httpx.Client(base_url=api.http.base_url, follow_redirects=False) as http:
+    with httpx.Client(base_url=api.http.base_url, follow_redirects=False, timeout=PATIENCE) as http:
         assert {http.get(path).status_code for path in ("/", "/docs", "/docs/assets/swagger-ui.css")} == {200}

@@ -13,6 +13,7 @@ import pytest
 import redis
 from psycopg.conninfo import conninfo_to_dict
 from structlog.testing import capture_logs
+from tests.patience import until
 
 from contracts import AUDIT_LOG, UserRegistered
 from devstack.ports import free_port
@@ -27,7 +28,7 @@ from messaging.publishing.switches import effects_of
 from .conftest import QUICK_SUBSCRIPTIONS
 from .live_api import is_problem, serving
 from .programs import PROGRAMS, refused
-from .workers import Publish, run_relay, until, working
+from .workers import Publish, run_relay, working
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no pgbouncer on this machine (apt install pgbouncer)")

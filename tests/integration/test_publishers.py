@@ -13,13 +13,12 @@ import psycopg
 import pytest
 import redis
 from tests.conftest import user_registered
+from tests.patience import until
 
 from contracts import Event, EventData
 from devstack.redis_server import RedisServer
 from messaging import publish
 from messaging.wire import layout
-
-from .workers import until
 
 PUBLISHERS = ("users-api", "accounts-api")
 
@@ -160,7 +159,7 @@ def test_whatever_dies_each_publishers_deliveries_end_and_are_counted_rightly(
     until(lambda: held_publishers(redis_client) == set(PUBLISHERS) and world.anything_runs())
     world.kill("worker")
     world.start_worker()
-    until(world.all_succeeded, 60)
+    until(world.all_succeeded)
     until(lambda: held_publishers(redis_client) == set())
     until(lambda: redis_client.scard(layout.WORKERS) == 2)  # the new worker's queues: the dead one is forgotten
 
@@ -169,13 +168,13 @@ def test_whatever_dies_each_publishers_deliveries_end_and_are_counted_rightly(
     world.kill(PUBLISHERS[0])
     world.publish(20)
     world.start_relay(PUBLISHERS[0])
-    until(world.all_succeeded, 60)
+    until(world.all_succeeded)
 
     world.publish(60)
     until(lambda: held_publishers(redis_client) == set(PUBLISHERS))
     redis_client.flushall()
     world.publish(20)
-    until(world.all_succeeded, 60)
+    until(world.all_succeeded)
 
     for publisher in PUBLISHERS:
         deliveries = world.deliveries(publisher)

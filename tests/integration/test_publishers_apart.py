@@ -9,6 +9,7 @@ import redis
 from dramatiq import Message
 from structlog.testing import capture_logs
 from tests.conftest import user_registered
+from tests.patience import until
 
 from contracts import AUDIT_LOG, Event, EventData
 from devstack.redis_server import RedisServer
@@ -23,7 +24,7 @@ from messaging.wire.receipt import Receipt
 from users_api import PUBLISHER
 
 from .conftest import QUICK_SUBSCRIPTIONS, RelayParts, relay_parts
-from .workers import Consume, states, until
+from .workers import Consume, states
 
 Publish = Callable[..., list[Event[EventData]]]
 

@@ -1,13 +1,13 @@
 """Receipts move deliveries forward, never backward; lost, doubled, late and out of order."""
 
 import threading
-import time
 from collections.abc import Callable
 from uuid import UUID
 
 import psycopg
 import pytest
 from tests.integration.conftest import RelayParts
+from tests.patience import until
 
 from contracts import AUDIT_LOG, Event, EventData
 from messaging.publishing.counts import counting
@@ -270,13 +270,12 @@ def _until_somebody_waits_for_a_lock(relay: RelayParts) -> None:
         "SELECT 1 FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock' AND state = 'active'"
     )
-    deadline = time.monotonic() + 20
-    while True:
+
+    def somebody_waits() -> bool:
         with relay.pool.connection() as connection:
-            if connection.execute(waiting).fetchone():
-                return
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.01)
+            return connection.execute(waiting).fetchone() is not None
+
+    until(somebody_waits)
 
 
 @pytest.mark.parametrize("outcome", ["started", "succeeded", "failed", "retry"])

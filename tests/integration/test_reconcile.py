@@ -9,6 +9,7 @@ import pytest
 import redis
 from dramatiq import Message
 from tests.integration.conftest import RelayParts
+from tests.patience import PATIENCE
 
 from contracts import Event, EventData, Subscription
 from devstack.redis_server import RedisServer
@@ -346,7 +347,7 @@ def test_what_is_found_is_enqueued_without_delay(
 
         relay.reconciler.reconcile()
 
-        assert len(list(listener.notifies(timeout=10, stop_after=1))) == 1
+        assert len(list(listener.notifies(timeout=PATIENCE, stop_after=1))) == 1
 
 
 def test_a_lease_of_a_subscription_this_relay_does_not_know_stops_no_other_look(

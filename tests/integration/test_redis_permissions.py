@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from tests.patience import until
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL
 from devstack.ports import free_port
@@ -19,7 +20,7 @@ from messaging.process.database import Pool
 from messaging.wire.client import connect
 
 from .conftest import QUICK_SUBSCRIPTIONS
-from .workers import Publish, run_relay, until, working
+from .workers import Publish, run_relay, working
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "operating.md"
 

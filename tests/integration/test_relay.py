@@ -10,6 +10,7 @@ import psycopg
 import pytest
 import redis
 from tests.integration.conftest import QUICK_SUBSCRIPTIONS, RelayParts
+from tests.patience import PATIENCE, until
 
 from contracts import AUDIT_LOG, Event, EventData
 from devstack.redis_server import RedisServer
@@ -23,7 +24,7 @@ from messaging.wire.client import connect
 from messaging.wire.receipt import Receipt
 from users_api import PUBLISHER
 
-from .workers import RECEIPTS, run_relay, until
+from .workers import RECEIPTS, run_relay
 
 Publish = Callable[..., list[Event[EventData]]]
 
@@ -86,7 +87,7 @@ def dispatching(relay: RelayParts, users_database: str) -> Iterator[None]:
     loop = threading.Thread(target=_dispatch_forever, args=(ear, dispatcher, stop, QUIET))
     loop.start()
     try:
-        assert idle.wait(20)
+        assert idle.wait(PATIENCE)
         yield
     finally:
         stop.set()
@@ -212,12 +213,12 @@ def test_an_idle_relay_that_is_told_to_stop_stops_at_once(
     loop = threading.Thread(target=run_relay, args=(users_database, redis_server.url, QUICK_SUBSCRIPTIONS, stop))
     loop.start()
     try:
-        assert idle.wait(20)
+        assert idle.wait(PATIENCE)
         until(lambda: relay.redis.info("clients")["blocked_clients"] == 1)
     finally:
         began = time.monotonic()
         stop.set()
-        loop.join(20)
+        loop.join(PATIENCE)
 
     assert not loop.is_alive()
     assert time.monotonic() - began < STOP_SECONDS, "no loop was left behind"
@@ -234,9 +235,9 @@ def test_a_relay_stops_though_postgresql_answers_nobody(
     loop.start()
     try:
         stop.set()
-        loop.join(10)
+        loop.join(PATIENCE)
 
         assert not loop.is_alive()
     finally:
         answer.set()
-        loop.join(10)
+        loop.join(PATIENCE)

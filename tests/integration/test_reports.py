@@ -17,7 +17,7 @@ from psycopg.errors import QueryCanceled
 from structlog.testing import capture_logs
 from tests.integration.conftest import QUICK, Subscriptions
 from tests.integration.users_cli import execute
-from tests.integration.workers import until
+from tests.patience import until
 
 from auditor.reports import counting, handlers
 from auditor.reports.handlers import make_report
@@ -232,7 +232,7 @@ class TestTheTimeLimit:
         with users_pool.connection() as connection:
             connection.execute(*publish([event], subscriptions=[LIMITED]))
             row = "SELECT state, attempts FROM deliveries WHERE event_id = %s"
-            until(lambda: connection.execute(row, [event.id]).fetchone() == ("succeeded", 2), 60)
+            until(lambda: connection.execute(row, [event.id]).fetchone() == ("succeeded", 2))
 
         log = (tmp_path / "log").read_text()
         assert log.count("delivery.retry") == 1

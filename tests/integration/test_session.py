@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from structlog.testing import capture_logs
+from tests.patience import until
 
 from contracts import Event, EventData, UserRegistered
 from devstack.postgres import Postgres
@@ -21,7 +22,6 @@ from users_api.pool import Pool as UsersPool
 
 from .live_api import is_problem, serving
 from .programs import PROGRAMS, refused, run
-from .workers import until
 
 Publish = Callable[..., list[Event[EventData]]]
 

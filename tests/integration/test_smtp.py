@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from tests.patience import SLACK, until
 
 from notifier.errors import MailDeferred, MailRefused, MailUncertain, ServerAway
 from notifier.mail import Mail
@@ -14,10 +15,8 @@ from notifier.senders.smtp.session import Session
 
 from .mails import ABROAD, CONTENT, MAIL, Connect
 from .scripted_smtp import DRIBBLE, DROP, DROP_LATE, HANG, ScriptedSmtpServer
-from .workers import until
 
 TIMEOUT = 0.4
-SLACK = 3.0
 
 pytestmark = pytest.mark.usefixtures("pipelining_or_not")
 

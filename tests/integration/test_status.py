@@ -9,6 +9,7 @@ import httpx
 import pytest
 import redis
 from tests.integration.conftest import RelayParts
+from tests.patience import until
 
 from contracts import SUBSCRIPTIONS
 from devstack.redis_server import RedisServer
@@ -25,7 +26,6 @@ from users_api.status.throughput import quantile
 
 from .api_process import NOWHERE
 from .live_api import LiveApi, is_problem, metrics, running
-from .workers import until
 
 MAKE = """
 WITH event AS (

@@ -13,6 +13,7 @@ import redis
 from dramatiq.middleware import TimeLimitExceeded
 from structlog.testing import capture_logs
 from tests.conftest import user_registered
+from tests.patience import PATIENCE, until
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, UserRegistered
 from devstack.redis_server import RedisServer
@@ -35,7 +36,7 @@ from messaging.wire.receipt import Receipt
 from users_api import PUBLISHER
 
 from .conftest import RelayParts
-from .workers import RECEIPTS, Consume, Publish, states, until, working
+from .workers import RECEIPTS, Consume, Publish, states, working
 
 pytestmark = pytest.mark.usefixtures("quick_shutdown")
 
@@ -189,7 +190,7 @@ def test_slow_work_is_shown_as_running(relay: RelayParts, publish_users: Publish
     finish = threading.Event()
 
     def work(event: Event[UserRegistered]) -> None:
-        finish.wait(20)
+        finish.wait(PATIENCE)
 
     consume(AUDIT_LOG, work)
 
@@ -284,7 +285,7 @@ def test_in_a_long_batch_what_is_done_is_reported_before_the_rest(
 
     def work(event: Event[UserRegistered]) -> None:
         if event.subject == "users/3":
-            finish.wait(20)
+            finish.wait(PATIENCE)
 
     events = publish_users(3, available_at=datetime.now(UTC) + timedelta(hours=1))
     for minutes, event in enumerate(events):
@@ -294,7 +295,7 @@ def test_in_a_long_batch_what_is_done_is_reported_before_the_rest(
         )
     consume(AUDIT_LOG, work)
 
-    until(lambda: states(relay)["running"] == 1 and states(relay)["succeeded"] == 2, 10)
+    until(lambda: states(relay)["running"] == 1 and states(relay)["succeeded"] == 2)
     finish.set()
     until(lambda: states(relay) == {"succeeded": 3})
 

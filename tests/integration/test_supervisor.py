@@ -10,13 +10,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.patience import PATIENCE, until
 
 from devstack.errors import Misconfigured
 from devstack.exits import ending, last_error
 from devstack.processes import Process
 from devstack.supervisor import Supervisor
-
-from .eventually import eventually
 
 
 class World:
@@ -34,7 +33,7 @@ class World:
 
     def notice_end(self) -> str:
         """Let the process end, and return what is said about that."""
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
         self.supervisor.look()
         return self.alerts[-1]
 
@@ -54,7 +53,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 def test_what_is_killed_is_started_again(world: World) -> None:
     world.start("import time; print('an old error: no matter', flush=True); time.sleep(60)")
     first = world.process.pid
-    eventually(lambda: world.process.last_lines)
+    until(lambda: world.process.last_lines)
 
     world.process.send(signal.SIGKILL)
 
@@ -122,7 +121,7 @@ def test_an_error_from_long_before_the_end_is_not_its_reason(
 ) -> None:
     monkeypatch.setattr("devstack.processes.time", SimpleNamespace(monotonic=lambda: world.now, sleep=time.sleep))
     world.start(STALE.format(last=last))
-    eventually(lambda: world.process.last_lines[-1:] == ["KeyError: 'old'"])
+    until(lambda: world.process.last_lines[-1:] == ["KeyError: 'old'"])
 
     world.pass_time(400)
     world.process.send(signal.SIGTERM)
@@ -142,7 +141,7 @@ def test_crashes_that_are_a_minute_apart_are_no_loop(world: World) -> None:
 def test_what_its_settings_do_not_let_run_is_not_started_again(world: World) -> None:
     said = "configuration: MAIL_FROM: not an address"
     world.start(f"import sys; print({said!r}); print('CRITICAL: a worker has exited'); sys.exit(2)")
-    world.process.wait(20)
+    world.process.wait(PATIENCE)
 
     with pytest.raises(Misconfigured, match="notifier: MAIL_FROM: not an address"):
         world.supervisor.look()
@@ -170,7 +169,7 @@ def test_what_says_that_it_is_ready_is_waited_for_and_what_says_nothing_for_a_wh
 
     world.supervisor.stop()
     world.start("import time; print('now ready', flush=True); time.sleep(60)", ready="ready")
-    eventually(lambda: not world.supervisor.undecided)
+    until(lambda: not world.supervisor.undecided)
 
 
 def test_the_last_error_of_a_server_with_a_log_is_of_this_run(tmp_path: Path) -> None:
@@ -178,7 +177,7 @@ def test_the_last_error_of_a_server_with_a_log_is_of_this_run(tmp_path: Path) ->
     log.write_text("FATAL: of another run\n")
     process = Process("server", [sys.executable, "-c", "print('x' * 9_000_000); print('LOG: fine')"], output=log)
     process.start()
-    process.wait(20)
+    process.wait(PATIENCE)
     assert last_error(process.last_lines) == "LOG: fine"
 
 

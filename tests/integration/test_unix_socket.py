@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 import redis
+from tests.patience import until
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL
 from devstack.processes import Process
@@ -19,7 +20,7 @@ from messaging import HeraldBroker, health, subscribe
 from messaging.wire.client import connect
 
 from .conftest import QUICK_SUBSCRIPTIONS
-from .workers import RECEIPTS, Publish, run_relay, until, working
+from .workers import RECEIPTS, Publish, run_relay, working
 
 
 class SocketRedis:

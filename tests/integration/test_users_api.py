@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.patience import PATIENCE
 
 from contracts import UserRegistered
 from messaging.publishing.switches import effects_of
@@ -61,7 +62,7 @@ def test_the_relay_is_woken_when_a_registration_is_committed(api: LiveApi) -> No
 
         api.register()
 
-        assert [each.channel for each in relay.notifies(timeout=5, stop_after=1)] == ["herald_due"]
+        assert [each.channel for each in relay.notifies(timeout=PATIENCE, stop_after=1)] == ["herald_due"]
 
 
 def test_fields_nobody_asked_for_are_ignored(api: LiveApi) -> None:

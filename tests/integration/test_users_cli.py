@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from tests.patience import PATIENCE
 
 from devstack.ports import free_port
 from messaging import ConfigurationError
@@ -241,7 +242,7 @@ def test_a_retry_wakes_the_relay(users_database: str, publish_users: Publish) ->
 
         printed(users_api("deliveries", "retry", str(event.id), "audit_log", DATABASE_URL=users_database))
 
-        assert [each.channel for each in relay.notifies(timeout=5, stop_after=1)] == ["herald_due"]
+        assert [each.channel for each in relay.notifies(timeout=PATIENCE, stop_after=1)] == ["herald_due"]
 
 
 def test_deliveries_are_listed_newest_first(users_database: str, publish_users: Publish) -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from tests.patience import PATIENCE
 
 from .users_cli import Publish, execute, kill, printed, refused, states, users_api
 
@@ -89,7 +90,7 @@ def test_replay_wakes_the_relay_and_does_not_hurry_what_is_scheduled(
 
         printed(users_api("replay", "--subscription=audit_log", "--since=2026-01-01", DATABASE_URL=users_database))
 
-        assert [each.channel for each in relay.notifies(timeout=5, stop_after=1)] == ["herald_due"]
+        assert [each.channel for each in relay.notifies(timeout=PATIENCE, stop_after=1)] == ["herald_due"]
     assert execute(users_database, "SELECT due_at FROM deliveries") == [{"due_at": tomorrow}]
 
 

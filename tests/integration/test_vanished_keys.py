@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 import redis
 from structlog.testing import capture_logs
+from tests.patience import until
 
 from contracts import AUDIT_LOG, WELCOME_EMAIL, Event, EventData, UserRegistered
 from devstack.redis_server import RedisServer
@@ -16,7 +17,7 @@ from messaging.wire.script import members
 from users_api import PUBLISHER
 
 from .conftest import QUICK_SUBSCRIPTIONS, RelayParts
-from .workers import EPOCH, RECEIPTS, Consume, states, until
+from .workers import EPOCH, RECEIPTS, Consume, states
 
 Publish = Callable[..., list[Event[EventData]]]
 Damage = Callable[[redis.Redis, str], object]

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from tests.patience import PATIENCE, until
 
 from devstack.ports import free_port
 from devstack.redis_server import RedisServer
 from messaging.wire.client import connect
 from messaging.wire.waits import Waits
-
-from .workers import until
 
 LONG = 60
 
@@ -29,14 +28,14 @@ def wait(waits: Waits, first: threading.Event) -> threading.Thread:
     def work() -> None:
         with waits.waiting() as may:
             began.set()
-            first.wait(20)
+            first.wait(PATIENCE)
             if may:
                 waits.client.blpop(["nothing"], timeout=LONG)
 
     began = threading.Event()
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    assert began.wait(20)
+    assert began.wait(PATIENCE)
     return thread
 
 
@@ -54,7 +53,7 @@ def test_a_wait_ends_when_it_is_told_to(waits: Waits, redis_client: redis.Redis)
     waits.end(redis_client)
 
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE)
     assert not any(thread.is_alive() for thread in threads)
 
 
@@ -73,7 +72,7 @@ def test_a_wait_that_redis_has_not_heard_of_yet_ends_too(
 
     waits.end(redis_client)
 
-    thread.join(20)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
 
 
@@ -92,11 +91,11 @@ def test_the_waits_of_others_go_on(waits: Waits, redis_server: RedisServer, redi
     until(lambda: blocked(redis_client) == 2)
 
     waits.end(redis_client)
-    ours.join(20)
+    ours.join(PATIENCE)
 
     assert blocked(redis_client) == 1
     other.end(redis_client)
-    theirs.join(20)
+    theirs.join(PATIENCE)
     other.close()
 
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 
 import psycopg
 import pytest
+from tests.patience import SLACK
 
 from devstack.ports import free_port
 from messaging.errors import Unavailable
@@ -70,4 +71,4 @@ def test_without_its_database_it_is_tried_later(switch: Open) -> None:
         away.require_on()
     with pytest.raises(Unavailable, match="410 moved, and the notifier's database"):
         away.turn_off("410 moved")
-    assert time.monotonic() - began < 2 * disabled.WAIT_SECONDS + 2
+    assert time.monotonic() - began < 2 * disabled.WAIT_SECONDS + SLACK

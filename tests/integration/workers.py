@@ -1,6 +1,5 @@
 """What the tests of workers share: real Dramatiq threads, and waiting for what they do."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,14 +26,6 @@ run_relay = partial(run, publisher=PUBLISHER)
 
 Publish = Callable[..., list[Event[UserRegistered]]]
 Consume = Callable[[Subscription[UserRegistered], Callable[[Event[UserRegistered]], None]], None]
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for a condition; fail when it takes too long."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.01)
 
 
 def readers(waits: Waits, client: redis.Redis) -> tuple[ReceiptReader, ReceiptReader]:

@@ -76,6 +76,6 @@ def test_a_group_without_details_needs_no_pattern() -> None:
 
 @pytest.mark.parametrize("text", [500 * "a", 250 * "a-", 250 * "a.", 166 * "a1-", 250 * "1.", 250 * "@a", 500 * "'"])
 def test_no_error_takes_long(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     group_of(text)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

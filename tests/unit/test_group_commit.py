@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from tests.patience import PATIENCE
 
 from users_api.database import DatabaseBusy, DatabaseUnavailable
 from users_api.group_commit import GroupCommit
@@ -36,7 +37,7 @@ class Hand:
 
 
 async def heard(tasks: Sequence[asyncio.Task[Any]]) -> list[Any]:
-    return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+    return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), PATIENCE)
 
 
 async def cancel(task: asyncio.Task[str]) -> None:
@@ -216,8 +217,8 @@ def test_one_tried_alone_holds_up_nobody_who_comes_later() -> None:
 
         commit = GroupCommit[int, str](execute)
         tasks = [asyncio.create_task(commit.submit(each)) for each in (1, 2)]
-        assert await asyncio.wait_for(tasks[0], 1) == "done"
-        assert await asyncio.wait_for(commit.submit(3), 1) == "done"
+        assert await asyncio.wait_for(tasks[0], PATIENCE) == "done"
+        assert await asyncio.wait_for(commit.submit(3), PATIENCE) == "done"
         assert not tasks[1].done()
         stuck.set()
         assert await heard(tasks) == ["done", "done"]
@@ -312,7 +313,7 @@ def test_closing_waits_for_what_is_under_way_though_nobody_else_does() -> None:
 
         hand.let_go.set()
 
-        await asyncio.wait_for(closing, 5)
+        await asyncio.wait_for(closing, PATIENCE)
         assert finished == [1, 2]
         assert await heard(behind) == ["did 2"]
 
@@ -338,7 +339,7 @@ def test_closing_waits_for_those_who_are_tried_alone() -> None:
 
         go_on.set()
 
-        await asyncio.wait_for(closing, 5)
+        await asyncio.wait_for(closing, PATIENCE)
         assert await heard(tasks) == ["done", "done"]
 
     asyncio.run(scene())

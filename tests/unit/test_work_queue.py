@@ -5,6 +5,7 @@ from queue import Empty
 
 import pytest
 from dramatiq.common import iter_queue
+from tests.patience import PATIENCE
 
 from messaging.consuming.work_queue import WorkQueue
 
@@ -31,7 +32,7 @@ def test_an_empty_queue_is_waited_for_beyond_any_timeout() -> None:
 
     queue.put(7)
 
-    thread.join(20)
+    thread.join(PATIENCE)
     assert got == [7]
 
 
@@ -42,7 +43,7 @@ def test_closing_wakes_everyone() -> None:
     queue.close()
 
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE)
     assert got == [Empty] * 3
 
 

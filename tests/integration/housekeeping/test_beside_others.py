@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 from structlog.testing import capture_logs
 from tests.integration.conftest import RelayParts
 from tests.integration.housekeeping.conftest import Housekeep, Old, Publish, column, events
-from tests.integration.workers import until
+from tests.patience import until
 
 from contracts import AUDIT_LOG
 from messaging.process.database import Pool

@@ -14,7 +14,8 @@ import pytest
 from structlog.testing import capture_logs
 from tests.integration.conftest import QUICK_SUBSCRIPTIONS, RelayParts
 from tests.integration.housekeeping.conftest import MONTH, Housekeep, Old, column, events
-from tests.integration.workers import run_relay, until
+from tests.integration.workers import run_relay
+from tests.patience import until
 
 from devstack.redis_server import RedisServer
 from messaging.relay import Retention
