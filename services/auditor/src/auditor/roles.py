@@ -19,7 +19,8 @@ RIGHTS: dict[LiteralString, LiteralString] = {
     "audit_unsealed": "SELECT, INSERT, DELETE",
     "reports": "SELECT, INSERT",
     **dict.fromkeys(
-        ("events", "deliveries", "schedule_slots", "delivery_counts", "backlog"), "SELECT, INSERT, UPDATE, DELETE"
+        ("events", "deliveries", "schedule_slots", "delivery_counts", "backlog", "operations"),
+        "SELECT, INSERT, UPDATE, DELETE",
     ),
 }
 """For each table what the writer may do."""
