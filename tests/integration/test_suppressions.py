@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, LiteralString
 
 import pytest
 from tests.patience import SLACK
@@ -69,7 +70,6 @@ def test_an_address_that_is_refused_for_good_gets_no_further_mail(pool: Pool) ->
         sender.send(to("gone@example.org"))
     del provider.trouble["gone@example.org"]
     for again in (sender, Suppressing(provider, pool)):
-        again._read_at = float("-inf")
         with pytest.raises(MailSuppressed, match=r"is suppressed .*suppressions remove"):
             again.send(to("Gone@Example.org"))
     assert sender.send(to("ada@example.org")) == "reference"
@@ -146,16 +146,36 @@ def test_the_commands(url: str) -> None:
     assert command("postgresql://127.0.0.1:1/none", "list").exit_code == 1
 
 
+@contextmanager
+def locked(url: str, mode: LiteralString) -> Iterator[None]:
+    with open_pool(url, size=1, name="other") as other, other.connection() as connection, connection.transaction():
+        connection.execute(f"LOCK TABLE suppressions IN {mode} MODE")
+        yield
+
+
 def test_a_locked_list_holds_up_no_mail_for_longer_than_a_claim_allows(pool: Pool, url: str) -> None:
     sender = Suppressing(Provider(), pool)
     sender.load()
     sender._read_at = float("-inf")
-    with open_pool(url, size=1, name="other") as other, other.connection() as connection, connection.transaction():
-        connection.execute("LOCK TABLE suppressions IN ACCESS EXCLUSIVE MODE")
+    with locked(url, "ACCESS EXCLUSIVE"):
         began = time.monotonic()
         with pytest.raises(MailDeferred, match="suppression list"):
             sender.send(to("ada@example.org"))
         assert time.monotonic() - began < SLACK
+
+
+def test_a_refused_address_that_cannot_be_listed_is_asked_for_again_and_listed_then(pool: Pool, url: str) -> None:
+    provider = Provider()
+    provider.trouble["gone@example.org"] = RecipientRefused("RCPT: 550 5.1.1 no such user")
+    sender = Suppressing(provider, pool)
+    with locked(url, "SHARE"):  # it can be read
+        began = time.monotonic()
+        with pytest.raises(MailDeferred, match=r"550 5.1.1 no such user.*can't be written: QueryCanceled"):
+            sender.send(to("gone@example.org"))
+        assert time.monotonic() - began < SLACK
+    with pytest.raises(RecipientRefused):
+        sender.send(to("gone@example.org"))
+    assert "gone@example.org" in command(url, "list").output
 
 
 def test_what_was_added_long_ago_is_read_once(pool: Pool, now: list[float]) -> None:

@@ -6,7 +6,8 @@ In that second a mail may still go to an address that another process has just a
 
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -23,8 +24,8 @@ from notifier.senders import Sender
 
 REFRESH_SECONDS = 1.0
 CONNECT_SECONDS = 0.5
-READ_SECONDS = 1.0
-"""A thread waits this long for a connection, and for the changes. Only the read at the start may take longer."""
+STATEMENT_SECONDS = 1.0
+"""A thread waits this long for a connection, and for a statement. Only the read at the start may take longer."""
 
 NEVER = float("-inf")
 
@@ -93,7 +94,7 @@ def listed(connection: Connection[Any]) -> list[Suppressed]:
 
 
 class Suppressing:
-    """A sender that respects the list, and adds the addresses that are refused."""
+    """A sender that respects the list, and adds the addresses that are refused. What it adds is never lost."""
 
     def __init__(self, sender: Sender, pool: Pool) -> None:
         self._sender = sender
@@ -109,7 +110,7 @@ class Suppressing:
             with self._pool.connection() as connection:
                 self._read(connection)
         except psycopg.Error as error:
-            log.warning("suppressions.not_read", error=type(error).__name__)
+            log.warning("suppressions.not_read", error=_name(error))
 
     def send(self, mail: Mail) -> str | None:
         """Send a mail unless its address is on the list. See `notifier.senders.Sender`."""
@@ -123,9 +124,14 @@ class Suppressing:
             raise
 
     def _add(self, address: str, reason: str) -> None:
-        with suppress(psycopg.Error), self._pool.connection(CONNECT_SECONDS) as connection:
-            add(connection, address, reason)
-            log.info("address.suppressed", reason=reason)
+        """Put an address on the list, or have its mail tried again: then the server refuses it again."""
+        try:
+            with self._connection() as connection:
+                add(connection, address, reason)
+        except psycopg.Error as error:
+            raise MailDeferred(f"refused ({reason}), but the suppression list can't be written: {_name(error)}") from None
+        self._addresses.add(address.lower())
+        log.info("address.suppressed", reason=reason)
 
     def _refresh(self) -> None:
         """Read what has changed, if that hasn't just been done. Only the first time do threads wait for each other."""
@@ -135,15 +141,20 @@ class Suppressing:
             try:
                 self._read_changes()
             except psycopg.Error as error:
-                raise MailDeferred(f"the suppression list can't be read: {type(error).__name__}") from None
+                raise MailDeferred(f"the suppression list can't be read: {_name(error)}") from None
             finally:
                 self._reading.release()
 
     def _read_changes(self) -> None:
         if time.monotonic() - self._read_at >= REFRESH_SECONDS:
-            with self._pool.connection(CONNECT_SECONDS) as connection, connection.transaction():
-                connection.execute(_LIMIT, [f"{READ_SECONDS:.0f}s"])
+            with self._connection() as connection:
                 self._read(connection)
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection[Any]]:
+        with self._pool.connection(CONNECT_SECONDS) as connection, connection.transaction():
+            connection.execute(_LIMIT, [f"{STATEMENT_SECONDS:.0f}s"])
+            yield connection
 
     def _read(self, connection: Connection[Any]) -> None:
         began = time.monotonic()
@@ -151,3 +162,7 @@ class Suppressing:
         for address, is_on in connection.execute(_CHANGED, {"since": self._read_until}):
             (self._addresses.add if is_on else self._addresses.discard)(address)
         self._read_until, self._read_at = now, began
+
+
+def _name(error: psycopg.Error) -> str:
+    return type(error).__name__
