@@ -90,7 +90,7 @@ def test_the_boundary_is_the_first_byte_of_the_content(
 ) -> None:
     monkeypatch.setattr(ScriptedSmtpServer, "late", 1.0)
     with ScriptedSmtpServer(data=[reply]) as server, pytest.raises(MailUncertain):
-        connect(server.port, timeout=2.0).send(replace(MAIL, html=html))
+        connect(server.port, timeout=5.0).send(replace(MAIL, html=html))
 
 
 def test_the_time_for_a_mail_begins_before_it_is_written(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
