@@ -4,13 +4,13 @@ import os
 import pty
 import select
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 from tests.patience import PATIENCE
 
-PROGRAM = str(Path(sys.executable).with_name("herald"))
+from devstack.programs import program
+
+PROGRAM = program("herald")
 
 
 def environment(**given: str) -> dict[str, str]:
@@ -32,12 +32,12 @@ def rows(printed: str) -> list[dict[str, str]]:
 
 
 class Terminal:
-    """`herald` in a terminal, 200 columns wide unless `COLUMNS` is given."""
+    """`herald`, or another program, in a terminal, 200 columns wide unless `COLUMNS` is given."""
 
-    def __init__(self, *arguments: str, **given: str) -> None:
+    def __init__(self, *arguments: str, program: str = PROGRAM, **given: str) -> None:
         self._ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
-            [PROGRAM, *arguments],
+            [program, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -3,15 +3,21 @@
 import csv
 import hashlib
 import json
+import os
 import stat
 import struct
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from auditor.chain import erasing
+from devstack.programs import program
 
 from .audit_world import Audit
+from .herald_cli import Terminal
 
 GROUPS = ((1, 7, 3), (4, 5, 7))
 
@@ -84,6 +90,40 @@ def test_csv_has_no_formula_for_a_spreadsheet(audit: Audit, tmp_path: Path) -> N
     assert rows[0]["correlation_id"] == '"quoted", and -1'
     assert rows[1]["email"] == "user7@example.com"
     assert (rows[0]["seal"], rows[0]["commitment"]) == ("1", "")
+
+
+@pytest.mark.parametrize("what", [[], ["--seals"]])
+def test_csv_has_its_header_though_there_is_nothing_and_the_same_with_rows(audit: Audit, what: list[str]) -> None:
+    [empty] = audit.run("export", "--format", "csv", *what).stdout.splitlines()
+    audit.write_sealed((1,))
+
+    header, _ = audit.run("export", "--format", "csv", *what).stdout.splitlines()
+    exported = json.loads(audit.run("export", *what).stdout)
+
+    assert empty.split(",") == header.split(",") == list(exported)
+
+
+def test_a_full_disk_behind_the_standard_output_is_told(audit: Audit) -> None:
+    audit.write_sealed(*GROUPS)
+
+    given = {**os.environ, "DATABASE_URL": audit.url}
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run(
+            [program("auditor"), "export"], env=given, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert (told.returncode, told.stderr) == (1, "auditor export: the standard output: No space left on device\n")
+
+
+def test_a_terminal_sees_the_progress(audit: Audit) -> None:
+    audit.write_sealed(*GROUPS)
+    terminal = Terminal("verify", program=program("auditor"), DATABASE_URL=audit.url)
+
+    terminal.until_shown("6/6")
+    status, shown = terminal.finish()
+
+    assert status == 0
+    assert "verified: 6 rows in " in shown, shown
 
 
 # Verification by a program that shares nothing with the auditor but docs/audit.md

@@ -1,11 +1,15 @@
 """What is sealed, and when: late commits, gaps, several sealers, rows from before the chain, outages."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from itertools import count
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -22,6 +26,7 @@ from auditor.chain.sealing import try_seal
 from auditor.cli import MIGRATIONS
 from auditor.handlers import record
 from devstack.postgres import Postgres
+from devstack.redis_server import RedisServer
 from messaging.process.database import Connections, Pool, open_pool
 from messaging.process.migrate import _config, migrate
 from messaging.process.revisions import version_table
@@ -196,6 +201,31 @@ def test_it_seals_a_moment_after_it_is_woken(audit: Audit, pool: Pool, monkeypat
         audit.write(1)
         sealer.wake()
         until(lambda: sealed(audit) == [[1]])
+
+
+WORKER = """
+import time
+
+import auditor.chain.sealer
+from tests.conftest import user_registered
+
+auditor.chain.sealer.LOOK_SECONDS = 3600.0
+from auditor.worker import audit_log
+
+audit_log([user_registered(1)])
+time.sleep(3600)
+"""
+
+
+def test_a_worker_wakes_it_when_it_has_written(audit: Audit, redis_server: RedisServer) -> None:
+    """Else a row would wait for the next look."""
+    given = {**os.environ, "DATABASE_URL": audit.url, "REDIS_URL": redis_server.url}
+    with subprocess.Popen([sys.executable, "-c", WORKER], env=given, cwd=Path(__file__).parents[2]) as worker:
+        try:
+            until(lambda: sealed(audit) == [[1]] or worker.poll() is not None)
+            assert sealed(audit) == [[1]]
+        finally:
+            worker.kill()
 
 
 def test_it_gathers_what_is_written_within_a_second(audit: Audit, pool: Pool) -> None:

@@ -356,3 +356,25 @@ def test_an_effect_that_an_attempt_has_claimed_meanwhile_is_not_confirmed(consum
         [effect] = decisions.uncertain_effects(connection)
         consumer.rows("UPDATE effects SET state = 'claimed'")
         assert not decisions.confirm(connection, redis.Redis(port=1), effect)
+
+
+def test_a_doubt_that_was_resolved_waits_for_no_decision(consumer: Consumer) -> None:
+    """Nobody has confirmed it, and what the provider calls it isn't overwritten by a late confirmation."""
+    consumer.provider.trouble[""] = UncertainError("no reply")
+    consumer.attempt(1)
+    effect = one_effect(consumer)
+    consumer.provider.trouble.clear()
+    consumer.let_claims_run_out()
+    assert consumer.attempt(1) == [None]
+    [(reference,)] = consumer.rows("SELECT reference FROM effects")
+
+    with connect(consumer.url, name="test") as connection:
+        assert decisions.find(connection, effect.event_id, None) == []
+        decisions.confirm(connection, redis.Redis(), replace(effect, publisher=None), "something else")
+    assert consumer.rows("SELECT state, reference FROM effects") == [("done", reference)]
+
+
+def one_effect(consumer: Consumer) -> decisions.UncertainEffect:
+    with connect(consumer.url, name="test") as connection:
+        [effect] = decisions.uncertain_effects(connection)
+        return effect

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from psycopg.errors import QueryCanceled
 from structlog.testing import capture_logs
 from tests.integration.conftest import QUICK, Subscriptions
 from tests.integration.users_cli import execute
@@ -243,14 +242,17 @@ class TestTheTimeLimit:
         assert len(announced(url)) == 1
 
 
-def test_a_statement_that_waits_is_ended_by_postgresql(url: str) -> None:
+def test_the_workers_statements_are_ended_by_postgresql(url: str, redis_server: RedisServer, tmp_path: Path) -> None:
     """The time limit can't interrupt a thread that waits for PostgreSQL's answer."""
-    with (
-        open_pool(url, size=1, name="test", settings=["statement_timeout = 100"]) as pool,
-        pytest.raises(QueryCanceled),
-        pool.connection() as connection,
-    ):
-        connection.execute("SELECT pg_sleep(10)")
+    look = """
+from auditor.reports.worker import pool
+with pool.connection() as connection:
+    print(connection.execute("SHOW statement_timeout").fetchone())
+"""
+    environment = {"DATABASE_URL": url, "REDIS_URL": redis_server.url, "REPORT_STORE": str(tmp_path)}
+    told = subprocess.run([sys.executable, "-c", look], env=os.environ | environment, capture_output=True, check=True)
+
+    assert told.stdout == b"('1min',)\n"
 
 
 def test_an_id_is_all_that_a_file_is_named_by(tmp_path: Path) -> None:

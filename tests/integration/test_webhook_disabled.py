@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 
 import psycopg
 import pytest
-from tests.patience import SLACK
+from tests.patience import PATIENCE, SLACK
 
 from devstack.ports import free_port
 from messaging.errors import Unavailable
@@ -72,3 +72,17 @@ def test_without_its_database_it_is_tried_later(switch: Open) -> None:
     with pytest.raises(Unavailable, match="410 moved, and the notifier's database"):
         away.turn_off("410 moved")
     assert time.monotonic() - began < 2 * disabled.WAIT_SECONDS + SLACK
+
+
+def test_threads_do_not_wait_one_after_another_for_a_database_that_is_away(
+    switch: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away, looks = switch(database_url=f"postgresql://127.0.0.1:{free_port()}/notifier"), Switch._look
+    looked: list[Switch] = []
+    monkeypatch.setattr(disabled, "FRESH_SECONDS", PATIENCE)
+    monkeypatch.setattr(Switch, "_look", lambda it: (looked.append(it), looks(it)))
+    for _ in range(8):
+        with pytest.raises(Unavailable, match="doesn't say whether"):
+            away.require_on()
+
+    assert looked == [away]

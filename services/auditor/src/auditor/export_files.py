@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,18 +16,16 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet may execute a cell that begins so."""
 
 
-def write_jsonl(file: TextIO, exported: Iterable[Export]) -> None:
+def write_jsonl(file: TextIO, _fields: Sequence[str], exported: Iterable[Export]) -> None:
     """Write one JSON object per line."""
     file.writelines(f"{json.dumps(_plain_row(row), ensure_ascii=False)}\n" for row in exported)
 
 
-def write_csv(file: TextIO, exported: Iterable[Export]) -> None:
+def write_csv(file: TextIO, fields: Sequence[str], exported: Iterable[Export]) -> None:
     """Write CSV (RFC 4180) with a header. A text that a spreadsheet would take for a formula gets a `'` before it."""
-    writer = None
+    writer = csv.DictWriter(file, fields)
+    writer.writeheader()
     for row in exported:
-        if writer is None:
-            writer = csv.DictWriter(file, list(row))
-            writer.writeheader()
         writer.writerow({name: _cell(value) for name, value in row.items()})
 
 

@@ -3,7 +3,7 @@
 Rows come in the order of the chain, then those that no seal covers yet.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -15,6 +15,13 @@ from auditor.chain.hashing import SALT_BYTES, parts
 from auditor.chain.seals import Seal, read_groups, snapshot
 
 Export = dict[str, Any]
+
+ROW_FIELDS: tuple[str, ...] = (
+    *("id", "event_id", "action", "email", "user_id", "correlation_id", "occurred_at", "recorded_at"),
+    *("commitment", "erased", "seal", "salt"),
+)
+SEAL_FIELDS: tuple[str, ...] = ("seal", "previous", "sealed_at", "rows", "row_ids", "leaves", "hash")
+"""The fields of what `rows` and `seals` yield, in their order."""
 
 _COLUMNS: LiteralString = """
     id, event_id::text, action, email, user_id, correlation_id, occurred_at, recorded_at, commitment, erased
@@ -48,7 +55,7 @@ class Period:
     until: datetime | None = None
 
 
-def rows(connection: Connection[Any], period: Period, progress: Callable[[int], None]) -> Iterator[Export]:
+def rows(connection: Connection[Any], period: Period, progress: Callable[[int], None]) -> Generator[Export]:
     """Yield the log's rows of one moment. `progress` is called with the number of rows that have been looked at."""
     with snapshot(connection):
         parameters = {"since": period.since, "until": period.until}
@@ -63,7 +70,7 @@ def rows(connection: Connection[Any], period: Period, progress: Callable[[int], 
             yield from ({**row, "seal": None, "salt": None} for row in cursor.execute(_UNSEALED, parameters))
 
 
-def seals(connection: Connection[Any], progress: Callable[[int], None]) -> Iterator[Export]:
+def seals(connection: Connection[Any], progress: Callable[[int], None]) -> Generator[Export]:
     """Yield the chain itself: what others need to verify exported rows."""
     with snapshot(connection), connection.cursor("export", row_factory=dict_row) as cursor:
         for seal in cursor.execute(_SEALS):

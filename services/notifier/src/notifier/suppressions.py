@@ -129,7 +129,9 @@ class Suppressing:
             with self._connection() as connection:
                 add(connection, address, reason)
         except psycopg.Error as error:
-            raise MailDeferred(f"refused ({reason}), but the suppression list can't be written: {_name(error)}") from None
+            raise MailDeferred(
+                f"refused ({reason}), but the suppression list can't be written: {_name(error)}"
+            ) from None
         self._addresses.add(address.lower())
         log.info("address.suppressed", reason=reason)
 

@@ -31,7 +31,7 @@ FROM effects WHERE event_id = %(event_id)s AND (state = 'uncertain' OR state = '
 
 _CONFIRM: LiteralString = """
 -- Record that an uncertain effect has happened.
-UPDATE effects SET state = 'done', done_at = coalesce(done_at, now()), reference = coalesce(%(reference)s, reference)
+UPDATE effects SET state = 'done', done_at = coalesce(done_at, now()), reference = coalesce(reference, %(reference)s)
 WHERE event_id = %(event_id)s AND subscription = %(subscription)s AND state IN ('uncertain', 'done')
 """
 

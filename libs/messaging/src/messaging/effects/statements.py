@@ -62,9 +62,9 @@ FROM seen
 
 RECORD: LiteralString = """
 -- Record how effects of any number of attempts ended, in one commit. An effect that is done is recorded even if its
--- claim has run out, unless another attempt has claimed it.
+-- claim has run out, unless another attempt has claimed it. It isn't in doubt any more, so no receipt about it is due.
 WITH done AS (
-    UPDATE effects SET state = 'done', done_at = coalesce(done_at, now()),
+    UPDATE effects SET state = 'done', done_at = coalesce(done_at, now()), publisher = NULL, dispatch = NULL,
         reference = (%(references)s::text[])[array_position(%(done)s::uuid[], claim)]
     WHERE event_id = ANY (%(done_events)s) AND claim = ANY (%(done)s)
     RETURNING claim, doubts

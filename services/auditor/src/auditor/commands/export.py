@@ -1,7 +1,7 @@
 """`auditor export`."""
 
 import sys
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -42,9 +42,13 @@ def export(
             progress_bar("exporting", connection) as progress,
             export_files.whole_file(out) if out else nullcontext(sys.stdout) as file,
         ):
-            exported = exporting.seals(connection, progress) if chain else exporting.rows(connection, period, progress)
-            write(file, exported)
+            if chain:
+                fields, exported = exporting.SEAL_FIELDS, exporting.seals(connection, progress)
+            else:
+                fields, exported = exporting.ROW_FIELDS, exporting.rows(connection, period, progress)
+            with closing(exported):
+                write(file, fields, exported)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
-        end("export", f"{out}: {error.strerror}", 1)
+        end("export", f"{out or 'the standard output'}: {error.strerror}", 1)

@@ -77,7 +77,9 @@ def resend(event_id: EventId, subscription: SubscriptionName = None) -> None:
         if effect.state == "done":
             sys.exit("This effect was confirmed, so it isn't caused again. To end its delivery, run: confirm")
         decisions.resend(connect_redis(settings.redis_url), effect)
-    typer.echo(f"{event_id} {effect.subscription}: it is sent again when a relay has read this decision")
+    typer.echo(
+        f"{event_id} {effect.subscription}: sent again when a relay reads this, if its delivery is still uncertain"
+    )
 
 
 def _one(connection: Connection[Any], event_id: UUID, subscription: str | None) -> UncertainEffect:

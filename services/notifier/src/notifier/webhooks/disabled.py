@@ -21,7 +21,7 @@ from messaging.process.database import Pool, open_pool
 from notifier.webhooks.errors import EndpointGone
 
 FRESH_SECONDS = 1.0
-"""A worker asks the database again after this time."""
+"""A worker asks the database again after this time, whether it answered or not."""
 
 WAIT_SECONDS = 2.0
 """The most that one look or one note waits for a connection, and then for PostgreSQL."""
@@ -73,6 +73,7 @@ class Switch:
         self._url = url
         self._looking = threading.Lock()
         self._disabled: Disabled | None = None
+        self._fault = ""
         self._looked_at = float("-inf")
 
     def require_on(self) -> None:
@@ -85,7 +86,9 @@ class Switch:
         with self._looking:
             if time.monotonic() - self._looked_at > FRESH_SECONDS:
                 self._look()
-            disabled = self._disabled
+            disabled, fault = self._disabled, self._fault
+        if fault:
+            raise Unavailable(f"the notifier's database doesn't say whether the endpoint is disabled: {fault}")
         if disabled:
             raise EndpointGone(gone(f"it has been disabled since {disabled.since:%Y-%m-%d %H:%M %Z}"))
 
@@ -108,12 +111,12 @@ class Switch:
         self._pool.close(timeout=1)
 
     def _look(self) -> None:
+        """Look. A fault is kept as long as an answer, so that threads don't wait for the database one after another."""
         try:
             with self._pool.connection(timeout=WAIT_SECONDS) as connection:
-                self._disabled = look(connection, self._url)
+                self._disabled, self._fault = look(connection, self._url), ""
         except psycopg.Error as error:
-            reason = f"the notifier's database doesn't say whether the endpoint is disabled: {_said(error)}"
-            raise Unavailable(reason) from error
+            self._fault = _said(error)
         self._looked_at = time.monotonic()
 
 
