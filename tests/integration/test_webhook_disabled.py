@@ -77,10 +77,15 @@ def test_without_its_database_it_is_tried_later(switch: Open) -> None:
 def test_threads_do_not_wait_one_after_another_for_a_database_that_is_away(
     switch: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    away, looks = switch(database_url=f"postgresql://127.0.0.1:{free_port()}/notifier"), Switch._look
+    away, look = switch(database_url=f"postgresql://127.0.0.1:{free_port()}/notifier"), Switch._look
     looked: list[Switch] = []
+
+    def counted(switch: Switch) -> None:
+        looked.append(switch)
+        look(switch)
+
     monkeypatch.setattr(disabled, "FRESH_SECONDS", PATIENCE)
-    monkeypatch.setattr(Switch, "_look", lambda it: (looked.append(it), looks(it)))
+    monkeypatch.setattr(Switch, "_look", counted)
     for _ in range(8):
         with pytest.raises(Unavailable, match="doesn't say whether"):
             away.require_on()
