@@ -14,7 +14,7 @@ from devstack.ports import free_port
 from messaging import ConfigurationError
 from messaging.process.settings import load
 from messaging.publishing import operations
-from users_api.settings import RelaySettings
+from messaging.relay import RelaySettings
 
 from .users_cli import Publish, execute, kill, printed, refused, states, users_api
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]  # it has no types of its own
 
-from auditor.reports.settings import RelaySettings as AuditorRelaySettings
 from auditor.reports.settings import ReportSettings
 from auditor.roles import WriterSettings
 from auditor.settings import AuditorSettings
 from messaging.process.settings import Environment
+from messaging.relay import RelaySettings
 from notifier.settings import NotifierSettings
 from notifier.webhooks.settings import WorkerSettings
-from users_api.settings import ApiSettings, RelaySettings
+from users_api.settings import ApiSettings
 
 HERE = Path(__file__).parents[2]
 README, EXAMPLE = ((HERE / name).read_text() for name in ("README.md", ".env.example"))
@@ -25,7 +25,7 @@ READ: dict[str, type[Environment]] = {
     "webhook": WorkerSettings,
     "auditor": AuditorSettings,
     "reports": ReportSettings,
-    "auditor-relay": AuditorRelaySettings,
+    "auditor-relay": RelaySettings,
     "auditor-migrate": WriterSettings,
 }
 """What each service of docker-compose.yml reads."""

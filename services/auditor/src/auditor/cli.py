@@ -41,10 +41,14 @@ for command in (verify, export, erase, keygen):
 
 @app.command()
 def relay() -> None:
-    """Move the deliveries of reports between PostgreSQL and Redis. Several may run."""
-    from auditor.reports.relay import relay as run
+    """Move the deliveries of reports between PostgreSQL and Redis. Several may run.
 
-    run()
+    Not for a database that users-api publishes from too: users-api's relay moves both.
+    """
+    from auditor import PUBLISHER
+    from messaging.relay import main
+
+    main(PUBLISHER)
 
 
 @app.command()

@@ -1,10 +1,8 @@
 """The processes of users-api. Each imports what it alone needs: they run for months, and their memory counts."""
 
 import signal
-import threading
-from datetime import timedelta
 
-from messaging.process import collector, logs
+from messaging.process import logs
 from messaging.process.database import require_suitable
 from messaging.process.settings import exit_if_wrong, load_or_exit
 
@@ -38,22 +36,9 @@ def serve() -> None:
 
 def relay() -> None:
     """Move deliveries between PostgreSQL and Redis. Several may run."""
-    from contracts import SCHEDULES, SUBSCRIPTIONS
-    from messaging.publishing.switches import enabled
-    from messaging.relay import Retention, run
+    from contracts import SCHEDULES
+    from messaging.relay import main
     from users_api import PUBLISHER
     from users_api.retention import FORGET_KEYS
-    from users_api.settings import RelaySettings
 
-    settings = load_or_exit(RelaySettings)
-    logs.configure(settings.log_level, settings.log_format)
-    with exit_if_wrong():
-        enabled()
-    require_suitable(settings.database_url)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    retention = Retention(timedelta(days=settings.retention_days), {"idempotency_keys": FORGET_KEYS})
-    collector.freeze()
-    urls = settings.database_url, settings.redis_url
-    run(*urls, SUBSCRIPTIONS, stop, retention, publisher=PUBLISHER, schedules=SCHEDULES)
+    main(PUBLISHER, SCHEDULES, forget={"idempotency_keys": FORGET_KEYS})

@@ -1,4 +1,4 @@
-"""The settings of the web process, which needs PostgreSQL alone, and of the relay."""
+"""The settings of the web process, which needs PostgreSQL alone."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,7 @@ from pydantic import Field
 
 from messaging.errors import ConfigurationError
 from messaging.process import urls
-from messaging.process.settings import DatabaseSettings, Settings, secret
+from messaging.process.settings import DatabaseSettings, secret
 
 MIN_TOKEN = 16
 
@@ -29,9 +29,3 @@ class ApiSettings(DatabaseSettings):
     mailbox_url: str | None = Field(default=None, pattern="^https?://")
     console: Literal["on", "off"] = "on"
     console_token: Annotated[str | None, secret(_token), Field(repr=False, validate_default=False)] = None
-
-
-class RelaySettings(Settings):
-    """From the environment; README's table says what each means. `retention_days`: up to a hundred years."""
-
-    retention_days: float = Field(default=30.0, gt=0, le=36_500)

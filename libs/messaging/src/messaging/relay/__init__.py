@@ -10,6 +10,7 @@ Each loop is a thread that does one round after another:
 """
 
 from messaging.relay.housekeep import Retention
+from messaging.relay.main import RelaySettings, main
 from messaging.relay.relay import run
 
-__all__ = ["Retention", "run"]
+__all__ = ["RelaySettings", "Retention", "main", "run"]
