@@ -14,7 +14,6 @@ from chaos.report import Proof, Reporter, Row, markdown
 from chaos.session import absence, attempt, drawn, end, session, writable
 from chaos.trial import Plan
 from chaos.without import GUARDS
-from devstack.redis_server import best_program
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -138,17 +137,3 @@ def soak(
         end(servers, "; ".join(outcome.wrong))
         if outcome.ledger is None:
             sys.exit(130)  # Ctrl-C
-
-
-@app.command()
-def idle(seconds: Annotated[float, typer.Option(help="How long to look.", min=1, max=100_000)] = 60.0) -> None:
-    """Measure what an idle Herald costs."""
-    from chaos import idle as idling
-
-    if best_program() is None:
-        sys.exit("error: idle needs a real redis-server (6.2 or newer)")
-    reporter = Reporter()
-    with session(reporter) as servers:
-        with reporter.progress("idling") as progress:
-            before, after = idling.measure(servers, seconds, progress)
-        idling.show(before, after, reporter.console)

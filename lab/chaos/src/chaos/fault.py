@@ -102,14 +102,13 @@ class Fault:
     `share`: of the requested registrations, if the fault is slow. `least`: with fewer the load ends too soon.
     `environment`: of every process. `webhook`: whether each registration is reported to a webhook too.
     `follow_up`: whether a second mail follows after FOLLOW_UP_AFTER.
-    `absent`: why it can't be tried yet. `needs_redis`: a real one, not the fake. `clients`, `per_second`: the load.
+    `needs_redis`: a real one, not the fake. `clients`, `per_second`: the load.
     `patience`: seconds to settle in. `recovers_within`: seconds, at most, until the `recovering` effects are done.
     """
 
     number: int
     title: str
     variant = ""
-    absent = ""
     needs_redis = False
     share = 1.0
     least = 20

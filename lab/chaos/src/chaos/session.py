@@ -37,7 +37,7 @@ def session(reporter: Reporter) -> Iterator[Servers]:
 
 def absence(fault: Fault) -> str:
     """Say why a fault can't be tried here; nothing, if it can."""
-    return fault.absent or (NO_REDIS if fault.needs_redis and best_program() is None else "")
+    return NO_REDIS if fault.needs_redis and best_program() is None else ""
 
 
 def attempt(fault: Fault, servers: Servers, reporter: Reporter, plan: Plan) -> Row:

@@ -1,1 +1,1 @@
-"""The notifier: sends the welcome email."""
+"""The notifier: sends mails, and calls the webhook."""

@@ -7,7 +7,7 @@ from html import escape
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from users_api.strict_route import StrictRoute
@@ -41,16 +41,10 @@ def mount_assets(app: FastAPI, mailbox_url: str | None) -> None:
 
 
 @router.get("/")
-async def show_front(request: Request) -> Response:
-    """Say what this is and where to go on: to people in HTML, to programs in JSON."""
-    links = _links(request)
-    headers = {"Vary": "Accept"}
-    if not _prefers_html(request.headers.get("accept", "")):
-        return JSONResponse(
-            {"name": "Herald", "about": _ABOUT, **{name: url for name, url, _ in links}}, headers=headers
-        )
-    items = (f'<li><a href="{escape(url)}">{escape(url)}</a>: {escape(text)}' for _, url, text in links)
-    return HTMLResponse(_PAGE.format(about=escape(_ABOUT), links="\n".join(items)), headers=headers)
+async def show_front(request: Request) -> HTMLResponse:
+    """Say what this is, and where to go on."""
+    items = (f'<li><a href="{escape(url)}">{escape(url)}</a>: {escape(text)}' for url, text in _links(request))
+    return HTMLResponse(_PAGE.format(about=escape(_ABOUT), links="\n".join(items)))
 
 
 @router.get("/docs")
@@ -83,44 +77,22 @@ def show_asyncapi() -> FileResponse:
     return FileResponse(PUBLISHED, media_type="application/json")
 
 
-def _links(request: Request) -> list[tuple[str, str, str]]:
-    """Return name, URL and purpose of what is linked to."""
+def _links(request: Request) -> list[tuple[str, str]]:
+    """Return URL and purpose of what is linked to."""
     root, mailbox = _root(request), request.app.state.mailbox_url
-    console = [("console", f"{root}/console", "see what happens, and act")] if request.app.state.console else []
-    links = [
-        *console,
-        ("docs", f"{root}/docs", "try the API"),
-        ("openapi", f"{root}/openapi.json", "the API, for programs"),
-        ("events", f"{root}/events", "the events, and what follows from them"),
-        ("asyncapi", f"{root}/asyncapi.json", "the events, for programs"),
-        ("users", f"{root}/users", "the registered users"),
-        ("ready", f"{root}/readyz", "can it register users?"),
-        ("metrics", f"{root}/metrics", "for Prometheus"),
+    return [
+        *([(f"{root}/console", "see what happens, and act")] if request.app.state.console else []),
+        (f"{root}/docs", "try the API"),
+        (f"{root}/openapi.json", "the API, for programs"),
+        (f"{root}/events", "the events, and what follows from them"),
+        (f"{root}/asyncapi.json", "the events, for programs"),
+        (f"{root}/users", "the registered users"),
+        (f"{root}/readyz", "can it register users?"),
+        (f"{root}/metrics", "for Prometheus"),
+        *([(mailbox, "the mails that were sent")] if mailbox else []),
     ]
-    return [*links, ("mails", mailbox, "the mails that were sent")] if mailbox else links
 
 
 def _root(request: Request) -> str:
     root: str = request.scope.get("root_path", "")
     return root.rstrip("/")
-
-
-def _prefers_html(accept: str) -> bool:
-    """Is HTML preferred to JSON? `*/*`, as curl sends it, prefers neither."""
-    return _quality(accept, "text", "html") > _quality(accept, "application", "json")
-
-
-def _quality(accept: str, kind: str, subtype: str) -> float:
-    """Return how much a media type is wanted (RFC 9110, 12.5.1): by its own name, its kind's, or any."""
-    wanted = dict(map(_range, accept.lower().split(",")))
-    names = (f"{kind}/{subtype}", f"{kind}/*", "*/*")
-    return next((wanted[name] for name in names if name in wanted), 0.0)
-
-
-def _range(item: str) -> tuple[str, float]:
-    name, *parameters = (each.strip() for each in item.split(";"))
-    qualities = [parameter.removeprefix("q=") for parameter in parameters if parameter.startswith("q=")]
-    try:
-        return name, float(qualities[0]) if qualities else 1.0
-    except ValueError:
-        return name, 0.0

@@ -1,4 +1,5 @@
-"""Deliveries: one event for one subscription, and every move of its state. Each move is one statement.
+"""Deliveries: one event for one subscription, and how its state moves. Each move is one statement. Those of operators
+stand in `messaging.publishing`: `operations`, `confirming`, `replays`.
 
     pending ──► queued ──► running ──► succeeded
        ▲          │           ├──────► failed      (permanent error, attempts or crashes used up)
