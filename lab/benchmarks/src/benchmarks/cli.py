@@ -153,6 +153,23 @@ def console_costs(
         output.write_text(json.dumps({"deliveries": deliveries, "pages": measured, "open": open_}, indent=1) + "\n")
 
 
+@app.command("audit")
+def audit_costs(
+    rows: Annotated[int, typer.Option(min=1000, max=100 * MOST, help="In the log.")] = 1_000_000,
+) -> None:
+    """Show what a long audit log costs to seal, verify and export, and whether memory grows with it."""
+    from benchmarks import audit
+    from chaos.servers import new_database
+
+    console = Console()
+    with _measuring(["herald"]) as servers:
+        costs = []
+        for cost in audit.measure(new_database(servers.postgres, "auditor"), rows, servers.directory):
+            console.print(f"{cost.what}, {cost.rows:,} rows: {cost.seconds:.1f} s")
+            costs.append(cost)
+    audit.show(costs, console)
+
+
 def _refuse_unknown(names: Iterable[str], known: Iterable[str], what: str) -> None:
     if unknown := [name for name in names if name not in known]:
         sys.exit(f"error: unknown: {', '.join(unknown)}. {what}: {', '.join(known)}")
