@@ -34,6 +34,12 @@ class LiveApi:
         self.database = database
         self.log = log
 
+    @property
+    def url(self) -> str:
+        """Of the database, for commands."""
+        info = self.database.info
+        return f"postgresql://{info.user}@{info.host}:{info.port}/{info.dbname}"
+
     def register(self, **fields: object) -> httpx.Response:
         """POST /users for Maya, except for the fields named."""
         return self.http.post("/users", json=MAYA | fields)

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,35 @@ def test_json_has_the_fields_of_the_api(users_database: str, users_pool: Pool) -
 
     [listed] = json.loads(printed(run))["deliveries"]
     assert listed.keys() == {*Delivery.model_fields, "subject"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [f"--subscription={number}" for number in range(21)],
+        ["--subscription=no name"],
+        [f"--error={'x' * 501}"],
+        [f"--group={'x' * 2251}"],
+    ],
+    ids=["subscriptions", "name", "error", "group"],
+)
+def test_what_the_api_could_not_show_is_refused_with_the_name_of_the_option(
+    users_database: str, options: list[str]
+) -> None:
+    for command in (["list"], ["groups"], ["cancel", "--all", "--yes"]):
+        run = herald("deliveries", *command, *options, DATABASE_URL=users_database)
+
+        assert run.returncode == 2
+        assert f"Invalid value for '{options[0].partition('=')[0]}'" in run.stderr
+
+
+@pytest.mark.usefixtures("running_relay")
+def test_what_is_repeated_is_meant_once(users_database: str, users_pool: Pool) -> None:
+    write(users_pool, 1, "failed", "550 no such user", ended=timedelta(minutes=1))
+    repeated = ["--state=failed"] * 9 + ["--subscription=audit_log"] * 21
+
+    run = herald("deliveries", "retry", "--all", "--yes", *repeated, DATABASE_URL=users_database)
+
+    assert run.returncode == 0, run.stderr
+    [operation] = execute(users_database, "SELECT filter FROM operations")
+    assert operation["filter"] == {"states": ["failed"], "subscriptions": ["audit_log"]}

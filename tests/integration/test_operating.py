@@ -214,9 +214,7 @@ def test_what_is_done_to_one_delivery_is_recorded_with_who_did_it(api: LiveApi) 
     api.register()
     [event] = [str(row["id"]) for row in api.rows("SELECT id FROM events")]
     api.http.post(f"/deliveries/{event}/audit_log/cancel", headers={"X-Operator": "ada"})
-    database = api.database.info
-    url = f"postgresql://postgres@{database.host}:{database.port}/{database.dbname}"
-    printed(users_api("deliveries", "retry", event, "audit_log", DATABASE_URL=url))
+    printed(users_api("deliveries", "retry", event, "audit_log", DATABASE_URL=api.url))
 
     [second, first] = api.http.get("/operations").json()["operations"]
 

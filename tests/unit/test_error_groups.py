@@ -9,7 +9,7 @@ from messaging.publishing.error_groups import group_of, matching
 from messaging.publishing.filtering import Filter
 from messaging.publishing.looking import INDEX_WINDOW, look
 from messaging.wire.receipt import MAX_ERROR
-from users_api.delivery_filter import MAX_GROUP
+from users_api.filter_fields import MAX_GROUP
 
 
 @pytest.mark.parametrize(

@@ -9,25 +9,26 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from contracts import AUDIT_LOG
-from messaging.publishing.filtering import Filter, Moment
-from messaging.publishing.states import STATES, DeliveryState
+from messaging.publishing.filtering import Filter, Moment, recorded
+from messaging.publishing.states import STATES
 from users_api.database import query
 from users_api.examples import EVENT_ID
 from users_api.fields import ADDRESS, EmailAddress, email_key
+from users_api.filter_fields import (
+    MAX_ERROR,
+    MAX_GROUP,
+    MAX_ID,
+    MAX_LISTED,
+    NAME,
+    ErrorText,
+    GroupText,
+    Names,
+    States,
+    UserNumber,
+)
 from users_api.parameters import optional
 from users_api.pool import Pool
 from users_api.registration import subject
-
-MAX_ID = 2**53 - 1
-"""The largest integer that every reader of JSON reads exactly."""
-
-MAX_LISTED = 20
-MAX_ERROR = 500
-MAX_GROUP = 2250
-"""Of an error of 500 characters: `1,` becomes `<number>,`."""
-
-_NAME = r"^[\w.-]+$"
-_TEXT = r"^[^\x00]*$"
 
 _USER_WITH: LiteralString = "SELECT id FROM users WHERE email_key = %(key)s"
 
@@ -40,15 +41,6 @@ def _written(value: object) -> object:
 
 
 Time = Annotated[Moment, BeforeValidator(_written)]
-Names = Annotated[
-    list[Annotated[str, Field(pattern=_NAME, max_length=100)]], Field(min_length=1, max_length=MAX_LISTED)
-]
-States = Annotated[list[DeliveryState], Field(min_length=1, max_length=len(STATES))]
-UserNumber = Annotated[int, Field(ge=1, le=MAX_ID)]
-ErrorText = Annotated[str, Field(min_length=1, max_length=MAX_ERROR, pattern=_TEXT)]
-GroupText = Annotated[str, Field(max_length=MAX_GROUP, pattern=_TEXT)]
-
-
 _ALIKE = {"error", "group", "since", "until", "finished_since", "finished_until"}
 """Fields that HTTP and messaging have alike."""
 
@@ -89,15 +81,15 @@ class DeliveryFilter(BaseModel):
 
 
 def shown(described: dict[str, Any]) -> DeliveryFilter:
-    """Return a recorded filter as a client would write it."""
-    recorded = Filter.model_validate(described)
-    kind, _, number = (recorded.subject or "").partition("/")
-    return DeliveryFilter(
+    """Return a recorded filter as a client would write it, also where a client couldn't write it now."""
+    meant = recorded(described)
+    kind, _, number = (meant.subject or "").partition("/")
+    return DeliveryFilter.model_construct(
         user=int(number) if kind == "users" else None,
-        event=recorded.event,
-        subscription=None if recorded.subscriptions is None else list(recorded.subscriptions),
-        state=None if recorded.states is None else list(recorded.states),
-        **recorded.model_dump(include=_ALIKE),
+        event=meant.event,
+        subscription=None if meant.subscriptions is None else list(meant.subscriptions),
+        state=None if meant.states is None else list(meant.states),
+        **meant.model_dump(include=_ALIKE),
     )
 
 
@@ -105,8 +97,9 @@ def _listed(items: dict[str, Any], most: int, *examples: str) -> Any:
     return optional({"type": "array", "items": items, "minItems": 1, "maxItems": most}, list(examples))
 
 
-_NAMES = {"type": "string", "pattern": _NAME, "minLength": 1, "maxLength": 100}
+_NAMES = {"type": "string", "pattern": NAME, "minLength": 1, "maxLength": 100}
 _STATES = {"type": "string", "enum": list(STATES)}
+_ERROR = {"type": "string", "minLength": 1, "maxLength": MAX_ERROR}
 _TIME = {"type": "string", "format": "date-time"}
 _ABOUT_MANY = "May be repeated."
 
@@ -119,7 +112,9 @@ async def _from_query(  # noqa: PLR0913, PLR0917  # one for each field
         Names | None, Query(description=_ABOUT_MANY), _listed(_NAMES, MAX_LISTED, AUDIT_LOG.name)
     ] = None,
     state: Annotated[States | None, Query(description=_ABOUT_MANY), _listed(_STATES, len(STATES))] = None,
-    error: Annotated[ErrorText | None, Query(), optional({"type": "string", "minLength": 1, "maxLength": 500})] = None,
+    error: Annotated[
+        ErrorText | None, Query(), optional({"type": "string", "minLength": 1, "maxLength": MAX_ERROR})
+    ] = None,
     group: Annotated[GroupText | None, Query(), optional({"type": "string", "maxLength": MAX_GROUP})] = None,
     since: Annotated[Time | None, Query(description="Of events made then or later."), optional(_TIME)] = None,
     until: Annotated[Time | None, Query(description="Of events made earlier."), optional(_TIME)] = None,

@@ -10,9 +10,10 @@ from messaging.publishing import bulk
 from messaging.publishing.searching import NEWEST
 from users_api import operating, queries, responses
 from users_api.database import in_time
-from users_api.delivery_filter import MAX_ID, QueriedFilter
+from users_api.delivery_filter import QueriedFilter
 from users_api.dependencies import Database
 from users_api.documented import ANYWHERE, UNAVAILABLE, documented
+from users_api.filter_fields import MAX_ID
 from users_api.operating_schemas import (
     DeliveryPage,
     ErrorGroups,

@@ -1,10 +1,10 @@
 """What goes out over HTTP about deliveries that were searched for, and about operations on them."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, WithJsonSchema
 
 from messaging.publishing.bulk import Action, OperationState, RecordedAction
 from messaging.publishing.states import DeliveryState
@@ -101,10 +101,12 @@ class Operation(BaseModel):
     `filter`: what is meant, restricted to what the action can move. `eligible`: how many that were at the request.
     `moved`: how many have been moved so far. `detail`: why it failed, or who cancelled it. `run` made an extra event of
     the `schedule`: the filter names the event, and what was moved are its deliveries.
+
+    Other actions and filters than can be requested may have been recorded, by another version.
     """
 
     id: int
-    action: RecordedAction
+    action: Annotated[str, WithJsonSchema({"type": "string", "enum": list(get_args(RecordedAction))})]
     schedule: str | None
     filter: DeliveryFilter
     requested_by: str | None

@@ -9,6 +9,7 @@ from pydantic import WithJsonSchema
 from contracts import AUDIT_LOG
 from users_api.examples import EVENT_ID
 from users_api.fields import ADDRESS, EmailAddress
+from users_api.filter_fields import NAME
 
 VISIBLE = r"^[\x21-\x7e]+$"
 """ASCII, without white space; not empty."""
@@ -30,7 +31,7 @@ def optional(schema: dict[str, Any], *examples: object) -> WithJsonSchema:
 
 UserId = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[1])]
 EventId = Annotated[UUID, Path(examples=[EVENT_ID])]
-SubscriptionName = Annotated[str, Path(pattern=r"^[\w.-]+$", max_length=100, examples=[AUDIT_LOG.name])]
+SubscriptionName = Annotated[str, Path(pattern=NAME, max_length=100, examples=[AUDIT_LOG.name])]
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[

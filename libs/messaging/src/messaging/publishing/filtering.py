@@ -3,13 +3,16 @@
 Ids are UUIDv7, so a time is a bound of ids (docs/decisions/0011). An older random id sorts as if it were of any time.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from messaging.publishing.states import DEAD, FINAL, TROUBLED, DeliveryState
+
+T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
@@ -26,7 +29,13 @@ def in_utc(time: datetime) -> datetime:
         return datetime.min.replace(tzinfo=UTC) if time.year == 1 else datetime.max.replace(tzinfo=UTC)
 
 
+def _once(items: tuple[T, ...]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(items))
+
+
 Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
+Several = Annotated[tuple[T, ...], AfterValidator(_once)]
+"""What is repeated is meant once."""
 
 
 class Filter(BaseModel):
@@ -41,8 +50,8 @@ class Filter(BaseModel):
 
     subject: str | None = None
     event: UUID | None = None
-    subscriptions: tuple[str, ...] | None = None
-    states: tuple[DeliveryState, ...] | None = None
+    subscriptions: Several[str] | None = None
+    states: Several[DeliveryState] | None = None
     error: str | None = None
     group: str | None = None
     since: Moment | None = None
@@ -69,6 +78,15 @@ class Filter(BaseModel):
     def troubled_states(self) -> tuple[DeliveryState, ...]:
         """The states that are meant when failures are asked for."""
         return self.states or (DEAD if self.is_by_end else TROUBLED)
+
+
+def recorded(described: Mapping[str, Any]) -> Filter:
+    """Return a recorded filter, to be shown and never to be carried out: without what this version doesn't know."""
+    try:
+        return Filter.model_validate(described)
+    except ValidationError as error:
+        unknown = {fault["loc"][0] for fault in error.errors()}
+        return Filter.model_validate({name: value for name, value in described.items() if name not in unknown})
 
 
 def id_at(time: datetime) -> UUID:

@@ -12,8 +12,8 @@ from users_api.console.asked import query_of
 from users_api.console.forms import pages
 from users_api.console.rendering import is_part, operator, page, see
 from users_api.database import in_time
-from users_api.delivery_filter import MAX_ID
 from users_api.dependencies import Database
+from users_api.filter_fields import MAX_ID
 from users_api.problems import Problem
 
 PAGE = 50

@@ -12,8 +12,8 @@ from users_api.console import PATH
 from users_api.console.forms import pages, read_form
 from users_api.console.rendering import page, see
 from users_api.database import in_time
-from users_api.delivery_filter import UserNumber
 from users_api.dependencies import Database, Registering
+from users_api.filter_fields import UserNumber
 from users_api.problems import Problem
 from users_api.registration import Registration, subject
 from users_api.schemas import NewUser

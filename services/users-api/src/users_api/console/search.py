@@ -12,9 +12,9 @@ from users_api.console import PATH
 from users_api.console.forms import pages
 from users_api.console.rendering import see
 from users_api.database import in_time
-from users_api.delivery_filter import MAX_ID
 from users_api.dependencies import Database
 from users_api.fields import EmailAddress
+from users_api.filter_fields import MAX_ID
 
 router = pages()
 

@@ -10,13 +10,13 @@ from uuid import UUID
 import typer
 
 from messaging.publishing.states import STATES, DeliveryState
+from users_api.filter_fields import MAX_ID, ErrorText, GroupText, Names
 from users_api.since import HELP, read_moment, read_time
 
 if TYPE_CHECKING:
     from messaging.publishing.filtering import Filter
     from users_api.execute import Database
 
-MAX_ID = 2**53 - 1
 MANY = "May be repeated."
 
 _USER_WITH: LiteralString = "SELECT id FROM users WHERE email_key = %(key)s"
@@ -101,14 +101,14 @@ class Wanted:
         If it means a user who doesn't exist, this ends the process.
 
         Raises:
-            typer.BadParameter: it means two users.
+            typer.BadParameter: it means two users, or the API wouldn't take it.
         """
         from messaging.publishing.filtering import Filter
 
         user = self.user if self.email is None else user_with(database, self.email)
         if self.user not in (None, user):
             raise typer.BadParameter(f"{self.email} is the address of user {user}, not {self.user}.")
-        return Filter(
+        meant = Filter(
             subject=None if user is None else f"users/{user}",
             event=self.event,
             subscriptions=tuple(self.subscription) if self.subscription else None,
@@ -120,6 +120,24 @@ class Wanted:
             finished_since=self.finished_since,
             finished_until=self.finished_until,
         )
+        _require_short(meant)
+        return meant
+
+
+def _require_short(meant: "Filter") -> None:
+    """Refuse what the API wouldn't take. An operation with such a filter couldn't be requested again from its page."""
+    from pydantic import TypeAdapter, ValidationError
+
+    fields: dict[str, tuple[object, Any]] = {
+        "subscription": (meant.subscriptions and list(meant.subscriptions), Names),
+        "error": (meant.error, ErrorText),
+        "group": (meant.group, GroupText),
+    }
+    for name, (value, kind) in fields.items():
+        try:
+            TypeAdapter(kind | None).validate_python(value)
+        except ValidationError as fault:
+            raise typer.BadParameter(fault.errors()[0]["msg"], param_hint=f"'--{name}'") from None
 
 
 def user_with(database: "Database", email: str) -> int:

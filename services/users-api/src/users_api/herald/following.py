@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import typer
 
 from messaging.publishing import bulk
-from messaging.publishing.filtering import Filter
+from messaging.publishing.filtering import Filter, recorded
 from users_api.execute import Database
 from users_api.herald import output, program
 
@@ -64,7 +64,7 @@ def load(opened: Database, number: int) -> dict[str, Any]:
 
 def meant(row: dict[str, Any]) -> Filter:
     """Return what an operation is about."""
-    return Filter.model_validate(row["filter"])
+    return recorded(row["filter"])
 
 
 def _until_ended(opened: Database, number: int, progress: Progress | None) -> dict[str, Any]:

@@ -7,8 +7,9 @@ import typer
 
 from messaging.publishing import bulk
 from users_api.execute import database, operator
+from users_api.filter_fields import MAX_ID
 from users_api.herald import output, program
-from users_api.herald.filters import MAX_ID, described
+from users_api.herald.filters import described
 from users_api.herald.following import follow, left_running, load, meant, shown
 
 app = typer.Typer(help="What operators did, and what is being done.", no_args_is_help=True)
