@@ -4,10 +4,14 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from devstack.demo import story
 from devstack.demo.outcome import Outcome
+from devstack.errors import DevstackError
 from devstack.ports import free_port
 from devstack.programs import program
 
@@ -54,8 +58,24 @@ def test_what_is_unfinished_may_still_send_a_mail_again() -> None:
         (Outcome(3, 2, 3, 0, 0), "LOST"),
         (Outcome(3, 3, 2, 0, 0), "LOST"),
         (Outcome(3, 3, 3, 0, 1), "LOST"),
+        (Outcome(3, 3, 3, 0, 0, unfinished=2), "NOT OVER, 2 deliveries haven't succeeded"),
     ],
 )
 def test_the_count_says_what_is_lost(outcome: Outcome, says: str) -> None:
     assert says in str(outcome)
     assert outcome.is_complete == ("LOST" not in says)
+    assert outcome.is_final == ("nothing lost" in str(outcome))
+
+
+@pytest.mark.parametrize("found", [Outcome(0, 0, 0, 0, 0, unfinished=1), Outcome(1, 0, 1, 0, 0)], ids=str)
+def test_what_is_lost_or_still_to_come_fails_the_demo(
+    found: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(story, "outcome", lambda *_: found)
+    monkeypatch.setattr(story, "SETTLE", 0.0)
+    herald = SimpleNamespace(local_url="http://localhost:8000", databases={})
+    command, terminal = SimpleNamespace(shown="herald"), SimpleNamespace(progress=print)
+    scene: Any = SimpleNamespace(herald=herald, command=command, terminal=terminal, pause=lambda _: None)
+
+    with pytest.raises(DevstackError, match=re.escape(str(found))):
+        story.Story(scene, 1.0, tmp_path).close()

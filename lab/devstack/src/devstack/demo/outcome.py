@@ -38,8 +38,15 @@ class Outcome:
     def __str__(self) -> str:
         """Say it in one line."""
         twice = f", {self.again} of them twice (a worker was killed in mid-send)" if self.again else ""
-        lost = "nothing lost" if self.is_complete else "LOST: see the log"
-        return f"{self.registered} registered, {self.mailed} mails{twice}, {self.audited} audit rows: {lost}"
+        return f"{self.registered} registered, {self.mailed} mails{twice}, {self.audited} audit rows: {self._verdict}"
+
+    @property
+    def _verdict(self) -> str:
+        if not self.is_complete:
+            return "LOST: see the log"
+        if self.unfinished:
+            return f"NOT OVER, {self.unfinished} deliveries haven't succeeded: see the log"
+        return "nothing lost"
 
 
 def outcome(emails: Collection[str], databases: Mapping[str, str], mails: Path) -> Outcome:

@@ -39,14 +39,14 @@ class Story:
         """Tell it.
 
         Raises:
-            DevstackError: something was lost.
+            DevstackError: something was lost, or is still to come.
         """
         self._open()
         self._break_mail()
         self._mend_mail()
         self._kill_worker()
         self._empty_redis()
-        self._close()
+        self.close()
 
     def _open(self) -> None:
         self._say("People register, two a second. Each is to have a welcome mail and an audit row.")
@@ -88,13 +88,18 @@ class Story:
         self._look_at("the deliveries that the relay finds missing and enqueues again", "", "status")
         self._until(0.75)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Wait for what is under way, and say what became of everyone.
+
+        Raises:
+            DevstackError: something was lost, or is still to come.
+        """
         self._people.stop()
         self._say("No more registrations. Waiting until every delivery has succeeded ...")
         found = self._settled()
         if self._people.refused:
             raise DevstackError(f"{len(self._people.refused)} weren't registered: {self._people.refused[0]}")
-        if not found.is_complete:
+        if not found.is_final:
             raise DevstackError(str(found))
         self._scene.pause(LINGER)
         self._say(f"{found}. The slowest registration took {self._people.slowest * 1000:.0f} ms.")
