@@ -18,7 +18,7 @@ from .users_cli import execute, printed
 NOT_UTF8 = "\udcff"
 
 
-@pytest.mark.parametrize("option", ["--dry-run", "--json", "--state=succeeded", "--error=no such", "--since=1d"])
+@pytest.mark.parametrize("option", ["--dry-run", "--state=succeeded", "--error=no such", "--since=1d"])
 def test_options_on_many_are_refused_with_one_delivery(users_database: str, users_pool: Pool, option: str) -> None:
     event = write(users_pool, 1, "failed", "550 no such user")
 

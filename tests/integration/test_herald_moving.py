@@ -149,6 +149,56 @@ def test_without_a_relay_it_says_so_and_waits(users_database: str, users_pool: P
     assert following.returncode == 1
 
 
+@pytest.mark.parametrize(("state", "status"), [("done", 0), ("failed", 1), ("cancelled", 1)])
+def test_to_follow_an_operation_ends_as_the_operation_does(users_database: str, state: str, status: int) -> None:
+    execute(users_database, "INSERT INTO operations (action, filter, eligible, exact) VALUES ('retry', '{}', 1, true)")
+    command = [PROGRAM, "operations", "show", "1", "--follow", "--json"]
+    following = subprocess.Popen(
+        command,
+        env=environment(DATABASE_URL=users_database),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert following.stderr
+    assert "does a relay run?" in following.stderr.readline()
+
+    execute(users_database, "UPDATE operations SET state = %s, finished_at = now()", state)
+    printed_then, _ = following.communicate(timeout=PATIENCE)
+
+    assert (json.loads(printed_then)["state"], following.returncode) == (state, status)
+    already_over = herald("operations", "show", "1", "--follow", DATABASE_URL=users_database)
+    assert already_over.returncode == status
+    assert herald("operations", "show", "1", DATABASE_URL=users_database).returncode == 0
+
+
+def test_cancelling_an_operation_as_json_prints_it(users_database: str) -> None:
+    execute(users_database, "INSERT INTO operations (action, filter, eligible, exact) VALUES ('retry', '{}', 1, true)")
+
+    answer = json.loads(printed(herald("operations", "cancel", "1", "--json", DATABASE_URL=users_database)))
+
+    shown = json.loads(printed(herald("operations", "show", "1", "--json", DATABASE_URL=users_database)))
+    assert answer == shown
+    assert (answer["state"], answer["moved"]) == ("cancelled", 0)
+
+
+@pytest.mark.parametrize(
+    ("action", "before", "after"),
+    [("retry", "failed", "pending"), ("cancel", "pending", "cancelled"), ("confirm", "uncertain", "succeeded")],
+)
+def test_moving_one_delivery_as_json_has_the_shape_of_the_api(
+    users_database: str, users_pool: Pool, action: str, before: str, after: str
+) -> None:
+    event = str(write(users_pool, 1, before, ended=timedelta(minutes=1)))
+
+    run = herald("deliveries", action, event, "audit_log", "--json", DATABASE_URL=users_database)
+
+    assert json.loads(printed(run)) == {"event_id": event, "subscription": "audit_log", "state": after}
+    again = herald("deliveries", action, event, "audit_log", "--json", DATABASE_URL=users_database)
+    assert again.returncode == 1
+    assert again.stdout == ""
+
+
 @pytest.mark.usefixtures("running_relay")
 def test_what_waits_is_cancelled_and_events_are_replayed(users_database: str, users_pool: Pool) -> None:
     waits = write(users_pool, 1, "pending", ended=timedelta(minutes=1))

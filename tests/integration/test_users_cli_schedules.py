@@ -8,16 +8,14 @@ import pytest
 from contracts import SCHEDULES, ReportDue, decode
 from users_api.execute import operator
 
-from .herald_cli import herald
+from .herald_cli import herald, rows
 from .users_cli import execute, printed, refused, users_api
 
 REPORTS = {"REPORT_TO": "boss@example.com"}
 
 
 def test_schedules_are_listed_with_their_last_and_next_slot(users_database: str) -> None:
-    [fresh] = map(
-        json.loads, printed(users_api("schedules", "list", "--json", DATABASE_URL=users_database)).splitlines()
-    )
+    [fresh] = json.loads(printed(users_api("schedules", "list", "--json", DATABASE_URL=users_database)))["schedules"]
     assert (fresh["name"], fresh["cron"], fresh["catch_up"]) == ("daily_report", SCHEDULES[0].cron, "last")
     assert (fresh["last_slot"], fresh["last_event_id"], fresh["last_made_at"]) == (None, None, None)
     upcoming = datetime.fromisoformat(fresh["next_slot"])
@@ -28,15 +26,14 @@ def test_schedules_are_listed_with_their_last_and_next_slot(users_database: str)
     for slot, event in (("-infinity", None), ("2026-01-02 06:00Z", "0198c0de-0000-7000-8000-000000000001")):
         execute(users_database, statement, slot, event)
 
-    [listed] = map(
-        json.loads, printed(users_api("schedules", "list", "--json", DATABASE_URL=users_database)).splitlines()
-    )
+    [listed] = json.loads(printed(users_api("schedules", "list", "--json", DATABASE_URL=users_database)))["schedules"]
     assert listed["last_slot"] == "2026-01-02T06:00:00+00:00"
     assert listed["last_event_id"] == "0198c0de-0000-7000-8000-000000000001"
     assert listed["last_made_at"] == "2026-01-02T06:00:01+00:00"
-    heading, line = printed(users_api("schedules", "list", DATABASE_URL=users_database)).splitlines()
-    assert "next slot" in heading
-    assert "0198c0de-0000-7000-8000-000000000001" in line
+    [cells] = rows(printed(herald("schedules", "list", DATABASE_URL=users_database)))
+    assert cells["event"] == "0198c0de-0000-7000-8000-000000000001"
+    assert cells["last slot"] == "2026-01-02 06:00:00"
+    assert datetime.fromisoformat(cells["there"]) == datetime.fromisoformat(listed["next_slot"])
 
 
 def test_a_schedule_runs_now_and_goes_on_as_before(users_database: str) -> None:
@@ -50,6 +47,19 @@ def test_a_schedule_runs_now_and_goes_on_as_before(users_database: str) -> None:
         {"state": "pending", "subscription": "daily_report"}
     ]
     assert execute(users_database, "SELECT slot FROM schedule_slots") == []
+
+
+def test_a_schedule_that_runs_now_is_said_as_json(users_database: str) -> None:
+    said = printed(herald("schedules", "run", "daily_report", "--json", DATABASE_URL=users_database, **REPORTS))
+
+    [row] = execute(users_database, "SELECT id::text, type FROM events")
+    assert json.loads(said) == {
+        "schedule": "daily_report",
+        "event_id": row["id"],
+        "event_type": row["type"],
+        "subscriptions": ["daily_report"],
+        "state": "pending",
+    }
 
 
 def test_who_ran_a_schedule_is_recorded(users_database: str) -> None:

@@ -18,6 +18,7 @@ from messaging.publishing.states import DUE, FINAL, DeliveryState
 from messaging.publishing.switches import switched_on
 from users_api import PUBLISHER, processes, schedules
 from users_api.execute import as_text, execute, operator
+from users_api.herald import output
 from users_api.since import HELP, read_time
 
 LARGEST = 2**63 - 1
@@ -68,26 +69,26 @@ def list_deliveries(
 
 
 @deliveries.command("retry")
-def retry_delivery(event_id: UUID, subscription: str) -> None:
+def retry_delivery(event_id: UUID, subscription: str, as_json: output.AsJson = False) -> None:
     """Make a delivery due again that is failed, uncertain or cancelled, with all its attempts."""
     _refuse_unknown(subscription)
     state, moved = _move(operations.RETRY_BY_OPERATOR, event_id, subscription)
     if not moved:
         sys.exit(operations.not_retried(subscription, state))
-    typer.echo(f"{event_id} {subscription}: was {state}, now pending")
+    _print_moved(event_id, subscription, state, "pending", as_json=as_json)
 
 
 @deliveries.command("cancel")
-def cancel_delivery(event_id: UUID, subscription: str) -> None:
+def cancel_delivery(event_id: UUID, subscription: str, as_json: output.AsJson = False) -> None:
     """Cancel a delivery that is pending or retrying: its effect won't happen, unless you retry it."""
     state, moved = _move(operations.CANCEL, event_id, subscription)
     if not moved:
         sys.exit(operations.not_cancelled(state))
-    typer.echo(f"{event_id} {subscription}: was {state}, now cancelled")
+    _print_moved(event_id, subscription, state, "cancelled", as_json=as_json)
 
 
 @deliveries.command("confirm")
-def confirm_delivery(event_id: UUID, subscription: str) -> None:
+def confirm_delivery(event_id: UUID, subscription: str, as_json: output.AsJson = False) -> None:
     """Confirm that an uncertain effect has happened: it is never caused again."""
     by = operator()
     with exit_if_wrong():
@@ -95,7 +96,8 @@ def confirm_delivery(event_id: UUID, subscription: str) -> None:
     state, moved = _moved(execute(confirming.CONFIRM, parameters), event_id, subscription)
     if not moved:
         sys.exit(confirming.not_confirmed(state))
-    typer.echo(f"{event_id} {subscription}: was {state}, now succeeded, confirmed by {parameters['confirmed_by']}")
+    by_whom = f", confirmed by {parameters['confirmed_by']}"
+    _print_moved(event_id, subscription, state, "succeeded", by_whom, as_json=as_json)
 
 
 @app.command()
@@ -142,6 +144,15 @@ def _moved(rows: list[dict[str, Any]], event_id: UUID, subscription: str) -> tup
     if not rows:
         sys.exit(f"There is no delivery of event {event_id} to {subscription}. See: users-api deliveries list")
     return rows[0]["state"], bool(rows[0]["moved"])
+
+
+def _print_moved(  # noqa: PLR0913  # what a line says
+    event_id: UUID, subscription: str, before: str, state: DeliveryState, words: str = "", *, as_json: bool
+) -> None:
+    if as_json:
+        output.print_json({"event_id": event_id, "subscription": subscription, "state": state})
+    else:
+        typer.echo(f"{event_id} {subscription}: was {before}, now {state}{words}")
 
 
 def _print_table(state: DeliveryState, rows: list[dict[str, Any]]) -> None:

@@ -62,6 +62,11 @@ def load(opened: Database, number: int) -> dict[str, Any]:
     return rows[0]
 
 
+def status_of(row: dict[str, Any]) -> int:
+    """Return the exit status that says how an operation ended."""
+    return 0 if row["state"] == "done" else 1
+
+
 def meant(row: dict[str, Any]) -> Filter:
     """Return what an operation is about."""
     return recorded(row["filter"])

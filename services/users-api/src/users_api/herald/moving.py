@@ -19,7 +19,7 @@ from users_api.execute import Database, database, operator
 from users_api.herald import output
 from users_api.herald.deliveries import INDEXED, app
 from users_api.herald.filters import Wanted, advise, described
-from users_api.herald.following import follow, left_running, shown
+from users_api.herald.following import follow, left_running, shown, status_of
 from users_api.herald.options import with_options
 
 Event = Annotated[UUID | None, typer.Argument(metavar="EVENT", show_default=False, help="The event's id.")]
@@ -46,7 +46,7 @@ def retry(wanted: Wanted, how: Move, event_id: Event = None, to: To = None) -> N
     if _is_one(event_id, to, wanted, how) and event_id and to:
         from users_api.commands import retry_delivery
 
-        retry_delivery(event_id, to)
+        retry_delivery(event_id, to, how.as_json)
     else:
         _move("retry", wanted, how)
 
@@ -58,7 +58,7 @@ def cancel(wanted: Wanted, how: Move, event_id: Event = None, to: To = None) -> 
     if _is_one(event_id, to, wanted, how) and event_id and to:
         from users_api.commands import cancel_delivery
 
-        cancel_delivery(event_id, to)
+        cancel_delivery(event_id, to, how.as_json)
     else:
         _move("cancel", wanted, how)
 
@@ -70,7 +70,7 @@ def confirm(wanted: Wanted, how: Move, event_id: Event = None, to: To = None) ->
     if _is_one(event_id, to, wanted, how) and event_id and to:
         from users_api.commands import confirm_delivery
 
-        confirm_delivery(event_id, to)
+        confirm_delivery(event_id, to, how.as_json)
     else:
         _move("confirm", wanted, how)
 
@@ -98,7 +98,7 @@ def _is_one(event_id: UUID | None, to: str | None, wanted: Wanted, how: Move) ->
 
 def _options(wanted: Wanted, how: Move) -> list[str]:
     """Return the options that were given and are about many. To be asked nothing is the same for one."""
-    values = {**asdict(wanted), "dry-run": how.dry_run or None, "json": how.as_json or None}
+    values = {**asdict(wanted), "dry-run": how.dry_run or None}
     return [f"--{name.replace('_', '-')}" for name, value in values.items() if value is not None]
 
 
@@ -132,7 +132,7 @@ def _request(opened: Database, action: Action, parameters: dict[str, object], *,
         ended = follow(opened, row["id"])
     if as_json:
         output.print_json(shown(ended))
-    sys.exit(0 if ended["state"] == "done" else 1)
+    sys.exit(status_of(ended))
 
 
 def _confirm(action: Action) -> None:

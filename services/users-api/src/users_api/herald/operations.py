@@ -10,7 +10,7 @@ from users_api.execute import database, operator
 from users_api.filter_fields import MAX_ID
 from users_api.herald import output, program
 from users_api.herald.filters import described
-from users_api.herald.following import follow, left_running, load, meant, shown
+from users_api.herald.following import follow, left_running, load, meant, shown, status_of
 
 app = typer.Typer(help="What operators did, and what is being done.", no_args_is_help=True)
 
@@ -41,7 +41,7 @@ def show_operation(
     follow_it: Annotated[bool, typer.Option("--follow", "-f", help="Wait for its end, with its progress.")] = False,
     as_json: output.AsJson = False,
 ) -> None:
-    """Show an operation, and how far it has come."""
+    """Show an operation, and how far it has come. With --follow the exit status is 1 if it failed or was cancelled."""
     with database() as opened:
         row = load(opened, number)
         if follow_it and row["state"] == "running":
@@ -53,10 +53,12 @@ def show_operation(
         output.print_rows(COLUMNS, [_cells(row)])
         if row["detail"]:
             typer.echo(output.text(row["detail"]))
+    if follow_it:
+        sys.exit(status_of(row))
 
 
 @app.command("cancel")
-def cancel_operation(number: Number) -> None:
+def cancel_operation(number: Number, as_json: output.AsJson = False) -> None:
     """Stop an operation. What it has moved stays moved."""
     with database() as opened:
         rows = opened.execute(bulk.STOP, {"id": number, "by": operator()})
@@ -65,7 +67,10 @@ def cancel_operation(number: Number) -> None:
         if not rows[0]["moved"]:
             sys.exit(f"The operation is {rows[0]['state']}. Only one that is running can be cancelled.")
         row = load(opened, number)
-    typer.echo(f"operation {number} is cancelled: {row['moved']:,} moved")
+    if as_json:
+        output.print_json(shown(row))
+    else:
+        typer.echo(f"operation {number} is cancelled: {row['moved']:,} moved")
 
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:
