@@ -1,17 +1,15 @@
-"""A moment, as an operator writes it."""
+"""A moment as an option of a command has it (`moments`), and what is said of one that can't be read."""
 
-import re
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime
 
 import typer
+
+from users_api import moments
 
 HELP = (
     "Events recorded from then on, in ISO 8601: 2026-11-23, 2026-11-23T16:27:01Z, 2026-11-23T16:27:01+01:00, or 16:27"
     " for today. UTC, unless it names another offset. Or how long ago: 90s, 10m, 2h, 3d."
 )
-
-_AGO = re.compile(r"([0-9]{1,6})([SMHD])")
-_UNITS = {"S": "seconds", "M": "minutes", "H": "hours", "D": "days"}
 
 
 def read_time(text: str) -> datetime:
@@ -35,18 +33,7 @@ def read_moment(text: str) -> datetime:
     """
     now = datetime.now(UTC)
     try:
-        return _parse_time(text.strip().upper(), now)
-    except (ValueError, OverflowError):
+        return moments.read_moment(text, now)
+    except ValueError:
         whole = now.isoformat(timespec="seconds")
         raise typer.BadParameter(f"{text!r} is not a time. Write it as 10m, 12:00 or {whole}.") from None
-
-
-def _parse_time(text: str, now: datetime) -> datetime:
-    if ago := _AGO.fullmatch(text):
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    if text[2:3] == ":":
-        hour = time.fromisoformat(text)
-        zone = hour.tzinfo or UTC
-        return datetime.combine(now.astimezone(zone).date(), hour, zone)
-    read = datetime.fromisoformat(text)
-    return read if read.tzinfo else read.replace(tzinfo=UTC)

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
-from users_api.console.moments import read_moment
 from users_api.delivery_filter import DeliveryFilter
+from users_api.moments import read_moment
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -70,7 +70,7 @@ def read_filter(pairs: Pairs, *others: str) -> Asked:
     for name in _TIMES & values.keys():
         try:
             values[name] = read_moment(values[name], datetime.now(UTC))
-        except (ValueError, OverflowError):
+        except ValueError:
             faults[name] = _NOT_A_TIME
             del values[name]
     return Asked(written, _validated(values, faults), faults)
