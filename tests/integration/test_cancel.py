@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -26,16 +27,19 @@ LONG_AGO = "now() - interval '31 days'"
 Publish = Callable[..., list[Event[EventData]]]
 
 
-def ask(pool: Pool, statement: str, event_id: UUID) -> tuple[str, bool] | None:
-    """Retry or cancel an audit_log delivery. Return the state it was in, and whether it moved."""
+def ask(pool: Pool, statement: str, parameters: dict[str, Any]) -> tuple[str, bool] | None:
+    """Retry or cancel a delivery. Return the state it was in, and whether it moved."""
     with pool.connection() as connection:
-        return connection.execute(
-            statement.encode(), {"event_id": event_id, "subscription": "audit_log", "by": None}
-        ).fetchone()
+        row = connection.execute(statement.encode(), parameters).fetchone()
+    return row and (row[0], bool(row[1]))
+
+
+def retry(relay: RelayParts, event_id: UUID) -> tuple[str, bool] | None:
+    return ask(relay.pool, operations.RETRY_BY_OPERATOR, operations.retrying(event_id, "audit_log", None))
 
 
 def cancel(relay: RelayParts, event_id: UUID) -> tuple[str, bool] | None:
-    return ask(relay.pool, operations.CANCEL, event_id)
+    return ask(relay.pool, operations.CANCEL, operations.cancelling(event_id, "audit_log", None))
 
 
 def put_into(relay: RelayParts, event_id: UUID, state: str) -> None:
@@ -147,7 +151,7 @@ def test_an_operator_can_have_it_after_all_in_a_new_generation(relay: RelayParts
     [event] = publish_users(1)
     cancel(relay, event.id)
 
-    assert ask(relay.pool, operations.RETRY_BY_OPERATOR, event.id) == ("cancelled", True)
+    assert retry(relay, event.id) == ("cancelled", True)
 
     row = relay.row(event.id)
     assert (row["state"], row["generation"], row["finished_at"]) == ("pending", 1, None)
@@ -209,7 +213,7 @@ def test_what_is_being_deleted_cannot_be_retried(
 
     def take_and_be_slow(connection: psycopg.Connection[tuple[object, ...]], ids: list[UUID]) -> list[UUID]:
         taken = take(connection, ids)
-        answers.append(operators.submit(ask, relay.pool, operations.RETRY_BY_OPERATOR, old))
+        answers.append(operators.submit(retry, relay, old))
         until(lambda: waiting(relay) or answers[0].done())
         assert not answers[0].done(), "it must wait, or the answer would be true of nothing"
         return taken
@@ -224,7 +228,7 @@ def test_what_is_being_deleted_cannot_be_retried(
 
 def test_what_is_being_retried_is_kept(relay: RelayParts, housekeeper: Housekeeper, old: UUID) -> None:
     with relay.pool.connection() as operator, operator.transaction():
-        operator.execute(operations.RETRY_BY_OPERATOR, {"event_id": old, "subscription": "audit_log", "by": None})
+        operator.execute(operations.RETRY_BY_OPERATOR, operations.retrying(old, "audit_log", None))
         housekeeper.tidy()
 
     assert relay.row(old)["state"] == "pending"

@@ -33,7 +33,7 @@ def uncertain(users_pool: Pool) -> UUID:
 
 
 def retry(connection: Connection[Any], event_id: UUID) -> Answer:
-    parameters = {"event_id": event_id, "subscription": "audit_log", "by": "grace"}
+    parameters = operations.retrying(event_id, "audit_log", "grace")
     row = connection.execute(operations.RETRY_BY_OPERATOR, parameters).fetchone()
     return row and (int(row[1]), row[0])
 

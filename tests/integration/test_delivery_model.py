@@ -41,7 +41,7 @@ from contracts import EventData, Subscription
 from devstack.redis_server import RedisServer
 from messaging import publish
 from messaging.publishing.confirming import CONFIRM, confirming
-from messaging.publishing.operations import CANCEL, REPLAY, RETRY_BY_OPERATOR, replaying
+from messaging.publishing.operations import CANCEL, REPLAY, RETRY_BY_OPERATOR, cancelling, replaying, retrying
 from messaging.publishing.states import DUE, FINAL, IN_FLIGHT
 from messaging.wire.receipt import OUTCOMES, Outcome
 from users_api import PUBLISHER
@@ -159,14 +159,14 @@ class Deliveries(Steps):
     def operator_retries(self, place: int) -> None:
         key = sorted(self.known)[place % len(self.known)]
         self.cause = Asked(("failed", "uncertain", "cancelled"), lambda row: row.key == key)
-        self.world.database.execute(RETRY_BY_OPERATOR, key._asdict() | {"by": None})
+        self.world.database.execute(RETRY_BY_OPERATOR, retrying(*key, None))
 
     @precondition(lambda self: self.are_there(*DUE))
     @rule(place=places)
     def operator_cancels(self, place: int) -> None:
         key = sorted(self.known)[place % len(self.known)]
         self.cause = Cancelled(key)
-        self.world.database.execute(CANCEL, key._asdict() | {"by": None})
+        self.world.database.execute(CANCEL, cancelling(*key, None))
 
     @precondition(lambda self: self.are_there("uncertain"))
     @rule(place=places)

@@ -1,9 +1,10 @@
 """Bulk operations: written as a row, carried out by any relay in chunks, and each delivery moved once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -274,15 +275,20 @@ def test_an_action_of_a_newer_version_fails_and_holds_nothing_up(users_pool: Poo
 
 
 @pytest.mark.parametrize(
-    ("statement", "state", "action"),
-    [(operations.RETRY_BY_OPERATOR, "failed", "retry"), (operations.CANCEL, "pending", "cancel")],
+    ("statement", "parameters", "state", "action"),
+    [
+        (operations.RETRY_BY_OPERATOR, operations.retrying, "failed", "retry"),
+        (operations.CANCEL, operations.cancelling, "pending", "cancel"),
+    ],
+    ids=["retry", "cancel"],
 )
-def test_a_single_move_is_recorded(users_pool: Pool, statement: str, state: str, action: str) -> None:
+def test_a_single_move_is_recorded(
+    users_pool: Pool, statement: str, parameters: Callable[..., dict[str, Any]], state: str, action: str
+) -> None:
     event = write(users_pool, 1, state)
-    parameters = {"event_id": event, "subscription": "audit_log", "by": "ada"}
     for _ in range(2):  # the second time nothing moves
         with users_pool.connection() as connection:
-            connection.execute(statement.encode(), parameters)
+            connection.execute(statement.encode(), parameters(event, "audit_log", "ada"))
 
     [[number]] = operation_ids(users_pool)
     row = shown(users_pool, number)

@@ -21,6 +21,10 @@ def test_relative_links_resolve(page: Path) -> None:
     assert [f"{path}#{anchor}" for path, anchor in links if not _resolves(page, path, anchor)] == []
 
 
+def test_the_recording_that_opens_the_readme_is_under_2_mb() -> None:
+    assert 0 < (CHECKOUT / "docs/console/demo.webp").stat().st_size < 2_000_000
+
+
 def test_a_broken_link_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# One thing: `and` another\n")

@@ -136,7 +136,7 @@ def test_what_an_operator_is_just_retrying_stays_until_it_has_been_over_for_long
     [event] = old(1)
     relay.execute("UPDATE deliveries SET state = 'failed' WHERE subscription = 'audit_log'")
     with relay.pool.connection() as operator, operator.transaction():
-        operator.execute(operations.RETRY_BY_OPERATOR, {"event_id": event, "subscription": "audit_log", "by": None})
+        operator.execute(operations.RETRY_BY_OPERATOR, operations.retrying(event, "audit_log", None))
         housekeeper.tidy()
     housekeeper.tidy()
     assert relay.row(event)["state"] == "pending"

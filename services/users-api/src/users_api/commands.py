@@ -72,7 +72,7 @@ def list_deliveries(
 def retry_delivery(event_id: UUID, subscription: str, as_json: output.AsJson = False) -> None:
     """Make a delivery due again that is failed, uncertain or cancelled, with all its attempts."""
     _refuse_unknown(subscription)
-    state, moved = _move(operations.RETRY_BY_OPERATOR, event_id, subscription)
+    state, moved = _move(operations.RETRY_BY_OPERATOR, operations.retrying(event_id, subscription, operator()))
     if not moved:
         sys.exit(operations.not_retried(subscription, state))
     _print_moved(event_id, subscription, state, "pending", as_json=as_json)
@@ -81,7 +81,7 @@ def retry_delivery(event_id: UUID, subscription: str, as_json: output.AsJson = F
 @deliveries.command("cancel")
 def cancel_delivery(event_id: UUID, subscription: str, as_json: output.AsJson = False) -> None:
     """Cancel a delivery that is pending or retrying: its effect won't happen, unless you retry it."""
-    state, moved = _move(operations.CANCEL, event_id, subscription)
+    state, moved = _move(operations.CANCEL, operations.cancelling(event_id, subscription, operator()))
     if not moved:
         sys.exit(operations.not_cancelled(state))
     _print_moved(event_id, subscription, state, "cancelled", as_json=as_json)
@@ -93,7 +93,7 @@ def confirm_delivery(event_id: UUID, subscription: str, as_json: output.AsJson =
     by = operator()
     with exit_if_wrong():
         parameters = confirming.confirming([(event_id, subscription)], source=PUBLISHER, by=by)
-    state, moved = _moved(execute(confirming.CONFIRM, parameters), event_id, subscription)
+    state, moved = _move(confirming.CONFIRM, parameters)
     if not moved:
         sys.exit(confirming.not_confirmed(state))
     by_whom = f", confirmed by {parameters['confirmed_by']}"
@@ -134,14 +134,11 @@ def _refuse_unknown(subscription: str) -> None:
         sys.exit(f"There is no subscription {subscription}. Known subscriptions: {', '.join(operations.EXISTING)}")
 
 
-def _move(statement: LiteralString, event_id: UUID, subscription: str) -> tuple[str, bool]:
+def _move(statement: LiteralString, parameters: dict[str, Any]) -> tuple[str, bool]:
     """Move a delivery. Return the state that it was in, and whether it moved."""
-    parameters = {"event_id": event_id, "subscription": subscription, "by": operator()}
-    return _moved(execute(statement, parameters), event_id, subscription)
-
-
-def _moved(rows: list[dict[str, Any]], event_id: UUID, subscription: str) -> tuple[str, bool]:
+    rows = execute(statement, parameters)
     if not rows:
+        [event_id], [subscription] = parameters["event_ids"], parameters["subscriptions"]
         sys.exit(f"There is no delivery of event {event_id} to {subscription}. See: users-api deliveries list")
     return rows[0]["state"], bool(rows[0]["moved"])
 

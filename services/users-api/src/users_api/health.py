@@ -94,4 +94,4 @@ async def _rehearse(pool: Pool) -> None:
     await queries.user(pool, 0)
     await queries.page(pool, 2**63 - 1, 1)
     await queries.deliveries_about(pool, "")
-    await query(pool, operations.RETRY_BY_OPERATOR, {"event_id": UUID(int=0), "subscription": "", "by": None})
+    await query(pool, operations.RETRY_BY_OPERATOR, operations.retrying(UUID(int=0), "", None))

@@ -51,14 +51,13 @@ async def retry(pool: Pool, event_id: UUID, subscription: str, by: str | None) -
     Raises:
         Problem: there is no such delivery (404), or it isn't in a state for that (409). So do `cancel` and `confirm`.
     """
-    statement = operations.RETRY_BY_OPERATOR if subscription in operations.EXISTING else operations.STATE
-    rows = await query(pool, statement, {"event_id": event_id, "subscription": subscription, "by": by})
+    rows = await query(pool, operations.RETRY_BY_OPERATOR, operations.retrying(event_id, subscription, by))
     _require_moved(rows, event_id, subscription, lambda state: operations.not_retried(subscription, state))
 
 
 async def cancel(pool: Pool, event_id: UUID, subscription: str, by: str | None) -> None:
     """Cancel a delivery."""
-    rows = await query(pool, operations.CANCEL, {"event_id": event_id, "subscription": subscription, "by": by})
+    rows = await query(pool, operations.CANCEL, operations.cancelling(event_id, subscription, by))
     _require_moved(rows, event_id, subscription, operations.not_cancelled)
 
 

@@ -21,7 +21,7 @@ from messaging.publishing import replays
 from messaging.publishing.filtering import Filter
 from messaging.publishing.operations import EXISTING
 from messaging.publishing.searching import Count, Reading, count
-from messaging.publishing.states import DUE, DeliveryState
+from messaging.publishing.states import DUE, RETRYABLE, DeliveryState
 from messaging.publishing.switches import switched_on
 
 Action = Literal["retry", "cancel", "replay", "confirm"]
@@ -33,7 +33,7 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 OperationState = Literal["running", "done", "cancelled", "failed"]
 
 MOVABLE: Mapping[Action, tuple[DeliveryState, ...]] = {
-    "retry": ("failed", "uncertain", "cancelled"),
+    "retry": RETRYABLE,
     "cancel": DUE,
     "replay": ("failed", "succeeded"),
     "confirm": ("uncertain",),

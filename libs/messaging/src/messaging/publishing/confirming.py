@@ -14,6 +14,7 @@ from uuid import UUID
 from contracts import EffectConfirmed, Event, subscriptions_to
 from messaging.publishing import outbox, switches
 from messaging.publishing.counts import COUNT, counting
+from messaging.publishing.operations import RECORDED
 
 CONFIRM: LiteralString = f"""
 -- Confirm these deliveries, if they are uncertain. Each brings the event that is published if it is confirmed.
@@ -36,15 +37,10 @@ WITH current AS MATERIALIZED (
 ), new_event AS (
     SELECT id, %(type)s AS type, subject, envelope, NULL::timestamptz AS available_at FROM confirmed
 ), {outbox.PUBLISH}, moved AS (
-    SELECT subscription, 'succeeded' AS state, NULL::float8 AS lag FROM confirmed
+    SELECT event_id, subscription, 'succeeded' AS state, NULL::float8 AS lag FROM confirmed
 ), counted AS (
 {COUNT}
-), recorded AS (
-    INSERT INTO operations (action, filter, requested_by, state, eligible, exact, moved, finished_at)
-    SELECT 'confirm', jsonb_build_object('event', event_id, 'subscriptions', jsonb_build_array(subscription)), %(by)s,
-        'done', 1, true, 1, now()
-    FROM confirmed WHERE %(requested_at)s::timestamptz IS NULL
-)
+), recorded AS ({RECORDED})
 SELECT (SELECT count(*) FROM confirmed) AS moved, state, {outbox.WAKE} FROM current LIMIT 1
 """  # noqa: S608  # of literals
 
@@ -74,6 +70,7 @@ def confirming(
         "subjects": [event.subject for event in events],
         "envelopes": [event.model_dump_json() for event in events],
         "type": EffectConfirmed.event_type,
+        "action": "confirm",
         "by": by,
         "confirmed_by": by or UNKNOWN,
         "requested_at": requested_at,

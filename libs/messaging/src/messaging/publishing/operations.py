@@ -1,4 +1,4 @@
-"""What operators do with deliveries, over HTTP or on the command line: list them, retry or cancel one, replay many.
+"""What operators do with deliveries, over HTTP or on the command line: list, retry, cancel and replay them.
 
 Each statement that moves deliveries records that in the table `operations`, in the same transaction; `by` is who wants
 it. What is done to all that a filter finds is in `messaging.publishing.bulk`.
@@ -6,10 +6,11 @@ it. What is done to all that a filter finds is in `messaging.publishing.bulk`.
 
 from datetime import datetime
 from typing import Any, LiteralString
+from uuid import UUID
 
 from contracts import SUBSCRIPTIONS, EventData, Subscription
 from messaging.publishing.filtering import Filter
-from messaging.publishing.states import DeliveryState
+from messaging.publishing.states import DUE, RETRYABLE, DeliveryState
 
 EXISTING = [subscription.name for subscription in SUBSCRIPTIONS]
 """Names of the subscriptions that this version declares."""
@@ -42,58 +43,60 @@ ORDER BY created_at DESC
 LIMIT %(limit)s
 """
 
-RETRY_BY_OPERATOR: LiteralString = """
--- Make a delivery that is failed, uncertain or cancelled due again, with all its attempts, in a new generation. Don't
--- call this for a subscription that isn't in EXISTING: no relay takes its deliveries, so they would stay pending.
--- The event is locked before its delivery is read: if housekeeping is just deleting the event, this finds neither.
-WITH event AS MATERIALIZED (
-    SELECT id FROM events WHERE id = %(event_id)s FOR KEY SHARE
-), current AS (
-    SELECT event_id, subscription, state FROM deliveries JOIN event ON event_id = event.id
-    WHERE subscription = %(subscription)s
-    FOR UPDATE OF deliveries
-), retried AS (
-    UPDATE deliveries
-    SET state = 'pending', due_at = now(), first_due_at = NULL, finished_at = NULL, generation = generation + 1,
-        attempts = 0, crashes = 0
-    FROM current
-    WHERE deliveries.event_id = current.event_id AND deliveries.subscription = current.subscription
-        AND current.state IN ('failed', 'uncertain', 'cancelled')
-    RETURNING deliveries.event_id, deliveries.subscription, pg_notify('herald_due', '')
-), recorded AS (
-    INSERT INTO operations (action, filter, requested_by, state, eligible, exact, moved, finished_at)
-    SELECT 'retry', jsonb_build_object('event', event_id, 'subscriptions', jsonb_build_array(subscription)), %(by)s,
-        'done', 1, true, 1, now()
-    FROM retried
-)
-SELECT current.state, EXISTS (SELECT FROM retried) AS moved FROM current
-"""
+DUE_ANEW: LiteralString = """state = 'pending', due_at = now(), first_due_at = NULL, finished_at = NULL,
+        confirmed_by = NULL, generation = deliveries.generation + 1, attempts = 0, crashes = 0"""
+"""How every statement makes a delivery that has ended due again: with all its attempts, in a new generation."""
 
-CANCEL: LiteralString = """
--- Cancel a delivery whose effect an operator no longer wants. Only a delivery that waits in PostgreSQL moves: one that
+_CURRENT: LiteralString = """event AS MATERIALIZED (
+    SELECT id FROM events WHERE id = ANY (%(event_ids)s) ORDER BY id FOR KEY SHARE
+), current AS MATERIALIZED (
+    SELECT event_id, subscription, state, created_at, started_at, finished_at
+    FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[]) AS chosen (event_id, subscription)
+        JOIN event ON event.id = event_id JOIN deliveries USING (event_id, subscription)
+    ORDER BY event_id, subscription
+    FOR UPDATE OF deliveries
+)"""
+
+_OF_CURRENT: LiteralString = """FROM current
+    WHERE deliveries.event_id = current.event_id AND deliveries.subscription = current.subscription
+        AND current.state = ANY (%(states)s)"""
+
+RECORDED: LiteralString = """
+    INSERT INTO operations (action, filter, requested_by, state, eligible, exact, moved, finished_at)
+    SELECT %(action)s, jsonb_build_object('event', event_id, 'subscriptions', jsonb_build_array(subscription)), %(by)s,
+        'done', 1, true, 1, now()
+    FROM moved WHERE %(requested_at)s::timestamptz IS NULL
+"""
+"""Record what was done to one delivery. A bulk operation, which says when it was requested, has its own record."""
+
+RETRY_BY_OPERATOR: LiteralString = f"""
+-- Make deliveries that are failed, uncertain or cancelled due again. `requested_at`: only those that had ended by then,
+-- for a bulk operation. Each event is locked before its delivery is read: if housekeeping is just deleting the event,
+-- this finds neither.
+WITH {_CURRENT}, moved AS (
+    UPDATE deliveries
+    SET {DUE_ANEW}
+    {_OF_CURRENT} AND current.finished_at <= coalesce(%(requested_at)s, 'infinity'::timestamptz)
+    RETURNING deliveries.event_id, deliveries.subscription
+), recorded AS ({RECORDED})
+SELECT state, (SELECT count(*) FROM moved) AS moved, pg_notify('herald_due', '') FROM current LIMIT 1
+"""  # noqa: S608  # of literals
+
+CANCEL: LiteralString = f"""
+-- Cancel deliveries whose effects an operator no longer wants. Only a delivery that waits in PostgreSQL moves: one that
 -- is queued or running may have its effect at any moment. This works for a subscription that isn't in EXISTING too:
--- nothing else ends its deliveries.
-WITH current AS (
-    SELECT event_id, subscription, state FROM deliveries
-    WHERE event_id = %(event_id)s AND subscription = %(subscription)s
-    FOR UPDATE
-), cancelled AS (
+-- nothing else ends its deliveries. Locks and `requested_at` are as in RETRY_BY_OPERATOR.
+WITH {_CURRENT}, moved AS (
     UPDATE deliveries
     SET state = 'cancelled', due_at = NULL, finished_at = now()
-    FROM current
-    WHERE deliveries.event_id = current.event_id AND deliveries.subscription = current.subscription
-        AND current.state IN ('pending', 'retrying')
+    {_OF_CURRENT} AND greatest(current.created_at, current.started_at)
+        <= coalesce(%(requested_at)s, 'infinity'::timestamptz)
     RETURNING deliveries.event_id, deliveries.subscription
-), recorded AS (
-    INSERT INTO operations (action, filter, requested_by, state, eligible, exact, moved, finished_at)
-    SELECT 'cancel', jsonb_build_object('event', event_id, 'subscriptions', jsonb_build_array(subscription)), %(by)s,
-        'done', 1, true, 1, now()
-    FROM cancelled
-)
-SELECT current.state, EXISTS (SELECT FROM cancelled) AS moved FROM current
-"""
+), recorded AS ({RECORDED})
+SELECT state, (SELECT count(*) FROM moved) AS moved FROM current LIMIT 1
+"""  # noqa: S608  # of literals
 
-REPLAY: LiteralString = """
+REPLAY: LiteralString = f"""
 -- Make past events due for a subscription: of the events recorded since a time, those for which its delivery failed or
 -- is missing. With `succeeded`, for a consumer that lost its database, succeeded deliveries are due again too, also
 -- those of older events if they finished since that time. Cancelled deliveries stay cancelled. A new delivery is due
@@ -108,8 +111,7 @@ WITH replayed AS (
     ORDER BY id
     FOR KEY SHARE
     ON CONFLICT (event_id, subscription) DO UPDATE
-    SET state = 'pending', due_at = now(), first_due_at = NULL, finished_at = NULL, confirmed_by = NULL,
-        generation = deliveries.generation + 1, attempts = 0, crashes = 0
+    SET {DUE_ANEW}
     WHERE deliveries.state = 'failed' OR deliveries.state = 'succeeded' AND %(succeeded)s
     RETURNING event_id
 ), recorded AS (
@@ -117,12 +119,28 @@ WITH replayed AS (
     SELECT 'replay', %(filter)s::jsonb, %(by)s, 'done', count(*), true, count(*), now() FROM replayed
 )
 SELECT count(*) AS replayed, pg_notify('herald_due', '') FROM replayed
-"""
+"""  # noqa: S608  # of literals
 
-STATE: LiteralString = """
--- Read the state of one delivery, in the shape of RETRY_BY_OPERATOR and CANCEL.
-SELECT state, false AS moved FROM deliveries WHERE event_id = %(event_id)s AND subscription = %(subscription)s
-"""
+
+def retrying(event_id: UUID, subscription: str, by: str | None) -> dict[str, Any]:
+    """Return the parameters of RETRY_BY_OPERATOR for one delivery.
+
+    One of a subscription that isn't in EXISTING isn't moved: no relay takes it, so it would stay pending.
+    """
+    states = RETRYABLE if subscription in EXISTING else ()
+    return _one("retry", event_id, subscription, states, by)
+
+
+def cancelling(event_id: UUID, subscription: str, by: str | None) -> dict[str, Any]:
+    """Return the parameters of CANCEL for one delivery."""
+    return _one("cancel", event_id, subscription, DUE, by)
+
+
+def _one(
+    action: str, event_id: UUID, subscription: str, states: tuple[DeliveryState, ...], by: str | None
+) -> dict[str, Any]:
+    chosen = {"event_ids": [event_id], "subscriptions": [subscription], "states": list(states)}
+    return {"action": action, **chosen, "requested_at": None, "by": by}
 
 
 def replaying(

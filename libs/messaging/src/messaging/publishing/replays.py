@@ -8,6 +8,7 @@ from uuid import UUID
 
 from contracts import EventData, Subscription
 from messaging.publishing.filtering import Filter, id_at, made_before
+from messaging.publishing.operations import DUE_ANEW
 from messaging.publishing.searching import Count, Reading
 
 WINDOW = 30_000
@@ -76,7 +77,7 @@ def parameters(chosen: Filter, effect: Subscription[EventData], requested_at: da
     }
 
 
-MOVE: LiteralString = """
+MOVE: LiteralString = f"""
 -- As `operations.REPLAY`, for these events. Each is locked before its delivery is touched.
 WITH moved AS (
     INSERT INTO deliveries (event_id, subscription, due_at)
@@ -85,10 +86,9 @@ WITH moved AS (
     ORDER BY id
     FOR KEY SHARE
     ON CONFLICT (event_id, subscription) DO UPDATE
-    SET state = 'pending', due_at = now(), first_due_at = NULL, finished_at = NULL, confirmed_by = NULL,
-        generation = deliveries.generation + 1, attempts = 0, crashes = 0
+    SET {DUE_ANEW}
     WHERE deliveries.state = ANY (%(states)s) AND deliveries.finished_at <= %(requested_at)s
     RETURNING event_id
 )
-SELECT count(*), pg_notify('herald_due', '') FROM moved
-"""
+SELECT count(*) AS moved, pg_notify('herald_due', '') FROM moved
+"""  # noqa: S608  # of literals

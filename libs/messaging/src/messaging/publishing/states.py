@@ -18,6 +18,9 @@ FINAL: tuple[DeliveryState, ...] = ("succeeded", "failed", "uncertain", "cancell
 """The delivery has ended. Only an operator moves it, with one exception: a late success moves a delivery that is
 cancelled or uncertain, because its effect has happened."""
 
+RETRYABLE: tuple[DeliveryState, ...] = ("failed", "uncertain", "cancelled")
+"""The delivery has ended, and an operator may make it due again."""
+
 OVER: tuple[DeliveryState, ...] = ("succeeded", "cancelled")
 """The delivery needs no operator. Housekeeping deletes it, with its event, when the retention has passed."""
 

@@ -26,6 +26,7 @@ from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
 from messaging.publishing.counts import COUNT, LAG
+from messaging.publishing.operations import DUE_ANEW
 
 CLAIM: LiteralString = """
 -- Claim due deliveries and pack them into messages, each with up to group_size deliveries of one subscription. A
@@ -131,17 +132,16 @@ RETURNING deliveries.subscription, state, {LAG} AS lag
 {COUNT}
 """  # noqa: S608  # of literals
 
-RESEND: LiteralString = """
+RESEND: LiteralString = f"""
 -- An operator of the consumer wants an uncertain effect to be caused again: as RETRY_BY_OPERATOR, in a new generation.
 -- Housekeeping leaves the event alone, because this delivery isn't over.
 UPDATE deliveries
-SET state = 'pending', due_at = now(), first_due_at = NULL, finished_at = NULL, generation = generation + 1,
-    attempts = 0, crashes = 0
+SET {DUE_ANEW}
 FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
     AS receipt (event_id, subscription, dispatch)
 WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = receipt.subscription
     AND deliveries.dispatch = receipt.dispatch AND state = 'uncertain'
-"""
+"""  # noqa: S608  # of literals
 
 RETRIED: LiteralString = f"""
 -- A worker reported a transient error: the delivery is due again after its backoff, or `failed` when the policy's

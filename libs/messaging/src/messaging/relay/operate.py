@@ -13,11 +13,11 @@ from uuid import UUID
 
 import structlog
 from psycopg import Connection
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import TupleRow, class_row, dict_row
 from pydantic import ValidationError
 
 from messaging.errors import MessagingError, OperationRefused
-from messaging.publishing import bulk, confirming, replays
+from messaging.publishing import bulk, confirming, operations, replays
 from messaging.publishing.filtering import Filter
 from messaging.publishing.looking import look
 from messaging.publishing.searching import OLDEST, keys
@@ -47,42 +47,9 @@ SET moved = moved + %(moved)s, event_id = %(event_id)s, subscription = %(subscri
 WHERE id = %(id)s
 """
 
-_LOCKED: LiteralString = """
--- Each event is locked before its delivery is read: if housekeeping is just deleting the event, this finds neither.
-WITH event AS MATERIALIZED (
-    SELECT id FROM events WHERE id = ANY (%(event_ids)s) ORDER BY id FOR KEY SHARE
-), current AS MATERIALIZED (
-    SELECT event_id, subscription, state, created_at, started_at, finished_at
-    FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[]) AS chosen (event_id, subscription)
-        JOIN event ON event.id = event_id JOIN deliveries USING (event_id, subscription)
-    ORDER BY event_id, subscription
-    FOR UPDATE OF deliveries
-)"""
-
 _MOVES: dict[str, LiteralString] = {
-    "retry": f"""
-{_LOCKED}, moved AS (
-    UPDATE deliveries
-    SET state = 'pending', due_at = now(), first_due_at = NULL, finished_at = NULL, generation = generation + 1,
-        attempts = 0, crashes = 0
-    FROM current
-    WHERE deliveries.event_id = current.event_id AND deliveries.subscription = current.subscription
-        AND current.state = ANY (%(states)s) AND current.finished_at <= %(requested_at)s
-    RETURNING 1
-)
-SELECT count(*), pg_notify('herald_due', '') FROM moved
-""",  # noqa: S608  # of literals
-    "cancel": f"""
-{_LOCKED}, moved AS (
-    UPDATE deliveries
-    SET state = 'cancelled', due_at = NULL, finished_at = now()
-    FROM current
-    WHERE deliveries.event_id = current.event_id AND deliveries.subscription = current.subscription
-        AND current.state = ANY (%(states)s) AND greatest(current.created_at, current.started_at) <= %(requested_at)s
-    RETURNING 1
-)
-SELECT count(*) FROM moved
-""",  # noqa: S608  # of literals
+    "retry": operations.RETRY_BY_OPERATOR,
+    "cancel": operations.CANCEL,
     "replay": replays.MOVE,
     "confirm": confirming.CONFIRM,
 }
@@ -153,11 +120,11 @@ class Operator:
         if operation.action == "confirm":
             by, at = operation.requested_by, operation.requested_at
             parameters |= confirming.confirming(found, source=self._publisher, by=by, requested_at=at)
-        [moved, *_] = connection.execute(_MOVES[operation.action], parameters).fetchone() or (0,)
+        row = connection.cursor(row_factory=dict_row).execute(_MOVES[operation.action], parameters).fetchone()
         is_over = len(rows) < self._chunk and all(is_found for *_, is_found in rows)
         place = rows[-1][:2] if rows else (operation.event_id, operation.subscription)
         state = "done" if is_over else "running"
-        return {"state": state, "moved": moved, "event_id": place[0], "subscription": place[1]}
+        return {"state": state, "moved": row["moved"] if row else 0, "event_id": place[0], "subscription": place[1]}
 
     def _chosen(self, operation: Operation) -> tuple[LiteralString, dict[str, Any]]:
         """Return the statement that chooses what to move next, with its parameters but for the place."""
@@ -174,4 +141,5 @@ class Operator:
                 AS chosen (event_id, subscription, is_found)
             ORDER BY event_id, subscription, is_found DESC
             """  # noqa: S608  # of literals and numbers
-        return statement, where.parameters | {"requested_at": operation.requested_at}
+        requested = {"action": operation.action, "by": operation.requested_by, "requested_at": operation.requested_at}
+        return statement, where.parameters | requested
