@@ -14,7 +14,7 @@ from tests.patience import until
 from contracts import AUDIT_LOG, Event, EventData
 from messaging.process.database import Pool
 from messaging.publishing import operations
-from messaging.publishing.states import DUE, FINAL, IN_FLIGHT, OVER, STATES, UNFINISHED
+from messaging.publishing.states import DUE, FINAL, IN_FLIGHT, STATES, UNFINISHED
 from messaging.relay import Retention
 from messaging.relay.housekeep import Housekeeper
 from messaging.wire.receipt import OUTCOMES, Outcome
@@ -61,7 +61,6 @@ def test_the_states_that_python_names_are_those_that_the_database_allows(users_p
     assert row is not None
     assert tuple(row[0]) == STATES
     assert set(UNFINISHED) | set(FINAL) == set(STATES)
-    assert set(OVER) < set(FINAL)
 
 
 @pytest.mark.parametrize("state", DUE)

@@ -1,4 +1,4 @@
-"""The states of a delivery, named here and nowhere else in Python. docs/deliveries.md says what moves a delivery."""
+"""The states of a delivery, and groups of them. docs/deliveries.md says what moves a delivery."""
 
 from typing import Literal, get_args
 
@@ -20,9 +20,6 @@ cancelled or uncertain, because its effect has happened."""
 
 RETRYABLE: tuple[DeliveryState, ...] = ("failed", "uncertain", "cancelled")
 """The delivery has ended, and an operator may make it due again."""
-
-OVER: tuple[DeliveryState, ...] = ("succeeded", "cancelled")
-"""The delivery needs no operator. Housekeeping deletes it, with its event, when the retention has passed."""
 
 DEAD: tuple[DeliveryState, ...] = ("failed", "uncertain")
 """The delivery ended without success. The index `deliveries_dead` holds exactly these, by the time when they ended."""
