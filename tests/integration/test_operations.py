@@ -15,7 +15,7 @@ from messaging.process.database import Pool
 from messaging.publishing import bulk, operations
 from messaging.publishing.bulk import Action, eligible, meant
 from messaging.publishing.filtering import Filter
-from messaging.publishing.searching import Count
+from messaging.publishing.searching import Total
 from messaging.relay import operate as operating
 from messaging.relay.listener import Listener
 from messaging.relay.operate import Operator
@@ -313,7 +313,7 @@ def test_what_is_eligible_is_counted(users_pool: Pool, operator: Operator, actio
     for index, state in enumerate(states):
         write(users_pool, index, state)
     chosen = meant(action, Filter(subscriptions=("audit_log",), since=LONG_AGO))
-    assert read(users_pool, eligible(action, chosen)) == Count(count=2, exact=True)
+    assert read(users_pool, eligible(action, chosen)) == Total(count=2, exact=True)
     request(users_pool, action, subscriptions=("audit_log",), since=LONG_AGO)
     finish(operator)
     assert read(users_pool, eligible(action, chosen)).count == 0

@@ -13,7 +13,7 @@ from messaging.process.database import Pool
 from messaging.publishing import looking, searching
 from messaging.publishing.error_groups import group_of, matching
 from messaging.publishing.filtering import Filter
-from messaging.publishing.searching import NEWEST, Count, Found, Place, groups, search
+from messaging.publishing.searching import NEWEST, Found, Place, Total, groups, search
 from messaging.publishing.states import DEAD, FINAL, STATES, TROUBLED, DeliveryState
 
 from .searched import NOW, read, write, write_recent
@@ -44,7 +44,7 @@ def test_without_a_filter_all_are_found_newest_first(users_pool: Pool, history: 
 
     assert [row["event_id"] for row in page.rows[::2]] == list(history.values())
     assert {row["subscription"] for row in page.rows} == {"audit_log", "welcome_email"}
-    assert (page.total, page.next, page.searched_to) == (Count(count=16, exact=True), None, None)
+    assert (page.total, page.next, page.searched_to) == (Total(count=16, exact=True), None, None)
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -143,7 +143,7 @@ def test_groups_of_what_ended_are_all_though_much_is_retried(users_pool: Pool, m
     grouped = read(users_pool, groups(Filter(finished_since=datetime.now(UTC) - 10 * MINUTE)))
 
     assert [(each.group, each.count) for each in grouped.groups] == [("550 no", 1)]
-    assert (grouped.total, grouped.since) == (Count(count=1, exact=True), None)
+    assert (grouped.total, grouped.since) == (Total(count=1, exact=True), None)
 
 
 def test_an_event_is_found(users_pool: Pool, history: dict[str, UUID]) -> None:
@@ -181,8 +181,8 @@ def test_a_total_that_stopped_early_says_so(
 ) -> None:
     monkeypatch.setattr(looking, "WINDOW", 2)
 
-    assert find(users_pool, subject="users/5").total == Count(count=2, exact=True)
-    assert find(users_pool).total == Count(count=3, exact=False)
+    assert find(users_pool, subject="users/5").total == Total(count=2, exact=True)
+    assert find(users_pool).total == Total(count=3, exact=False)
 
 
 def test_errors_are_grouped(users_pool: Pool) -> None:
@@ -205,7 +205,7 @@ def test_errors_are_grouped(users_pool: Pool) -> None:
     assert largest.first_seen
     assert largest.last_seen
     assert largest.last_seen - largest.first_seen > MINUTE
-    assert (grouped.total, grouped.since) == (Count(count=6, exact=True), None)
+    assert (grouped.total, grouped.since) == (Total(count=6, exact=True), None)
 
 
 def test_each_group_is_a_filter_that_finds_as_many(users_pool: Pool) -> None:

@@ -142,7 +142,7 @@ def test_a_chunk_reads_no_more_when_there_is_more_history(users_database: str, a
             with pool.connection() as connection:
                 connection.execute("DELETE FROM operations")
                 chosen = bulk.meant(action, Filter(**fields))
-                number = searching.Count(count=0, exact=False)
+                number = searching.Total(count=0, exact=False)
                 connection.execute(bulk.REQUEST, bulk.requesting(action, chosen, None, number))
             assert operator.operate()
 

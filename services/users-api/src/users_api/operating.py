@@ -6,12 +6,11 @@ from uuid import UUID
 
 from messaging.publishing import bulk, operations, searching
 from messaging.publishing.filtering import Filter
-from messaging.publishing.searching import NEWEST, OLDEST, Place, Reading
+from messaging.publishing.searching import NEWEST, OLDEST, ErrorGroups, Place, Reading, Total
 from users_api.database import query
 from users_api.delivery_filter import DeliveryFilter, shown
 from users_api.operating_schemas import (
     DeliveryPage,
-    ErrorGroups,
     EventDetails,
     Operation,
     OperationPage,
@@ -22,7 +21,7 @@ from users_api.queries import make_cursor
 
 T = TypeVar("T")
 
-_NONE = {"count": 0, "exact": True}
+_NONE = Total(count=0, exact=True)
 
 
 async def read(pool: Pool, reading: Reading[T]) -> T:
@@ -40,20 +39,19 @@ async def search(pool: Pool, wanted: DeliveryFilter, limit: int, after: Place = 
     """Return one page of deliveries."""
     filter_ = await wanted.resolve(pool)
     if filter_ is None:
-        return DeliveryPage.model_validate({"deliveries": [], "total": _NONE, "next": None, "searched_to": None})
+        return DeliveryPage(deliveries=[], total=_NONE, next=None, searched_to=None)
     found = await read(pool, searching.search(filter_, limit, after))
     cursor = found.next and _cursor(found.next)
-    page = {"deliveries": found.rows, "total": found.total and found.total.model_dump(), "next": cursor}
-    return DeliveryPage.model_validate(page | {"searched_to": found.searched_to})
+    page = {"deliveries": found.rows, "total": found.total, "next": cursor, "searched_to": found.searched_to}
+    return DeliveryPage.model_validate(page)
 
 
 async def groups(pool: Pool, wanted: DeliveryFilter) -> ErrorGroups:
     """Return failures in groups."""
     filter_ = await wanted.resolve(pool)
     if filter_ is None:
-        return ErrorGroups.model_validate({"groups": [], "total": _NONE, "since": None})
-    found = await read(pool, searching.groups(filter_))
-    return ErrorGroups.model_validate(found, from_attributes=True)
+        return ErrorGroups(groups=[], total=_NONE, since=None)
+    return await read(pool, searching.groups(filter_))
 
 
 async def event(pool: Pool, event_id: UUID) -> EventDetails | None:
@@ -67,11 +65,11 @@ async def event(pool: Pool, event_id: UUID) -> EventDetails | None:
 async def request(pool: Pool, action: bulk.Action, meant: Filter, by: str | None, *, dry_run: bool) -> Requested:
     """Count what is eligible, and unless this is a dry run, record the operation. `meant`: by `bulk.meant`."""
     eligible = await read(pool, bulk.eligible(action, meant))
-    answer = {"filter": shown(meant.model_dump()), "eligible": eligible.model_dump(), "operation": None}
+    requested = Requested(filter=shown(meant.model_dump()), eligible=eligible, operation=None)
     if not dry_run:
         [row] = await query(pool, bulk.REQUEST, bulk.requesting(action, meant, by, eligible))
-        answer["operation"] = _operation(row)
-    return Requested.model_validate(answer)
+        requested.operation = _operation(row)
+    return requested
 
 
 async def operation(pool: Pool, number: int) -> Operation | None:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from messaging.errors import MessagingError
 from messaging.publishing import bulk
-from messaging.publishing.searching import NEWEST
+from messaging.publishing.searching import NEWEST, ErrorGroups
 from users_api import operating, queries, responses
 from users_api.database import in_time
 from users_api.delivery_filter import QueriedFilter
@@ -16,7 +16,6 @@ from users_api.documented import ANYWHERE, UNAVAILABLE, documented
 from users_api.filter_fields import MAX_ID
 from users_api.operating_schemas import (
     DeliveryPage,
-    ErrorGroups,
     EventDetails,
     NewOperation,
     Operation,

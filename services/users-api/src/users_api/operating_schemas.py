@@ -7,17 +7,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, WithJsonSchema
 
 from messaging.publishing.bulk import Action, OperationState, RecordedAction
-from messaging.publishing.states import DeliveryState
+from messaging.publishing.searching import Total
 from users_api.delivery_filter import DeliveryFilter
 from users_api.parameters import VISIBLE
 from users_api.schemas import Delivery
-
-
-class Total(BaseModel):
-    """How many. If it isn't `exact`, counting stopped early, and there are at least as many."""
-
-    count: int
-    exact: bool
 
 
 class FoundDelivery(Delivery):
@@ -38,35 +31,6 @@ class DeliveryPage(BaseModel):
     total: Total | None
     next: str | None
     searched_to: datetime | None
-
-
-class ErrorGroup(BaseModel):
-    """Deliveries of one subscription whose errors differ in numbers, ids, addresses, hosts or quoted texts alone.
-
-    `group` is a filter of other requests. `states`: how many are in which. `example`: the error of the newest one, that
-    of `event_id`. `first_seen`, `last_seen`: when their last attempts ended.
-    """
-
-    subscription: str
-    group: str
-    count: int
-    states: dict[DeliveryState, int]
-    first_seen: datetime | None
-    last_seen: datetime | None
-    example: str | None
-    event_id: UUID
-
-
-class ErrorGroups(BaseModel):
-    """Groups, largest first.
-
-    `since`: a search looks at a bounded number of deliveries. If there are more, the groups hold the failures of all
-    events made since this time. Otherwise null.
-    """
-
-    groups: list[ErrorGroup]
-    total: Total
-    since: datetime | None
 
 
 class EventDetails(BaseModel):

@@ -70,12 +70,6 @@ class Delivery(BaseModel):
     finished_at: datetime | None
 
 
-class Change(Delivery):
-    """A delivery that has changed, and what its event is about."""
-
-    subject: str
-
-
 class Deliveries(BaseModel):
     """Every effect of every event about a user."""
 

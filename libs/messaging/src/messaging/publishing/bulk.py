@@ -20,7 +20,7 @@ from messaging.errors import OperationRefused
 from messaging.publishing import replays
 from messaging.publishing.filtering import Filter
 from messaging.publishing.operations import EXISTING
-from messaging.publishing.searching import Count, Reading, count
+from messaging.publishing.searching import Reading, Total, count
 from messaging.publishing.states import DUE, RETRYABLE, DeliveryState
 from messaging.publishing.switches import switched_on
 
@@ -161,14 +161,14 @@ def effect_of(chosen: Filter) -> Subscription[EventData]:
     raise OperationRefused(f"There is no subscription {name}. Subscriptions: {', '.join(EXISTING)}.")
 
 
-def eligible(action: Action, chosen: Filter) -> Reading[Count]:
+def eligible(action: Action, chosen: Filter) -> Reading[Total]:
     """Count what an action would move. `chosen`: as `meant` returns it."""
     if action == "replay":
         return (yield from replays.count(chosen, effect_of(chosen), ANY_TIME))
     return (yield from count(chosen, BEFORE[action], requested_at=ANY_TIME))
 
 
-def requesting(action: Action, chosen: Filter, by: str | None, number: Count) -> dict[str, Any]:
+def requesting(action: Action, chosen: Filter, by: str | None, number: Total) -> dict[str, Any]:
     """Return the parameters of REQUEST. `number`: what is eligible."""
     described = chosen.model_dump_json(exclude_none=True)
     return {"action": action, "filter": described, "by": by, "eligible": number.count, "exact": number.exact}

@@ -9,7 +9,7 @@ from uuid import UUID
 from contracts import EventData, Subscription
 from messaging.publishing.filtering import Filter, id_at, made_before
 from messaging.publishing.operations import DUE_ANEW
-from messaging.publishing.searching import Count, Reading
+from messaging.publishing.searching import Reading, Total
 
 WINDOW = 30_000
 """The most events that one statement looks at, each with its delivery: 60 ms."""
@@ -48,14 +48,14 @@ def choose(chosen: Filter, limit: int) -> LiteralString:
         """  # noqa: S608  # of literals and numbers
 
 
-def count(chosen: Filter, effect: Subscription[EventData], now: datetime) -> Reading[Count]:
+def count(chosen: Filter, effect: Subscription[EventData], now: datetime) -> Reading[Total]:
     """Count the events: exactly, if the oldest of those that it looks at are all."""
     statement = f"""
         SELECT count(*) AS looked, count(*) FILTER (WHERE {_MOVABLE}) AS matched
         FROM (SELECT id, type, recorded_at FROM {_source(chosen)} ORDER BY id LIMIT {WINDOW + 1}) AS looked
         """  # noqa: S608  # of literals and numbers
     [row] = yield statement, parameters(chosen, effect, now) | {"after": UUID(int=0)}
-    return Count(count=row["matched"], exact=row["looked"] <= WINDOW)
+    return Total(count=row["matched"], exact=row["looked"] <= WINDOW)
 
 
 def parameters(chosen: Filter, effect: Subscription[EventData], requested_at: datetime) -> dict[str, Any]:

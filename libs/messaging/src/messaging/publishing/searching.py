@@ -42,8 +42,8 @@ class Place(NamedTuple):
 NEWEST, OLDEST = Place(UUID(int=2**128 - 1), ""), Place(UUID(int=0), "")
 
 
-class Count(BaseModel):
-    """How many. `exact`: otherwise there are at least as many."""
+class Total(BaseModel):
+    """How many. If it isn't `exact`, there are at least as many."""
 
     count: int
     exact: bool
@@ -56,13 +56,17 @@ class Found(BaseModel):
     """
 
     rows: list[dict[str, Any]]
-    total: Count | None
+    total: Total | None
     next: Place | None
     searched_to: datetime | None
 
 
-class Group(BaseModel):
-    """Deliveries of a subscription with errors that differ in details alone. `seen`: when an attempt ended so."""
+class ErrorGroup(BaseModel):
+    """Deliveries of one subscription whose errors differ in numbers, ids, addresses, hosts or quoted texts alone.
+
+    `group` is a filter of other requests. `states`: how many are in which. `example`: the error of the newest one, that
+    of `event_id`. `first_seen`, `last_seen`: when their last attempts ended.
+    """
 
     subscription: str
     group: str
@@ -74,11 +78,15 @@ class Group(BaseModel):
     event_id: UUID
 
 
-class Groups(BaseModel):
-    """Groups, largest first. `since`: if not every delivery was looked at, the event time of the oldest that was."""
+class ErrorGroups(BaseModel):
+    """Groups, largest first.
 
-    groups: list[Group]
-    total: Count
+    `since`: a search looks at a bounded number of deliveries. If there are more, the groups hold the failures of all
+    events made since this time. Otherwise null.
+    """
+
+    groups: list[ErrorGroup]
+    total: Total
     since: datetime | None
 
 
@@ -136,7 +144,7 @@ def search(chosen: Filter, limit: int, after: Place = NEWEST) -> Reading[Found]:
     where = yield from _look(chosen)
     if after == NEWEST:
         rows = yield _first_page(where, limit + 1), where.parameters
-        total = Count(count=rows[0]["matched"], exact=rows[0]["looked"] <= where.window)
+        total = Total(count=rows[0]["matched"], exact=rows[0]["looked"] <= where.window)
     else:
         statement = f"WITH {keys(where, limit + 1)}, counted AS (SELECT NULL AS looked, NULL AS matched) {_SHOWN}"
         place = {"after_event": after.event_id, "after_subscription": after.subscription}
@@ -152,14 +160,14 @@ def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in names}
 
 
-def _page(found: Rows, limit: int, total: Count | None, last: Place | None) -> Found:
+def _page(found: Rows, limit: int, total: Total | None, last: Place | None) -> Found:
     """Make a page. `found`: one row more than it holds, if there is one. `last`: where the search stopped earlier."""
     shown = list(found[:limit])
     more = Place(shown[-1]["event_id"], shown[-1]["subscription"]) if len(found) > limit else last
     return Found(rows=shown, total=total, next=more, searched_to=last and time_of(last.event_id))
 
 
-def count(chosen: Filter, also: LiteralString = "true", **more: Any) -> Reading[Count]:
+def count(chosen: Filter, also: LiteralString = "true", **more: Any) -> Reading[Total]:
     """Count deliveries that match, and for which another condition holds, whose parameters are `more`."""
     where = yield from _look(chosen)
     return (yield from _count(where, COUNTED * where.window, also, **more))
@@ -173,7 +181,7 @@ def _look(chosen: Filter) -> Reading[Look]:
     return look(chosen, are_few=row["few"])
 
 
-def _count(where: Look, window: int, also: LiteralString = "true", **more: Any) -> Reading[Count]:
+def _count(where: Look, window: int, also: LiteralString = "true", **more: Any) -> Reading[Total]:
     statement = f"""
         -- Count those that match among the newest rows, and look at one more to know whether these are all.
         WITH {where.first}looked AS (
@@ -183,10 +191,10 @@ def _count(where: Look, window: int, also: LiteralString = "true", **more: Any) 
         SELECT count(*) AS looked, count(*) FILTER (WHERE {where.wanted} AND {also}) AS matched FROM looked
         """  # noqa: S608  # of literals and numbers
     [row] = yield statement, where.parameters | more
-    return Count(count=row["matched"], exact=row["looked"] <= window)
+    return Total(count=row["matched"], exact=row["looked"] <= window)
 
 
-def groups(chosen: Filter) -> Reading[Groups]:
+def groups(chosen: Filter) -> Reading[ErrorGroups]:
     """Return the deliveries that failed, are uncertain or retrying, in groups.
 
     With a time of the end, those that are retrying aren't meant.
@@ -212,12 +220,12 @@ def groups(chosen: Filter) -> Reading[Groups]:
     return _grouped(rows, most)
 
 
-def _grouped(rows: Rows, most: int) -> Groups:
+def _grouped(rows: Rows, most: int) -> ErrorGroups:
     """Merge errors into groups. `most`: how many deliveries were looked at, if there are more.
 
     The rows are newest first: an error that is left out is older than all of them.
     """
-    merged: dict[tuple[str, str], Group] = {}
+    merged: dict[tuple[str, str], ErrorGroup] = {}
     for row in rows:
         if row["subscription"] is not None:
             _add(merged, row)
@@ -225,17 +233,17 @@ def _grouped(rows: Rows, most: int) -> Groups:
     complete = rows[0]["looked"] <= most and not cut
     oldest = rows[-1]["event_id"] if cut else rows[0]["oldest"]
     ordered = sorted(merged.values(), key=lambda group: (-group.count, group.subscription, group.group))
-    total = Count(count=sum(group.count for group in ordered), exact=complete)
-    return Groups(groups=ordered, total=total, since=None if complete else time_of(UUID(oldest)))
+    total = Total(count=sum(group.count for group in ordered), exact=complete)
+    return ErrorGroups(groups=ordered, total=total, since=None if complete else time_of(UUID(oldest)))
 
 
-def _add(merged: dict[tuple[str, str], Group], row: dict[str, Any]) -> None:
+def _add(merged: dict[tuple[str, str], ErrorGroup], row: dict[str, Any]) -> None:
     group = group_of(row["last_error"])
     held = merged.get((row["subscription"], group))
     if held is None:
         values = {name: row[name] for name in ("subscription", "count", "first_seen", "last_seen", "event_id")}
         states = {row["state"]: row["count"]}
-        merged[row["subscription"], group] = Group(group=group, states=states, example=row["last_error"], **values)
+        merged[row["subscription"], group] = ErrorGroup(group=group, states=states, example=row["last_error"], **values)
         return
     held.count += row["count"]
     held.states[row["state"]] = held.states.get(row["state"], 0) + row["count"]

@@ -14,7 +14,7 @@ from users_api.herald.options import with_options
 
 if TYPE_CHECKING:
     from messaging.publishing.filtering import Filter
-    from messaging.publishing.searching import Found, Group, Groups
+    from messaging.publishing.searching import ErrorGroup, ErrorGroups, Found
 
 PAGE = 500
 """The most deliveries that one statement returns."""
@@ -78,12 +78,12 @@ def search(opened: Database, wanted: Wanted, limit: int) -> "Found":
         page = opened.run(searching.search(chosen, min(limit - len(rows), PAGE), place))
         rows, total, looks = [*rows, *page.rows], total or page.total, looks + bool(page.searched_to)
         if page.next is None:
-            total = searching.Count(count=len(rows), exact=True)
+            total = searching.Total(count=len(rows), exact=True)
         elif len(rows) < limit and looks < MOST_LOOKS:
             place = page.next
             continue
         elif total:
-            total = searching.Count(count=max(total.count, len(rows)), exact=total.exact)
+            total = searching.Total(count=max(total.count, len(rows)), exact=total.exact)
         return searching.Found(
             rows=rows, total=total, next=page.next, searched_to=page.searched_to if len(rows) < limit else None
         )
@@ -140,7 +140,7 @@ def group_deliveries(wanted: Wanted, as_json: output.AsJson = False) -> None:
         advise(wanted)
 
 
-def _print_groups(found: "Groups", meant: "Filter") -> None:
+def _print_groups(found: "ErrorGroups", meant: "Filter") -> None:
     if output.in_terminal() and output.width() < WIDE:
         for each in found.groups:
             last = output.short(each.last_seen) if each.last_seen else "-"
@@ -160,7 +160,7 @@ def _print_groups(found: "Groups", meant: "Filter") -> None:
             typer.echo(output.text(" ".join([f"Retry what failed: {program()} deliveries retry --all", *options])))
 
 
-def _group_cells(each: "Group") -> Sequence[object]:
+def _group_cells(each: "ErrorGroup") -> Sequence[object]:
     seen = each.first_seen, each.last_seen
     return each.count, each.subscription, _states(each.states), *seen, each.group, each.event_id
 

@@ -14,7 +14,7 @@ import typer
 from messaging.errors import ConfigurationError, OperationRefused
 from messaging.publishing import bulk
 from messaging.publishing.bulk import Action
-from messaging.publishing.searching import Count
+from messaging.publishing.searching import Total
 from users_api.execute import Database, database, operator
 from users_api.herald import output
 from users_api.herald.deliveries import INDEXED, app
@@ -114,7 +114,7 @@ def _move(action: Action, wanted: Wanted, how: Move) -> None:
             typer.echo(f"{number} can be {bulk.PARTICIPLES[action]}: {described(meant)}")
         if action == "retry" and output.in_terminal() and not how.as_json:
             advise(wanted)
-        if how.dry_run or eligible == Count(count=0, exact=True):
+        if how.dry_run or eligible == Total(count=0, exact=True):
             if how.as_json:
                 filter_ = meant.model_dump(exclude_none=True)
                 output.print_json({"filter": filter_, "eligible": eligible.model_dump(), "operation": None})

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from messaging.publishing.searching import Count
+from messaging.publishing.searching import Total
 from users_api.execute import as_text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, in the shapes of the HTTP API.")]
@@ -89,17 +89,17 @@ def size(number: float | None) -> str:
     return f"{left:.1f} TB"
 
 
-def number_of(count: Count | Mapping[str, Any]) -> str:
+def number_of(count: Total | Mapping[str, Any]) -> str:
     """Write a count; one that isn't exact is a lower bound."""
-    found = count if isinstance(count, Count) else Count.model_validate(count)
+    found = count if isinstance(count, Total) else Total.model_validate(count)
     return f"{found.count:,}" if found.exact else f"at least {found.count:,}"
 
 
-def counted(count: Count, singular: str = "delivery", plural: str = "deliveries") -> str:
+def counted(count: Total, singular: str = "delivery", plural: str = "deliveries") -> str:
     """Write a count with what is counted: `1 delivery`, `1,204 deliveries`."""
     return f"{number_of(count)} {singular if count.exact and count.count == 1 else plural}"
 
 
-def total(shown: int, count: Count) -> str:
+def total(shown: int, count: Total) -> str:
     """Say how many of how many deliveries are shown: `50 of 1,204 deliveries`."""
     return counted(count) if count.exact and count.count <= shown else f"{shown:,} of {counted(count)}"

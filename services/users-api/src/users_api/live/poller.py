@@ -20,8 +20,8 @@ from users_api.database import DatabaseUnavailable, in_time
 from users_api.live.changes import LIMIT, look
 from users_api.live.known import Known
 from users_api.live.viewer import MISSED, Message, Viewer
+from users_api.operating_schemas import FoundDelivery
 from users_api.pool import Pool
-from users_api.schemas import Change
 from users_api.status.backlog import backlogs
 
 POLL_SECONDS = 0.5
@@ -104,7 +104,7 @@ class Poller:
 
     def _show(self, row: dict[str, Any], new: list[Viewer]) -> None:
         """Send a delivery: if it has changed to all, otherwise to new viewers that watch it."""
-        data = Change.model_validate(row).model_dump_json()
+        data = FoundDelivery.model_validate(row).model_dump_json()
         about = row["event_id"], row["subject"]
         if self._known.remember((row["event_id"], row["subscription"]), data) and row["changed"]:
             self._send("delivery", data, about)

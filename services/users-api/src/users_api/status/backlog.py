@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import Any, LiteralString
 
 from contracts import SUBSCRIPTIONS
+from messaging.publishing.searching import Total
 from messaging.publishing.states import DUE, IN_FLIGHT, DeliveryState
 from users_api.database import query
 from users_api.pool import Pool
-from users_api.status.schemas import Counted, LastError
+from users_api.status.schemas import LastError
 
 BOUND = 10_000
 
@@ -81,7 +82,7 @@ class Backlog:
     `oldest`: seconds since the oldest unfinished one was first due, of those that were read.
     """
 
-    states: dict[DeliveryState, Counted]
+    states: dict[DeliveryState, Total]
     overdue: float = 0.0
     oldest: float = 0.0
 
@@ -102,7 +103,7 @@ class Backlogs:
     def of(self, subscription: str) -> Backlog:
         """Return that of a subscription."""
         if subscription not in self.by_subscription:
-            nothing = {state: Counted(count=0, exact=True) for state in COUNTED}
+            nothing = {state: Total(count=0, exact=True) for state in COUNTED}
             self.by_subscription[subscription] = Backlog(nothing)
         return self.by_subscription[subscription]
 

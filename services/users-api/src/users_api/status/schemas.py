@@ -4,14 +4,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
+from messaging.publishing.searching import Total
 from messaging.publishing.states import DeliveryState
-
-
-class Counted(BaseModel):
-    """How many deliveries are in a state. What isn't `exact` is what a relay counted at `counted_at`, or more."""
-
-    count: int
-    exact: bool
 
 
 class Moves(BaseModel):
@@ -47,6 +41,7 @@ class LastError(BaseModel):
 class SubscriptionStatus(BaseModel):
     """One effect. What users-api knows of its provider, such as a mail server, is what is said here of its deliveries.
 
+    `states`: how many deliveries are in each; what isn't `exact` is what a relay counted at `counted_at`, or more.
     `declared`: false for a subscription that was renamed or removed; no relay takes its deliveries. `oldest_seconds`:
     how long ago the oldest unfinished delivery was first due; retries belong to that time. `overdue_seconds`: for how
     long the oldest has been late: since it was due or queued, or since its time limit.
@@ -55,7 +50,7 @@ class SubscriptionStatus(BaseModel):
     name: str
     service: str | None
     declared: bool
-    states: dict[DeliveryState, Counted]
+    states: dict[DeliveryState, Total]
     oldest_seconds: float
     overdue_seconds: float
     last_succeeded_at: datetime | None = Field(description="The minute; null, if none succeeded in the last hour.")
