@@ -69,7 +69,7 @@ def test_without_postgresql_an_operators_command_says_so_in_one_line() -> None:
         (
             "RENAME COLUMN last_error TO error",
             ["deliveries", "list"],
-            'column "last_error" does not exist: the tables are of an older version',
+            'column "last_error" does not exist: the tables are missing, or of an older version.',
         ),
         (
             "ADD CHECK (state <> 'pending')",

@@ -2,22 +2,21 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated
 
-import psycopg
 import typer
 
 from auditor import log as audit_log
 from auditor.commands.erase import erase
 from auditor.commands.export import export
 from auditor.commands.keygen import keygen
+from auditor.commands.session import MIGRATE
 from auditor.commands.verify import verify
 from auditor.roles import grant_command
-from messaging.errors import DatabaseUnsuitable
 from messaging.process import settings
-from messaging.process.database import refuse
+from messaging.process.command import as_text, exit_if_database_fails
 
 app = typer.Typer(
     help="Keeps the audit log. The consumer itself runs as: dramatiq auditor.worker", no_args_is_help=True
@@ -58,28 +57,14 @@ def log(
 ) -> None:
     """Print the audit log: timestamp | action | email."""
     url = settings.load_or_exit(settings.DatabaseSettings).database_url
-    try:
+    with suppress(KeyboardInterrupt), exit_if_database_fails(MIGRATE, command="auditor log"):
         _print(audit_log.follow(url) if follow else audit_log.entries(url), as_json)
-    except KeyboardInterrupt:
-        raise typer.Exit from None
-    except DatabaseUnsuitable as fault:
-        refuse(fault)
-    except psycopg.errors.UndefinedTable:
-        raise SystemExit(
-            "auditor log: this database has no table audit_log. If DATABASE_URL is the auditor's, run: auditor migrate"
-        ) from None
-    except psycopg.Error as error:
-        raise SystemExit(f"auditor log: {str(error).strip()}. Check DATABASE_URL.") from None
 
 
 def _print(entries: Iterator[audit_log.Entry], as_json: bool) -> None:
     for entry in entries:
-        line = json.dumps(asdict(entry), default=_as_text) if as_json else _line(entry)
+        line = json.dumps(asdict(entry), default=as_text) if as_json else _line(entry)
         typer.echo(line)
-
-
-def _as_text(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _line(entry: audit_log.Entry) -> str:

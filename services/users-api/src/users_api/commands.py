@@ -12,12 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts import SUBSCRIPTIONS, EventData, Subscription
+from messaging.process.command import as_text
 from messaging.process.settings import exit_if_wrong
 from messaging.publishing import confirming, operations
 from messaging.publishing.states import DUE, FINAL, DeliveryState
 from messaging.publishing.switches import switched_on
 from users_api import PUBLISHER, processes, schedules
-from users_api.execute import as_text, execute, operator
+from users_api.execute import execute, operator
 from users_api.herald import output
 from users_api.since import HELP, read_time
 

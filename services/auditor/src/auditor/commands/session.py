@@ -9,26 +9,20 @@ import psycopg
 import typer
 
 from auditor.chain.seals import read_head
-from messaging.errors import DatabaseUnsuitable
 from messaging.process import settings
-from messaging.process.database import connect, refuse
+from messaging.process.command import exit_if_database_fails
+from messaging.process.database import connect
+
+MIGRATE = "auditor migrate"
 
 
 @contextmanager
 def database(command: str, status: int) -> Iterator[psycopg.Connection[Any]]:
     """Connect to DATABASE_URL. An error of the database ends the command with this status."""
     url = settings.load_or_exit(settings.DatabaseSettings).database_url
-    try:
-        with connect(url, name=command) as connection:
-            yield connection
-    except DatabaseUnsuitable as fault:
-        refuse(fault)
-    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-        end(command, "this database has no chain. If DATABASE_URL is the auditor's, run: auditor migrate", status)
-    except psycopg.errors.InsufficientPrivilege as error:
-        end(command, f"{error}. Connect as the owner of the database, who runs auditor migrate", status)
-    except psycopg.Error as error:
-        end(command, f"{str(error).strip()}. Check DATABASE_URL.", status)
+    failing = exit_if_database_fails(MIGRATE, command=f"auditor {command}", status=status)
+    with failing, connect(url, name=command) as connection:
+        yield connection
 
 
 @contextmanager

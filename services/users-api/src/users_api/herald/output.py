@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from messaging.process.command import as_text
 from messaging.publishing.searching import Total
-from users_api.execute import as_text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, in the shapes of the HTTP API.")]
 
