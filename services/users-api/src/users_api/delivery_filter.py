@@ -1,7 +1,7 @@
 """The filter on deliveries as HTTP has it: in queries, in the body of a bulk operation, and in what is answered."""
 
 from datetime import datetime
-from typing import Annotated, Any, LiteralString
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Query
@@ -28,9 +28,7 @@ from users_api.filter_fields import (
 )
 from users_api.parameters import optional
 from users_api.pool import Pool
-from users_api.registration import subject
-
-_USER_WITH: LiteralString = "SELECT id FROM users WHERE email_key = %(key)s"
+from users_api.subjects import USER_WITH, subject, user_of
 
 
 def _written(value: object) -> object:
@@ -66,7 +64,7 @@ class DeliveryFilter(BaseModel):
         """Return the filter as messaging has it; None, if it means a user who doesn't exist."""
         user = self.user
         if self.email is not None:
-            rows = await query(pool, _USER_WITH, {"key": email_key(self.email)})
+            rows = await query(pool, USER_WITH, {"key": email_key(self.email)})
             found = rows[0]["id"] if rows else None
             if found is None or user not in (None, found):
                 return None
@@ -83,9 +81,8 @@ class DeliveryFilter(BaseModel):
 def shown(described: dict[str, Any]) -> DeliveryFilter:
     """Return a recorded filter as a client would write it, also where a client couldn't write it now."""
     meant = recorded(described)
-    kind, _, number = (meant.subject or "").partition("/")
     return DeliveryFilter.model_construct(
-        user=int(number) if kind == "users" else None,
+        user=user_of(meant.subject or ""),
         event=meant.event,
         subscription=None if meant.subscriptions is None else list(meant.subscriptions),
         state=None if meant.states is None else list(meant.states),

@@ -12,8 +12,7 @@ from users_api.fields import email_key
 from users_api.pool import Pool
 from users_api.problems import Problem
 from users_api.schemas import Deliveries, User, UserPage
-
-_USER: LiteralString = "SELECT id, email, full_name, created_at FROM users WHERE id = %(id)s"
+from users_api.subjects import USER
 
 _PAGE: LiteralString = """
 -- One row more than the page holds, to know whether there is a next page.
@@ -27,7 +26,7 @@ SELECT id, email, full_name, created_at FROM users WHERE email_key = %(key)s AND
 
 async def user(pool: Pool, user_id: int) -> User | None:
     """Return a user, or None."""
-    rows = await query(pool, _USER, {"id": user_id})
+    rows = await query(pool, USER, {"id": user_id})
     return User.model_validate(rows[0]) if rows else None
 
 

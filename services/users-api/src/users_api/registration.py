@@ -21,6 +21,7 @@ from users_api.idempotency import fingerprint
 from users_api.pool import Connection
 from users_api.problems import Problem
 from users_api.schemas import NewUser, Registered
+from users_api.subjects import subject
 
 _REGISTER: LiteralString = f"""
 -- One row for each registration, with the id that its user gets if the address is free.
@@ -112,11 +113,6 @@ async def rehearse(connection: Connection) -> None:
     """
     await register(connection, [])
     await connection.execute(_MAY_NUMBER)
-
-
-def subject(user_id: int) -> str:
-    """Name a user as the subject of events."""
-    return f"users/{user_id}"
 
 
 def _parameters(registrations: Sequence[Registration]) -> dict[str, Any]:

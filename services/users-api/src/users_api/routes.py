@@ -23,9 +23,10 @@ from users_api.parameters import (
     UserId,
 )
 from users_api.problems import Problem, problem_response
-from users_api.registration import Registration, subject
+from users_api.registration import Registration
 from users_api.schemas import Deliveries, Moved, NewUser, Registered, User, UserPage
 from users_api.strict_route import StrictRoute
+from users_api.subjects import subject
 
 router = APIRouter(route_class=StrictRoute, responses=documented(*ANYWHERE, UNAVAILABLE))
 

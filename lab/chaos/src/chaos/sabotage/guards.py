@@ -98,7 +98,7 @@ def _outbox() -> None:
     """The event is published after the commit, in a transaction of its own: what most people write first."""
     from messaging import publish
     from messaging.publishing import outbox
-    from users_api import registration
+    from users_api import registration, subjects
     from users_api.database import query
     from users_api.registrar import Registrar, is_new
 
@@ -107,7 +107,7 @@ def _outbox() -> None:
 
     def event(each: Any, answer: Any) -> Any:
         user_id, made = answer.body["id"], registration._event(each)
-        facts = {"subject": registration.subject(user_id), "data": made.data.model_copy(update={"user_id": user_id})}
+        facts = {"subject": subjects.subject(user_id), "data": made.data.model_copy(update={"user_id": user_id})}
         return made.model_copy(update=facts)
 
     async def then_publish(self: Registrar, group: Any) -> Any:

@@ -15,33 +15,34 @@ from messaging.publishing.states import DUE, RETRYABLE, DeliveryState
 EXISTING = [subscription.name for subscription in SUBSCRIPTIONS]
 """Names of the subscriptions that this version declares."""
 
-OF_SUBJECT: LiteralString = """
+DELIVERY: LiteralString = """event_id, type AS event_type, subscription, state, attempts, crashes, last_error,
+    reference, confirmed_by, created_at, due_at, queued_at, started_at, finished_at"""
+"""What is shown of a delivery: columns of deliveries, joined with its event."""
+
+OF_SUBJECT: LiteralString = f"""
 -- Every delivery of every event about a subject, such as users/7, oldest event first.
-SELECT event_id, type AS event_type, subscription, state, attempts, crashes, last_error, reference,
-    confirmed_by, created_at, due_at, queued_at, started_at, finished_at
+SELECT {DELIVERY}
 FROM events JOIN deliveries ON event_id = events.id
 WHERE subject = %(subject)s
 ORDER BY recorded_at, event_id, subscription
-"""
+"""  # noqa: S608  # of literals
 
-EVENT: LiteralString = """
+EVENT: LiteralString = f"""
 -- One event with its deliveries: a row for each of these, or one row without any.
-SELECT events.id, type, subject, available_at, recorded_at, envelope, event_id, type AS event_type, subscription, state,
-    attempts, crashes, last_error, reference, confirmed_by, created_at, due_at, queued_at, started_at, finished_at
+SELECT events.id, type, subject, available_at, recorded_at, envelope, {DELIVERY}
 FROM events LEFT JOIN deliveries ON event_id = events.id
 WHERE events.id = %(event_id)s
 ORDER BY subscription
-"""
+"""  # noqa: S608  # of literals
 
-IN_STATE: LiteralString = """
+IN_STATE: LiteralString = f"""
 -- Deliveries in one state, newest first.
-SELECT event_id, type AS event_type, subject, subscription, state, attempts, crashes, last_error, reference,
-    confirmed_by, created_at, due_at, queued_at, started_at, finished_at
+SELECT {DELIVERY}, subject
 FROM deliveries JOIN events ON event_id = events.id
 WHERE state = %(state)s
 ORDER BY created_at DESC
 LIMIT %(limit)s
-"""
+"""  # noqa: S608  # of literals
 
 DUE_ANEW: LiteralString = """state = 'pending', due_at = now(), first_due_at = NULL, finished_at = NULL,
         confirmed_by = NULL, generation = deliveries.generation + 1, attempts = 0, crashes = 0"""

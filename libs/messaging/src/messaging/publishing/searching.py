@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from messaging.publishing.error_groups import group_of
 from messaging.publishing.filtering import Filter, time_of
 from messaging.publishing.looking import COLUMNS, Look, few, look
+from messaging.publishing.operations import DELIVERY
 from messaging.publishing.states import DeliveryState
 
 Rows = Sequence[dict[str, Any]]
@@ -108,20 +109,19 @@ def keys(where: Look, limit: int, *, ascending: bool = False, also: LiteralStrin
 )"""  # noqa: S608  # of literals and numbers
 
 
-_SHOWN: LiteralString = """
+_SHOWN: LiteralString = f"""
 -- Read what is shown by its keys: each by itself, whatever the planner thinks of the tables' sizes.
 SELECT last.event_id AS last_event, last.subscription AS last_subscription, looked, matched, delivery.*
 FROM counted LEFT JOIN last ON true LEFT JOIN (
     SELECT shown.* FROM found CROSS JOIN LATERAL (
-        SELECT event_id, type AS event_type, subject, subscription, state, attempts, crashes, last_error, reference,
-            confirmed_by, deliveries.created_at, due_at, queued_at, started_at, finished_at
+        SELECT {DELIVERY}, subject
         FROM deliveries JOIN events ON events.id = event_id
         WHERE event_id = found.event_id AND subscription = found.subscription
         OFFSET 0
     ) AS shown
 ) AS delivery ON true
 ORDER BY event_id DESC, subscription DESC
-"""
+"""  # noqa: S608  # of literals
 
 
 def _first_page(where: Look, limit: int) -> LiteralString:

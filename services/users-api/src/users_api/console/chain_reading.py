@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from users_api.database import query
 from users_api.pool import Pool
-from users_api.registration import subject
 from users_api.schemas import Delivery
+from users_api.subjects import subject
 
 _LONGEST_REQUEST = timedelta(minutes=1)
 """If an event is older than that when it is committed, the clocks of publisher and database differ."""

@@ -15,8 +15,9 @@ from users_api.database import in_time
 from users_api.dependencies import Database, Registering
 from users_api.filter_fields import UserNumber
 from users_api.problems import Problem
-from users_api.registration import Registration, subject
+from users_api.registration import Registration
 from users_api.schemas import NewUser
+from users_api.subjects import subject
 
 router = pages()
 

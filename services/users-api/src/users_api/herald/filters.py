@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass
 from datetime import datetime
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any, LiteralString
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
@@ -12,14 +12,13 @@ import typer
 from messaging.publishing.states import STATES, DeliveryState
 from users_api.filter_fields import MAX_ID, ErrorText, GroupText, Names
 from users_api.since import HELP, read_moment, read_time
+from users_api.subjects import USER_WITH, subject, user_of
 
 if TYPE_CHECKING:
     from messaging.publishing.filtering import Filter
     from users_api.execute import Database
 
 MANY = "May be repeated."
-
-_USER_WITH: LiteralString = "SELECT id FROM users WHERE email_key = %(key)s"
 
 
 def read_state(text: str) -> DeliveryState:
@@ -109,7 +108,7 @@ class Wanted:
         if self.user not in (None, user):
             raise typer.BadParameter(f"{self.email} is the address of user {user}, not {self.user}.")
         meant = Filter(
-            subject=None if user is None else f"users/{user}",
+            subject=None if user is None else subject(user),
             event=self.event,
             subscriptions=tuple(self.subscription) if self.subscription else None,
             states=tuple(self.state) if self.state else None,
@@ -156,7 +155,7 @@ def user_with(database: "Database", email: str) -> int:
         address: str = TypeAdapter(EmailAddress).validate_python(email)
     except ValidationError as fault:
         raise typer.BadParameter(f"{email!r} is {fault.errors()[0]['msg']}") from None
-    rows = database.execute(_USER_WITH, {"key": email_key(address)})
+    rows = database.execute(USER_WITH, {"key": email_key(address)})
     if not rows:
         sys.exit(f"There is no user with the address {address}.")
     found: int = rows[0]["id"]
@@ -170,7 +169,8 @@ def described(meant: "Filter") -> str:
 
 def options_of(meant: "Filter") -> list[str]:
     """Return the options that mean a filter. A shell reads them as they are, whatever an error says."""
-    words = [f"--user {meant.subject.removeprefix('users/')}"] if meant.subject else []
+    user = user_of(meant.subject or "")
+    words = [f"--user {user}"] if user is not None else []
     words += [f"--event {meant.event}"] if meant.event else []
     words += [f"--subscription {quote(name)}" for name in meant.subscriptions or () if not _are_all(meant)]
     words += [f"--state {state}" for state in meant.states or ()]

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, LiteralString
+from typing import Annotated, Any
 
 import typer
 
@@ -12,8 +12,7 @@ from users_api.execute import Database, database
 from users_api.herald import output, program
 from users_api.herald.filters import user_with
 from users_api.herald.timeline import Step, steps
-
-_USER: LiteralString = "SELECT id, email, full_name, created_at FROM users WHERE id = %(id)s"
+from users_api.subjects import USER, subject
 
 
 def user(
@@ -23,7 +22,7 @@ def user(
     """Show what happened to a user: the registration, and every effect with its attempts, errors and references."""
     with database() as opened:
         person = _load(opened, who)
-        rows = opened.execute(operations.OF_SUBJECT, {"subject": f"users/{person['id']}"})
+        rows = opened.execute(operations.OF_SUBJECT, {"subject": subject(person["id"])})
     if as_json:
         output.print_json({"user": person, "deliveries": rows})
         return
@@ -40,7 +39,7 @@ def user(
 
 def _load(opened: Database, who: str) -> dict[str, Any]:
     number = int(who) if who.isascii() and who.isdigit() and len(who) < 16 else user_with(opened, who)  # noqa: PLR2004
-    rows = opened.execute(_USER, {"id": number})
+    rows = opened.execute(USER, {"id": number})
     if not rows:
         sys.exit(f"There is no user {number}.")
     return rows[0]

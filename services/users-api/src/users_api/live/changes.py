@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
 
+from messaging.publishing import operations
 from users_api.database import query
 from users_api.pool import Pool
 
 LIMIT = 100
 """The most rows of each kind that a look reads."""
 
-_LOOK: LiteralString = """
+_LOOK: LiteralString = f"""
 -- `changed`: since the horizon. An unfinished delivery is also returned if it isn't tracked yet, and a watched one
 -- always. Without any such row there is one row with the horizon alone.
 WITH looked_at AS MATERIALIZED (
@@ -38,8 +39,7 @@ WITH looked_at AS MATERIALIZED (
     UNION
     (SELECT id FROM events WHERE subject = ANY (%(subjects)s) LIMIT %(limit)s)
 ), found AS (
-    SELECT deliveries.event_id, type AS event_type, subject, recorded_at, subscription, state, attempts, crashes,
-        last_error, reference, confirmed_by, created_at, due_at, queued_at, started_at, finished_at,
+    SELECT {operations.DELIVERY}, subject, recorded_at,
         coalesce(age(deliveries.xmin) <= age(%(horizon)s::xid), false) AS changed
     FROM looked_at JOIN events ON events.id = looked_at.id JOIN deliveries ON deliveries.event_id = events.id
 )
@@ -49,7 +49,7 @@ SELECT horizon, found.* FROM (
     OR state IN ('pending', 'retrying', 'queued', 'running') AND found.event_id <> ALL (%(tracked)s::uuid[])
     OR found.event_id = ANY (%(events)s::uuid[]) OR subject = ANY (%(subjects)s)
 ORDER BY recorded_at, found.event_id, subscription
-"""
+"""  # noqa: S608  # of literals
 
 
 @dataclass(frozen=True, slots=True)

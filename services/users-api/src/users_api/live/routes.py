@@ -14,8 +14,8 @@ from users_api.live.hub import Live
 from users_api.live.viewer import Filter, Viewer
 from users_api.middleware import IS_HEAD
 from users_api.problems import Problem
-from users_api.registration import subject
 from users_api.strict_route import StrictRoute
+from users_api.subjects import subject
 
 RETRY_MS = 2_000
 """A browser that has lost its stream comes back after this time."""
