@@ -3,8 +3,11 @@
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from typer.core import TyperGroup
 
 from devstack.redis_server import RedisServer
 from messaging.process.database import Pool
@@ -72,6 +75,22 @@ def test_the_list_says_of_a_command_what_its_help_says(name: str) -> None:
 
     assert COMMANDS[name].summary == " ".join(command.help.split("\n\n")[0].split())
     assert command.name == name
+
+
+def leaves(command: Any, *path: str) -> Iterator[tuple[str, Any]]:
+    """Yield each command that does something, with its name."""
+    if isinstance(command, TyperGroup):
+        for name, each in command.commands.items():
+            yield from leaves(each, *path, name)
+    else:
+        yield " ".join(path), command
+
+
+def test_every_command_prints_json_on_request() -> None:
+    commands = [each for name in COMMANDS for each in leaves(COMMANDS[name].load(name), name)]
+
+    assert len(commands) > len(COMMANDS)
+    assert [name for name, each in commands if not any("--json" in option.opts for option in each.params)] == []
 
 
 def test_help_answers_the_first_questions_with_commands_that_exist() -> None:
