@@ -170,18 +170,7 @@ def _page(found: Rows, limit: int, total: Total | None, last: Place | None) -> F
 def count(chosen: Filter, also: LiteralString = "true", **more: Any) -> Reading[Total]:
     """Count deliveries that match, and for which another condition holds, whose parameters are `more`."""
     where = yield from _look(chosen)
-    return (yield from _count(where, COUNTED * where.window, also, **more))
-
-
-def _look(chosen: Filter) -> Reading[Look]:
-    question = few(chosen)
-    if question is None:
-        return look(chosen)
-    [row] = yield question
-    return look(chosen, are_few=row["few"])
-
-
-def _count(where: Look, window: int, also: LiteralString = "true", **more: Any) -> Reading[Total]:
+    window = COUNTED * where.window
     statement = f"""
         -- Count those that match among the newest rows, and look at one more to know whether these are all.
         WITH {where.first}looked AS (
@@ -192,6 +181,14 @@ def _count(where: Look, window: int, also: LiteralString = "true", **more: Any) 
         """  # noqa: S608  # of literals and numbers
     [row] = yield statement, where.parameters | more
     return Total(count=row["matched"], exact=row["looked"] <= window)
+
+
+def _look(chosen: Filter) -> Reading[Look]:
+    question = few(chosen)
+    if question is None:
+        return look(chosen)
+    [row] = yield question
+    return look(chosen, are_few=row["few"])
 
 
 def groups(chosen: Filter) -> Reading[ErrorGroups]:
