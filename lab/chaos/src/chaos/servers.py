@@ -39,10 +39,10 @@ def make_templates(postgres: Postgres) -> None:
 
 
 def new_database(postgres: Postgres, service: str) -> str:
-    """Copy the template of a service and return the new database's URL."""
+    """Copy the template of a service, file by file (half the work of PostgreSQL's default); return the new one's URL."""
     name = f"{service}_{next(_numbers)}"
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
-        made = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        made = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         connection.execute(made.format(sql.Identifier(name), sql.Identifier(f"template_{service}")))
     return postgres.url(name)
 
