@@ -89,7 +89,7 @@ def live_api(
     postgres: Postgres, database: str, redis_url: str | None = None, *, console: bool = False, token: str | None = None
 ) -> Iterator[LiveApi]:
     """Run the application on a new database until the block ends. `token`: of its console."""
-    made = sql.SQL("CREATE DATABASE {} TEMPLATE template_users").format(sql.Identifier(database))
+    made = sql.SQL("CREATE DATABASE {} TEMPLATE template_users STRATEGY FILE_COPY").format(sql.Identifier(database))
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
         connection.execute(made)
     url = postgres.url(database)

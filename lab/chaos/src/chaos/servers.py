@@ -39,7 +39,7 @@ def make_templates(postgres: Postgres) -> None:
 
 
 def new_database(postgres: Postgres, service: str) -> str:
-    """Copy the template of a service, file by file (half the work of PostgreSQL's default); return the new one's URL."""
+    """Copy the template of a service and return the new database's URL. Copying files is half the default's work."""
     name = f"{service}_{next(_numbers)}"
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
         made = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
