@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import httpx
@@ -15,10 +14,9 @@ from devstack.redis_server import RedisServer
 from users_api.app import create_app
 from users_api.console import snapshot
 from users_api.console.mounting import mount_console
-from users_api.console.plots import lags, throughput
 from users_api.pool import Pool
 from users_api.status.page import status_of
-from users_api.status.schemas import Minute, Status
+from users_api.status.schemas import Status
 from users_api.status.transport import Transport
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -88,16 +86,6 @@ def test_what_is_tried_again_is_named_while_all_else_is_well(with_redis: LiveApi
 
     assert "welcome_email: 1 retrying. Each is tried again when it is due." in page
     assert "/console/deliveries?subscription=welcome_email&amp;state=retrying" in page
-
-
-def test_mail_was_last_sent_in_the_minute_that_is_counted(api: LiveApi) -> None:
-    minute = "date_trunc('minute', now()) - %s * interval '1 minute'"
-    for age, subscription in ((0, "welcome_email"), (5, "follow_up_email")):
-        api.execute(f"INSERT INTO delivery_counts VALUES ({minute}, %s, 'x', 'succeeded', 0, 1, 0)", age, subscription)
-    page = re.sub(r"<[^>]+>", "", api.http.get("/console").text)
-
-    assert re.search("welcome_emaillast sent (in the last minute|1 min ago)", page)
-    assert re.search("follow_up_emaillast sent [56] min ago", page)
 
 
 def test_what_is_late_is_named(api: LiveApi) -> None:
@@ -182,32 +170,6 @@ def test_many_viewers_cost_one_reading(api: LiveApi, monkeypatch: pytest.MonkeyP
         assert api.http.get("/console/overview").status_code == 200
 
     assert len(read) == 1
-
-
-def test_a_plot_has_a_place_for_each_minute() -> None:
-    now = datetime(2026, 11, 23, 16, 27, 31, tzinfo=UTC)
-    minutes = [
-        Minute(minute=datetime(2026, 11, 23, 15, 28, tzinfo=UTC), succeeded=1, lag_median=0.1, lag_p95=0.5),
-        Minute(minute=datetime(2026, 11, 23, 16, 27, tzinfo=UTC), succeeded=30, failed=10, retried=1),
-        Minute(minute=datetime(2026, 11, 23, 15, 20, tzinfo=UTC), succeeded=1),
-    ]
-
-    moves = throughput(minutes, now)
-
-    assert [bar.x for column in moves.columns for bar in column.bars] == [0, 59, 59, 59]
-    assert moves.top == "up to 50 a minute"
-    assert moves.text == "42 in the last hour, at most 41 in a minute, at 16:27 UTC"
-    assert moves.columns[1].text == "16:27: 30 succeeded, 1 retrying, 10 failed"
-    [column] = lags(minutes, now).columns
-    assert column.text == "15:28: half within 100 ms, 95 % within 500 ms"
-
-
-def test_a_plot_of_nothing_says_so() -> None:
-    now = datetime.now(UTC)
-
-    assert throughput([], now).columns == []
-    assert lags([], now).text == "nothing succeeded in the last hour"
-    assert lags([], now).end - lags([], now).begin == timedelta(minutes=59)
 
 
 def test_a_path_that_does_not_exist_is_a_page_that_says_so(api: LiveApi) -> None:

@@ -6,20 +6,18 @@ from typing import Any
 from fastapi.responses import Response
 from starlette.requests import Request
 
-from contracts import EFFECT_LEDGER, SUBSCRIPTIONS
 from messaging.publishing.switches import enabled
 from users_api.console import plots
 from users_api.console.faults import away
 from users_api.console.findings import deliveries, findings
 from users_api.console.forms import pages
+from users_api.console.mail import MAIL, mail
 from users_api.console.rendering import page
 from users_api.console.snapshot import Snapshot
 from users_api.database import DatabaseUnavailable
 from users_api.status.schemas import Status
 
 router = pages()
-
-MAIL = {effect.name for effect in SUBSCRIPTIONS if effect.queue == "notifier" and effect is not EFFECT_LEDGER}
 
 
 @router.get("")
@@ -57,7 +55,8 @@ def _values(status: Status) -> dict[str, Any]:
         "hours": [
             (each, plots.throughput(each.minutes, status.time), plots.lags(each.minutes, status.time)) for each in busy
         ],
-        "mail": [each for each in status.subscriptions if each.name in MAIL],
+        "took": plots.took,
+        "mail": [(each, mail(each, status.time)) for each in status.subscriptions if each.name in MAIL],
         "redis": status.redis,
         "is_bounded": any(not count.exact for each in status.subscriptions for count in each.states.values()),
     }

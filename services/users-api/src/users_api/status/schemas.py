@@ -11,8 +11,9 @@ from messaging.publishing.states import DeliveryState
 class Moves(BaseModel):
     """How many deliveries were moved in a time. `retried`: attempts that are followed by another.
 
-    `lag_*`: seconds from when a delivery was first due until it succeeded; null without any. `lag_median` and
-    `lag_p95` are upper bounds, of the bucket that they are in; null too if that is over two hours.
+    `lag_*`: seconds from when a delivery was first due until it succeeded; null without any: what an operator has
+    retried or replayed has no lag. `lag_median` and `lag_p95` are upper bounds, of the bucket that they are in; null
+    beside a `lag_mean` means over two hours.
     """
 
     succeeded: int = 0
