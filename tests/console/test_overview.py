@@ -6,13 +6,18 @@ from html import unescape
 
 import httpx
 import pytest
+import redis
+from tests.console.texts import show
 from tests.integration.live_api import LiveApi, live_api, running
 from tests.patience import PATIENCE
 
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
+from messaging.relay.presence import Presence
+from users_api import PUBLISHER
 from users_api.app import create_app
 from users_api.console import snapshot
+from users_api.console.findings import findings
 from users_api.console.mounting import mount_console
 from users_api.pool import Pool
 from users_api.status.page import status_of
@@ -134,6 +139,31 @@ def test_it_says_who_is_not_at_work(with_redis: LiveApi, redis_client: object) -
 
     assert "No relay runs." in page
     assert "No worker reads the queue notifier. Start: dramatiq notifier.worker" in page
+
+
+def test_a_relay_of_another_publisher_moves_none_of_our_deliveries(
+    with_redis: LiveApi, redis_client: redis.Redis
+) -> None:
+    other, ours = (Presence(redis_client, publisher, "host.1") for publisher in ("auditor", PUBLISHER))
+    other.fails("out of paper")
+    other.beat()
+    page = show(with_redis, "")
+    assert "No relay runs." in page
+    assert "The relay host.1 can't" not in page, "it is another service's to mend"
+
+    ours.beat()
+
+    assert "No relay runs." not in show(with_redis, "")
+
+
+@pytest.mark.parametrize(("used", "is_said"), [(89, False), (90, True)])
+def test_when_connections_run_out_it_says_so(api: LiveApi, used: int, is_said: bool) -> None:
+    shown = Status.model_validate(api.http.get("/status").json())
+    shown.postgresql.connections, shown.postgresql.max_connections = used, 100
+
+    said = [finding.text for finding in findings(shown)]
+
+    assert (f"PostgreSQL has {used} of at most 100 connections." in said) is is_said
 
 
 def test_it_says_whether_the_relay_keeps_up(with_redis: LiveApi) -> None:
