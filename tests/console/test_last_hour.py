@@ -88,6 +88,7 @@ def subscription(sent: datetime | None, failed: datetime | None) -> Subscription
         states={},
         oldest_seconds=0,
         overdue_seconds=0,
+        longest_running=[],
         last_succeeded_at=sent,
         last_error=error,
         hour=Moves(),

@@ -1,10 +1,11 @@
 """What is wrong at the moment, and what an operator can do about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from messaging.publishing.states import UNFINISHED
+from contracts import SUBSCRIPTIONS
+from messaging.publishing.states import IN_FLIGHT, UNFINISHED
 from users_api.console import PATH, words
 from users_api.status.judging import FULL, LATE_SECONDS, queues, relays, unfinished
 from users_api.status.schemas import RedisStatus, Status, SubscriptionStatus
@@ -30,8 +31,17 @@ def findings(status: Status) -> list[Finding]:
 
 def deliveries(subscription: str | None = None, *states: str) -> str:
     """Return the path of a list of deliveries."""
-    query = [("subscription", subscription)] if subscription else []
-    return f"{PATH}/deliveries?{urlencode(query + [('state', state) for state in states])}"
+    return _listed([subscription] if subscription else [], states)
+
+
+def in_flight(*queues: str) -> str:
+    """Return the path of a list of the deliveries that are queued or running in some queues: what messages hold."""
+    return _listed([effect.name for effect in SUBSCRIPTIONS if effect.queue in queues], IN_FLIGHT)
+
+
+def _listed(subscriptions: Sequence[str], states: Sequence[str]) -> str:
+    query = [("subscription", name) for name in subscriptions] + [("state", state) for state in states]
+    return f"{PATH}/deliveries?{urlencode(query)}"
 
 
 def _redis(status: Status) -> Iterator[Finding]:
@@ -71,7 +81,7 @@ def _workers(status: Status) -> Iterator[Finding]:
         held = sum(worker.holds.values())
         if held and not worker.alive:
             text = f"The worker {worker.worker} is gone; it held {words.messages(held)}, which the relay sends again."
-            yield Finding("warn", text)
+            yield Finding("warn", text, in_flight(*(queue for queue, number in worker.holds.items() if number)))
 
 
 def _program(queue: str) -> str:

@@ -6,10 +6,11 @@ from typing import Any
 from fastapi.responses import Response
 from starlette.requests import Request
 
+from messaging.publishing.states import UNFINISHED
 from messaging.publishing.switches import enabled
 from users_api.console import plots
 from users_api.console.faults import away
-from users_api.console.findings import deliveries, findings
+from users_api.console.findings import deliveries, findings, in_flight
 from users_api.console.forms import pages
 from users_api.console.mail import MAIL, mail
 from users_api.console.rendering import page
@@ -28,7 +29,7 @@ async def show_overview(request: Request) -> Response:
     except DatabaseUnavailable as error:
         redis = await request.app.state.transport.status()
         status_code = HTTPStatus.SERVICE_UNAVAILABLE
-        return page(request, "overview_away.html.j2", status_code, redis=redis, detail=away(error))
+        return page(request, "overview_away.html.j2", status_code, redis=redis, in_flight=in_flight, detail=away(error))
     return page(request, "overview.html.j2", **_values(status))
 
 
@@ -51,6 +52,7 @@ def _values(status: Status) -> dict[str, Any]:
         "on": {effect.name for effect in enabled()},
         "findings": findings(status),
         "deliveries": deliveries,
+        "unfinished": UNFINISHED,
         "states": ("pending", "queued", "running", "retrying", "failed", "uncertain"),
         "hours": [
             (each, plots.throughput(each.minutes, status.time), plots.lags(each.minutes, status.time)) for each in busy
@@ -58,5 +60,6 @@ def _values(status: Status) -> dict[str, Any]:
         "took": plots.took,
         "mail": [(each, mail(each, status.time)) for each in status.subscriptions if each.name in MAIL],
         "redis": status.redis,
+        "in_flight": in_flight,
         "is_bounded": any(not count.exact for each in status.subscriptions for count in each.states.values()),
     }
