@@ -7,17 +7,11 @@ import pytest
 from tests.console.texts import show
 from tests.integration.live_api import LiveApi
 
-from users_api.console import snapshot
 from users_api.console.mail import mail
 from users_api.console.plots import lags, throughput
 from users_api.status.schemas import LastError, Minute, Moves, SubscriptionStatus
 
 NOW = datetime(2026, 11, 23, 16, 27, 31, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def _always_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "AGE_SECONDS", 0.0)
 
 
 def count(api: LiveApi, number: int, bucket: int, *, age: int = 0, subscription: str = "welcome_email") -> None:

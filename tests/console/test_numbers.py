@@ -16,7 +16,6 @@ from devstack.redis_server import RedisServer
 from messaging.relay.presence import Presence
 from messaging.wire import layout
 from users_api import PUBLISHER
-from users_api.console import snapshot
 
 MEASURES = r"[\d,.]+ (?:ms|s|min|h|d|bytes|kB|MB|GB|%)(?![a-z])|[\d-]+ [\d:]+ UTC"
 """Durations, sizes, shares and times."""
@@ -30,11 +29,6 @@ WITHOUT_A_LIST = (
 )
 
 COUNTS = "INSERT INTO delivery_counts VALUES (date_trunc('minute', now()), 'welcome_email', 'x', %s, 0, 3, 0)"
-
-
-@pytest.fixture(autouse=True)
-def _always_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "AGE_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module")

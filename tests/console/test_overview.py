@@ -15,21 +15,12 @@ from devstack.redis_server import RedisServer
 from messaging.relay.presence import Presence
 from users_api import PUBLISHER
 from users_api.app import create_app
-from users_api.console import snapshot
 from users_api.console.findings import findings
 from users_api.console.mounting import mount_console
-from users_api.pool import Pool
-from users_api.status.page import status_of
 from users_api.status.schemas import Status
-from users_api.status.transport import Transport
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)> {{ 7 * 7 }} \u202e'
-
-
-@pytest.fixture(autouse=True)
-def _always_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "AGE_SECONDS", 0.0)
 
 
 def test_an_effect_that_is_off_is_shown_as_such(api: LiveApi) -> None:
@@ -161,23 +152,6 @@ def test_while_redis_is_away_it_says_so(without_redis: LiveApi) -> None:
     assert answer.status_code == 200
     assert "Redis is unreachable" in answer.text
     assert "their effects follow when Redis is back" in answer.text
-
-
-def test_many_viewers_cost_one_reading(api: LiveApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Pool] = []
-
-    async def counted(pool: Pool, transport: Transport) -> Status:
-        read.append(pool)
-        return await status_of(pool, transport)
-
-    monkeypatch.setattr(snapshot, "status_of", counted)
-    api.http.get("/console")
-    monkeypatch.setattr(snapshot, "AGE_SECONDS", 60.0)
-
-    for _ in range(5):
-        assert api.http.get("/console/overview").status_code == 200
-
-    assert len(read) == 1
 
 
 def test_a_path_that_does_not_exist_is_a_page_that_says_so(api: LiveApi) -> None:

@@ -14,8 +14,8 @@ from users_api.console.findings import deliveries, findings, in_flight
 from users_api.console.forms import pages
 from users_api.console.mail import MAIL, mail
 from users_api.console.rendering import page
-from users_api.console.snapshot import Snapshot
 from users_api.database import DatabaseUnavailable
+from users_api.status.page import status_of
 from users_api.status.schemas import Status
 
 router = pages()
@@ -25,7 +25,7 @@ router = pages()
 async def show_overview(request: Request) -> Response:
     """Show the page. If PostgreSQL is away, it says so, and shows what Redis knows."""
     try:
-        status = await _snapshot(request).get()
+        status = await _read(request)
     except DatabaseUnavailable as error:
         redis = await request.app.state.transport.status()
         status_code = HTTPStatus.SERVICE_UNAVAILABLE
@@ -36,12 +36,12 @@ async def show_overview(request: Request) -> Response:
 @router.get("/overview")
 async def show_part(request: Request) -> Response:
     """Show what changes on the page."""
-    return page(request, "_overview.html.j2", **_values(await _snapshot(request).get()))
+    return page(request, "_overview.html.j2", **_values(await _read(request)))
 
 
-def _snapshot(request: Request) -> Snapshot:
-    snapshot: Snapshot = request.app.state.snapshot
-    return snapshot
+async def _read(request: Request) -> Status:
+    state = request.app.state
+    return await status_of(state.pool, state.transport)
 
 
 def _values(status: Status) -> dict[str, Any]:
