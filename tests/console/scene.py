@@ -59,6 +59,7 @@ def afternoon(api: LiveApi) -> dict[str, tuple[int, str]]:
     """Register people of whom each is in another state. Return user and event of each, by name."""
     people = {name: register(api, name) for name in NAMES}
     api.execute(_MAKE_OLDER)
+    api.execute("UPDATE users SET created_at = now() - interval '3 minutes'")
     api.execute("UPDATE deliveries SET created_at = now() - interval '3 minutes'")
     for _, event in people.values():
         move(api, event, "succeeded", subscription="audit_log", times=(0.011, 0.019, 0.03))

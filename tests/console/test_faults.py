@@ -5,13 +5,6 @@ from collections.abc import Iterator
 import pytest
 from tests.integration.live_api import LiveApi
 
-from users_api.console import snapshot
-
-
-@pytest.fixture(autouse=True)
-def _always_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "AGE_SECONDS", 0.0)
-
 
 @pytest.fixture
 def old_tables(api: LiveApi) -> Iterator[None]:

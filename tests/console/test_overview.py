@@ -2,53 +2,25 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from html import unescape
 
 import httpx
 import pytest
+import redis
+from tests.console.texts import show
 from tests.integration.live_api import LiveApi, live_api, running
 from tests.patience import PATIENCE
 
 from devstack.postgres import Postgres
 from devstack.redis_server import RedisServer
+from messaging.relay.presence import Presence
+from users_api import PUBLISHER
 from users_api.app import create_app
-from users_api.console import snapshot
+from users_api.console.findings import findings
 from users_api.console.mounting import mount_console
-from users_api.console.plots import lags, throughput
-from users_api.pool import Pool
-from users_api.status.page import status_of
-from users_api.status.schemas import Minute, Status
-from users_api.status.transport import Transport
+from users_api.status.schemas import Status
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)> {{ 7 * 7 }} \u202e'
-
-
-@pytest.fixture(autouse=True)
-def _always_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "AGE_SECONDS", 0.0)
-
-
-def test_every_number_leads_to_the_list_behind_it(api: LiveApi) -> None:
-    api.register()
-    page = api.http.get("/console").text
-
-    for state in ("pending", "queued", "running", "retrying", "failed", "uncertain"):
-        assert f'href="/console/deliveries?subscription=welcome_email&amp;state={state}"' in page
-
-
-def test_a_number_of_the_last_hour_leads_to_what_ended_in_it(api: LiveApi) -> None:
-    api.register()
-    count = "INSERT INTO delivery_counts VALUES (date_trunc('minute', now()), 'welcome_email', 'x', %s, 0, 3, 0)"
-    for state in ("succeeded", "failed", "uncertain"):
-        api.execute(count, state)
-    page = unescape(api.http.get("/console").text)
-
-    links = re.findall(r'href="/console(/(?:deliveries|failures)\?[^"]*finished_since=1h)"', page)
-    states = [state for link in links for state in re.findall("state=([a-z]+)", link) if "=welcome_email" in link]
-    assert sorted(states) == ["failed", "succeeded", "uncertain"]
-    assert {api.http.get(f"/console{link}").status_code for link in links} == {200}
 
 
 def test_an_effect_that_is_off_is_shown_as_such(api: LiveApi) -> None:
@@ -88,16 +60,6 @@ def test_what_is_tried_again_is_named_while_all_else_is_well(with_redis: LiveApi
 
     assert "welcome_email: 1 retrying. Each is tried again when it is due." in page
     assert "/console/deliveries?subscription=welcome_email&amp;state=retrying" in page
-
-
-def test_mail_was_last_sent_in_the_minute_that_is_counted(api: LiveApi) -> None:
-    minute = "date_trunc('minute', now()) - %s * interval '1 minute'"
-    for age, subscription in ((0, "welcome_email"), (5, "follow_up_email")):
-        api.execute(f"INSERT INTO delivery_counts VALUES ({minute}, %s, 'x', 'succeeded', 0, 1, 0)", age, subscription)
-    page = re.sub(r"<[^>]+>", "", api.http.get("/console").text)
-
-    assert re.search("welcome_emaillast sent (in the last minute|1 min ago)", page)
-    assert re.search("follow_up_emaillast sent [56] min ago", page)
 
 
 def test_what_is_late_is_named(api: LiveApi) -> None:
@@ -148,15 +110,40 @@ def test_it_says_who_is_not_at_work(with_redis: LiveApi, redis_client: object) -
     assert "No worker reads the queue notifier. Start: dramatiq notifier.worker" in page
 
 
+def test_a_relay_of_another_publisher_moves_none_of_our_deliveries(
+    with_redis: LiveApi, redis_client: redis.Redis
+) -> None:
+    other, ours = (Presence(redis_client, publisher, "host.1") for publisher in ("auditor", PUBLISHER))
+    other.fails("out of paper")
+    other.beat()
+    page = show(with_redis, "")
+    assert "No relay runs." in page
+    assert "The relay host.1 can't" not in page, "it is another service's to mend"
+
+    ours.beat()
+
+    assert "No relay runs." not in show(with_redis, "")
+
+
+@pytest.mark.parametrize(("used", "is_said"), [(89, False), (90, True)])
+def test_when_connections_run_out_it_says_so(api: LiveApi, used: int, is_said: bool) -> None:
+    shown = Status.model_validate(api.http.get("/status").json())
+    shown.postgresql.connections, shown.postgresql.max_connections = used, 100
+
+    said = [finding.text for finding in findings(shown)]
+
+    assert (f"PostgreSQL has {used} of at most 100 connections." in said) is is_said
+
+
 def test_it_says_whether_the_relay_keeps_up(with_redis: LiveApi) -> None:
     with_redis.register()
     due = "UPDATE deliveries SET due_at = now() + %s * interval '1 second' WHERE subscription = 'audit_log'"
     with_redis.execute("UPDATE deliveries SET due_at = now() + interval '1 hour'")
-    assert "Nothing that is due waits for a relay." in with_redis.http.get("/console").text
+    assert "Nothing that is due waits for a relay." in show(with_redis, "")
 
     with_redis.execute(due, -80)
 
-    assert "Behind: a delivery has been due for 1 min, and isn" in with_redis.http.get("/console").text
+    assert "Behind: a delivery has been due for 1 min, and isn" in show(with_redis, "")
 
 
 def test_while_redis_is_away_it_says_so(without_redis: LiveApi) -> None:
@@ -165,49 +152,6 @@ def test_while_redis_is_away_it_says_so(without_redis: LiveApi) -> None:
     assert answer.status_code == 200
     assert "Redis is unreachable" in answer.text
     assert "their effects follow when Redis is back" in answer.text
-
-
-def test_many_viewers_cost_one_reading(api: LiveApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Pool] = []
-
-    async def counted(pool: Pool, transport: Transport) -> Status:
-        read.append(pool)
-        return await status_of(pool, transport)
-
-    monkeypatch.setattr(snapshot, "status_of", counted)
-    api.http.get("/console")
-    monkeypatch.setattr(snapshot, "AGE_SECONDS", 60.0)
-
-    for _ in range(5):
-        assert api.http.get("/console/overview").status_code == 200
-
-    assert len(read) == 1
-
-
-def test_a_plot_has_a_place_for_each_minute() -> None:
-    now = datetime(2026, 11, 23, 16, 27, 31, tzinfo=UTC)
-    minutes = [
-        Minute(minute=datetime(2026, 11, 23, 15, 28, tzinfo=UTC), succeeded=1, lag_median=0.1, lag_p95=0.5),
-        Minute(minute=datetime(2026, 11, 23, 16, 27, tzinfo=UTC), succeeded=30, failed=10, retried=1),
-        Minute(minute=datetime(2026, 11, 23, 15, 20, tzinfo=UTC), succeeded=1),
-    ]
-
-    moves = throughput(minutes, now)
-
-    assert [bar.x for column in moves.columns for bar in column.bars] == [0, 59, 59, 59]
-    assert moves.top == "up to 50 a minute"
-    assert moves.text == "42 in the last hour, at most 41 in a minute, at 16:27 UTC"
-    assert moves.columns[1].text == "16:27: 30 succeeded, 1 retrying, 10 failed"
-    [column] = lags(minutes, now).columns
-    assert column.text == "15:28: half within 100 ms, 95 % within 500 ms"
-
-
-def test_a_plot_of_nothing_says_so() -> None:
-    now = datetime.now(UTC)
-
-    assert throughput([], now).columns == []
-    assert lags([], now).text == "nothing succeeded in the last hour"
-    assert lags([], now).end - lags([], now).begin == timedelta(minutes=59)
 
 
 def test_a_path_that_does_not_exist_is_a_page_that_says_so(api: LiveApi) -> None:

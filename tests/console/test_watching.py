@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.console.an_hour import make_up
 from tests.console.conftest import View
-from tests.console.viewing import DESKTOP, PHONE, Viewer
+from tests.console.viewing import LOOKS, PHONE, Viewer
 from tests.patience import PATIENCE
 
 from chaos.system import System
@@ -46,7 +46,6 @@ def test_register_and_watch_it_succeed(system: System, url: str, view: View) -> 
     register(page, "Maya")
     succeeded(page, "audit_log")
     assert state_of(page, "welcome_email") in {"pending", "queued", "running"}
-    viewer.picture("register-running")
     system.sink.release.set()
     succeeded(page, "welcome_email")
 
@@ -136,7 +135,6 @@ def test_with_a_token_people_log_in(start_system: Callable[..., System], view: V
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("alert")).to_contain_text("the token")
     assert viewer.violations() == []
-    viewer.picture("login")
     page.get_by_label("Token").fill(TOKEN)
     page.get_by_label("Your name").fill("ada")
     page.get_by_role("button", name="Log in").click()
@@ -158,9 +156,14 @@ def test_without_scripts_everything_but_live_updates_works(system: System, url: 
 
 def test_a_schedule_is_run_by_hand(start_system: Callable[..., System], view: View) -> None:
     system = start_system(REPORT_TO="operators@example.com")
+    for look, (size, dark) in LOOKS.items():
+        looking = view(system.herald.local_url, size, dark=dark)
+        looking.open("/console/schedules")
+        looking.is_readable(look)
+        if look != "phone-dark":
+            looking.picture(f"schedules-{look}")
     viewer: Viewer = view(system.herald.local_url)
     page = viewer.open("/console/schedules")
-    viewer.picture("schedules")
 
     page.get_by_role("button", name="Run now").click()
     viewer.expect("404")
@@ -177,22 +180,21 @@ def test_a_schedule_is_run_by_hand(start_system: Callable[..., System], view: Vi
     assert "1 of 1 made" in page.inner_text("#operation")
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_the_overview_of_a_busy_herald(system: System, url: str, view: View, size: tuple[int, int], dark: bool) -> None:
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_overview_of_a_busy_herald(system: System, url: str, view: View, look: str) -> None:
     for index in range(12):
         system.register(f"user{index}")
     system.until(lambda: system.states()["succeeded"] == 24)
     make_up(system)
+    size, dark = LOOKS[look]
     viewer: Viewer = view(url, size, dark=dark)
     page = viewer.open()
 
     expect(page.get_by_role("img", name="Throughput").first).to_be_visible()
     expect(page.get_by_text("All is well:")).to_be_visible()
-    assert viewer.violations() == []
-    assert viewer.overflow() == 0
+    viewer.is_readable()
     assert viewer.ragged() == 0
-    viewer.picture(f"overview-{'phone' if size == PHONE else 'desktop'}{'-dark' if dark else ''}")
+    viewer.picture(f"overview-{look}")
 
 
 def test_the_overview_of_a_herald_in_trouble(start_system: Callable[..., System], view: View) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from html import unescape
+from html.parser import HTMLParser
 
 import httpx
 from tests.integration.live_api import LiveApi
@@ -22,3 +23,32 @@ def text_of(page: str) -> str:
 def send(api: LiveApi, path: str, **fields: str) -> httpx.Response:
     """Send a form of the console."""
     return api.http.post(f"/console{path}", data=fields, headers={"Sec-Fetch-Site": "same-origin"})
+
+
+class _Loose(HTMLParser):
+    """Collects the text of a page's main part that isn't within one of `skipped`."""
+
+    def __init__(self, skipped: frozenset[str]) -> None:
+        super().__init__()
+        self._skipped = skipped
+        self._within: list[str] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in self._skipped:
+            self._within.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._skipped:
+            self._within.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self._within and data.strip():
+            self.texts.append(" ".join(data.split()))
+
+
+def outside_of(page: str, *tags: str) -> list[str]:
+    """Return the texts of a page's main part that aren't within one of these elements."""
+    parser = _Loose(frozenset(tags))
+    parser.feed(page.partition("<main")[2].partition(">")[2].partition("</main>")[0])
+    return parser.texts

@@ -18,6 +18,14 @@ MAKE_PICTURES = "CONSOLE_PICTURES"
 DESKTOP = (1280, 800)
 PHONE = (390, 844)
 
+LOOKS = {
+    "desktop": (DESKTOP, False),
+    "desktop-dark": (DESKTOP, True),
+    "phone": (PHONE, False),
+    "phone-dark": (PHONE, True),
+}
+"""How people look on, as the names of pictures end: the size of the screen, and whether it is dark."""
+
 RAGGED = """Array.from(document.querySelectorAll(".cards > *")).filter(card => {
     const before = card.previousElementSibling?.getBoundingClientRect(), here = card.getBoundingClientRect();
     return before && before.right <= here.left && before.top !== here.top;
@@ -58,6 +66,11 @@ class Viewer:
     def overflow(self) -> int:
         """Return by how many pixels the page is wider than the screen."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+    def is_readable(self, what: str = "") -> None:
+        """Check that axe finds nothing, and that nothing is wider than the screen."""
+        assert self.violations() == [], what
+        assert self.overflow() == 0, what
 
     def ragged(self) -> int:
         """Return how many cards begin at another height than the card left of them."""

@@ -249,6 +249,23 @@ def test_a_relay_is_behind_for_as_long_as_what_is_due_is_not_queued(api: LiveApi
     assert status(api)["unqueued_seconds"] == pytest.approx(30, abs=5)
 
 
+def test_what_has_been_running_for_longest_is_shown(api: LiveApi) -> None:
+    for age in (5, 80, 10, 40):
+        make(api, "audit_log", "running", age=age)
+    make(api, "audit_log", "queued", age=300)
+    make(api, "audit_log", "failed", age=400)
+    make(api, "renamed", "running", age=7)
+
+    shown = {each["name"]: each["longest_running"] for each in status(api)["subscriptions"]}
+
+    began = "SELECT event_id::text FROM deliveries WHERE state = 'running' AND subscription = %s ORDER BY started_at"
+    expected = [row["event_id"] for row in api.rows(began, "audit_log")]
+    assert [each["event_id"] for each in shown["audit_log"]] == expected[:3]
+    assert len(expected) == 4
+    assert [each["event_id"] for each in shown["renamed"]] == [row["event_id"] for row in api.rows(began, "renamed")]
+    assert shown["welcome_email"] == []
+
+
 def test_the_last_hour_is_shown_by_minute_and_summed_over_all_relays(api: LiveApi) -> None:
     count(api, 60, 1000, "succeeded", bucket=1)
     count(api, 59, 10, "succeeded", bucket=1)

@@ -18,7 +18,10 @@ def _token(value: str) -> str:
 
 
 class ApiSettings(DatabaseSettings):
-    """From the environment; README's table says what each means. `redis_url`: only `GET /status` looks into Redis."""
+    """From the environment; README's table says what each means.
+
+    `redis_url`: only `GET /status` and the console's overview look into Redis.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)

@@ -23,7 +23,7 @@ from users_api.console import (
 from users_api.console.access import Access, Gate
 from users_api.console.faults import HANDLERS
 from users_api.console.security import SecurityHeaders
-from users_api.console.snapshot import Snapshot
+from users_api.console.sharing import SharedParts
 
 PAGES = (
     overview,
@@ -50,7 +50,6 @@ def make_console(state: State, token: str | None) -> ASGIApp:
     app = FastAPI(openapi_url=None, redirect_slashes=False, exception_handlers=HANDLERS, telemetry=_OFF)
     app.state = state
     app.state.access = Access(token)
-    app.state.snapshot = Snapshot(state)
     for module in PAGES:
         app.include_router(module.router)
-    return SecurityHeaders(Gate(app, app.state.access))
+    return SecurityHeaders(Gate(SharedParts(app), app.state.access))

@@ -1,4 +1,4 @@
-"""Retry, cancel or replay all deliveries that a filter finds: first what would be moved, then a confirmation.
+"""Retry, cancel, confirm or replay all deliveries that a filter finds: first what would be moved, then a confirmation.
 
 The form that confirms holds the filter that was counted, with its times written out, so that "since an hour ago"
 doesn't mean something else by then.

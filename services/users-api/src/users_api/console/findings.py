@@ -1,21 +1,15 @@
 """What is wrong at the moment, and what an operator can do about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from contracts import SUBSCRIPTIONS
-from messaging.publishing.states import UNFINISHED
-from messaging.publishing.switches import enabled
+from messaging.publishing.states import IN_FLIGHT, UNFINISHED
 from users_api.console import PATH, words
+from users_api.status.judging import FULL, LATE_SECONDS, queues, relays, unfinished
 from users_api.status.schemas import RedisStatus, Status, SubscriptionStatus
 from users_api.status.transport import NOT_SET
-
-LATE_SECONDS = 60.0
-CROWDED = 0.8
-"""A share of PostgreSQL's connections."""
-
-QUEUES = {subscription.name: subscription.queue for subscription in SUBSCRIPTIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +31,17 @@ def findings(status: Status) -> list[Finding]:
 
 def deliveries(subscription: str | None = None, *states: str) -> str:
     """Return the path of a list of deliveries."""
-    query = [("subscription", subscription)] if subscription else []
-    return f"{PATH}/deliveries?{urlencode(query + [('state', state) for state in states])}"
+    return _listed([subscription] if subscription else [], states)
 
 
-def unfinished(subscription: SubscriptionStatus) -> int:
-    """Return how many deliveries wait or are being worked on; a lower bound, if one of the counts is."""
-    return sum(subscription.states[state].count for state in UNFINISHED)
+def in_flight(*queues: str) -> str:
+    """Return the path of a list of the deliveries that are queued or running in some queues: what messages hold."""
+    return _listed([effect.name for effect in SUBSCRIPTIONS if effect.queue in queues], IN_FLIGHT)
+
+
+def _listed(subscriptions: Sequence[str], states: Sequence[str]) -> str:
+    query = [("subscription", name) for name in subscriptions] + [("state", state) for state in states]
+    return f"{PATH}/deliveries?{urlencode(query)}"
 
 
 def _redis(status: Status) -> Iterator[Finding]:
@@ -66,27 +64,24 @@ def _redis(status: Status) -> Iterator[Finding]:
 
 
 def _relays(redis: RedisStatus) -> Iterator[Finding]:
-    relays = [relay for relay in redis.relays if relay.alive]
-    if not relays:
+    alive = relays(redis)
+    if not alive:
         yield Finding("bad", "No relay runs. Registrations are accepted; their effects wait. Start: users-api relay")
-    for relay in relays:
+    for relay in alive:
         for loop, error in relay.failing.items():
             yield Finding("bad", f"The relay {relay.relay} can't {loop} at the moment: {error}")
 
 
 def _workers(status: Status) -> Iterator[Finding]:
     """Find queues that no worker reads, and workers that died."""
-    workers = status.redis.workers
-    served = {queue for worker in workers if worker.alive for queue in worker.holds}
-    wanted = {effect.queue for effect in enabled()}
-    wanted |= {QUEUES.get(each.name, "") for each in status.subscriptions if unfinished(each)} - {""}
-    for queue in sorted(wanted - served):
-        yield Finding("bad", f"No worker reads the queue {queue}. Start: dramatiq {_program(queue)}")
-    for worker in workers:
+    for queue, is_read in sorted(queues(status).items()):
+        if not is_read:
+            yield Finding("bad", f"No worker reads the queue {queue}. Start: dramatiq {_program(queue)}")
+    for worker in status.redis.workers:
         held = sum(worker.holds.values())
         if held and not worker.alive:
             text = f"The worker {worker.worker} is gone; it held {words.messages(held)}, which the relay sends again."
-            yield Finding("warn", text)
+            yield Finding("warn", text, in_flight(*(queue for queue, number in worker.holds.items() if number)))
 
 
 def _program(queue: str) -> str:
@@ -95,7 +90,7 @@ def _program(queue: str) -> str:
 
 def _postgresql(status: Status) -> Iterator[Finding]:
     server = status.postgresql
-    if server.connections >= CROWDED * server.max_connections:
+    if server.connections >= FULL * server.max_connections:
         yield Finding("warn", f"PostgreSQL has {server.connections} of at most {server.max_connections} connections.")
 
 

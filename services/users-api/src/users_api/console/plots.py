@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from users_api.console import words
-from users_api.status.schemas import Minute
+from users_api.status.schemas import Minute, Moves
 
 MINUTES = 60
 LEAST = 2.0
 """Percent of the height that anything above zero has at least, so that it can be seen."""
 
 SHORTEST, LONGEST = 0.01, 7200.0
-"""Seconds at the lower and the upper end of the scale of lags, which is logarithmic."""
+"""Seconds at the lower and the upper end of the scale of lags, which is logarithmic. Longer lags aren't told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +62,35 @@ def throughput(minutes: Sequence[Minute], now: datetime) -> Plot:
 def lags(minutes: Sequence[Minute], now: datetime) -> Plot:
     """Draw from when on a delivery was due until it succeeded: from the median to the 95th percentile."""
     end, begin = _frame(now)
-    timed = [minute for minute in minutes if minute.lag_p95 is not None and minute.minute >= begin]
-    top = max((minute.lag_p95 or 0 for minute in timed), default=1.0)
-    top = min(max(top, 1.0), LONGEST)
+    minutes = [minute for minute in minutes if minute.minute >= begin]
+    timed = [minute for minute in minutes if minute.lag_mean is not None]
+    top = max(max((_p95(minute) for minute in timed), default=1.0), 1.0)
     columns = [_lag(minute, begin, top) for minute in timed]
-    slowest = max(timed, key=lambda minute: minute.lag_p95 or 0, default=None)
-    text = "nothing succeeded in the last hour"
+    slowest = max(timed, key=_p95, default=None)
     if slowest:
-        at = f"{slowest.minute.astimezone(UTC):%H:%M} UTC"
-        text = f"at most {words.duration(slowest.lag_p95)} for 95 % in the slowest minute, {at}"
+        text = f"in the slowest minute, {slowest.minute.astimezone(UTC):%H:%M} UTC, {took(slowest)}"
+    else:
+        text = f"{took(Moves(succeeded=sum(minute.succeeded for minute in minutes)))} in the last hour"
     scale = f"{words.duration(SHORTEST)} to {words.duration(top)}, logarithmic"
     return Plot(columns, f"each bar from the median to 95 %; {scale}", text, begin, end)
+
+
+def took(moves: Moves) -> str:
+    """Say how long it took from when deliveries were due until they succeeded.
+
+    What an operator has retried or replayed has no lag; a quantile of None beside a mean is above LONGEST.
+    """
+    if moves.lag_mean is None:
+        return "no lag: only what was retried or replayed by hand succeeded" if moves.succeeded else "nothing succeeded"
+    if moves.lag_median is None:
+        return f"at least half over {words.duration(LONGEST)}"
+    slow = f"at least 5 % over {words.duration(LONGEST)}"
+    slow = slow if moves.lag_p95 is None else f"95 % within {words.duration(moves.lag_p95)}"
+    return f"half within {words.duration(moves.lag_median)}, {slow}"
+
+
+def _p95(minute: Minute) -> float:
+    return LONGEST if minute.lag_p95 is None else minute.lag_p95
 
 
 def _frame(now: datetime) -> tuple[datetime, datetime]:
@@ -98,11 +116,10 @@ def _moves(minute: Minute, begin: datetime, top: int) -> Column:
 
 
 def _lag(minute: Minute, begin: datetime, top: float) -> Column:
-    median, p95 = minute.lag_median or SHORTEST, minute.lag_p95 or SHORTEST
-    upper, lower = _log(p95, top), _log(median, top)
+    upper = _log(_p95(minute), top)
+    lower = _log(LONGEST if minute.lag_median is None else minute.lag_median, top)
     bar = Bar(_x(minute, begin), round(100 - upper, 2), round(max(upper - lower, LEAST * 2), 2), "lag")
-    at = f"{minute.minute.astimezone(UTC):%H:%M}"
-    return Column(f"{at}: half within {words.duration(median)}, 95 % within {words.duration(p95)}", [bar])
+    return Column(f"{minute.minute.astimezone(UTC):%H:%M}: {took(minute)}", [bar])
 
 
 def _log(seconds: float, top: float) -> float:

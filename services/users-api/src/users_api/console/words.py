@@ -32,10 +32,11 @@ def duration(seconds: float | None) -> str:
     """Return seconds with at most two units: 12 ms, 4.2 s, 3 min, 2 h 5 min, 3 d 4 h."""
     if seconds is None:
         return "–"  # noqa: RUF001  # a dash
-    if seconds < 1:
+    if round(seconds * 1000) < 1000:  # noqa: PLR2004  # milliseconds of a second
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 10:  # noqa: PLR2004  # from here on, tenths don't matter
+    if round(seconds, 1) < 10:  # noqa: PLR2004  # from here on, tenths don't matter
         return f"{seconds:.1f} s"
+    seconds = max(seconds, 10)
     rest, parts = int(seconds), list[str]()
     for size, unit in _UNITS:
         if rest >= size:
@@ -48,7 +49,7 @@ def duration(seconds: float | None) -> str:
 
 def precisely(seconds: float) -> str:
     """Return seconds as `duration` does, and below an hour with the seconds beside the minutes: 2 min 20 s."""
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, rest = divmod(int(seconds), 60)
     if not 1 <= minutes < 60 or not rest:  # noqa: PLR2004  # minutes of an hour
         return duration(seconds)
     return f"{minutes} min {rest} s"
@@ -72,8 +73,10 @@ def clock(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%H:%M:%S.%f")[:-3]
 
 
-def size(number_of_bytes: float) -> str:
-    """Return 1500000 as 1.5 MB."""
+def size(number_of_bytes: float | None) -> str:
+    """Return 1500000 as 1.5 MB; "unknown", if the server doesn't say."""
+    if number_of_bytes is None:
+        return "unknown"
     value, unit = float(number_of_bytes), _BYTES[0]
     for unit in _BYTES:  # noqa: B007  # it is used afterwards
         if value < 1000:  # noqa: PLR2004

@@ -11,10 +11,12 @@ import typer
 
 from messaging.process.command import as_text
 from messaging.publishing.searching import Total
+from users_api.console import words
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, in the shapes of the HTTP API.")]
 
-MINUTE, HOUR, DAY = 60, 3600, 86_400
+span, size = words.precisely, words.size
+"""Durations and sizes read as they do in the console."""
 
 
 def in_terminal() -> bool:
@@ -63,30 +65,6 @@ def text(value: object) -> str:
 def moment(time: datetime) -> str:
     """Write a time in UTC, so that `--since` reads it."""
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def span(seconds: float) -> str:
-    """Write a duration with its two largest units."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < MINUTE:
-        return f"{seconds:.1f} s"
-    whole = int(seconds)
-    for size, name, smaller, lesser in ((DAY, "d", HOUR, "h"), (HOUR, "h", MINUTE, "min"), (MINUTE, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // smaller
-            return f"{whole // size} {name} {rest} {lesser}" if rest else f"{whole // size} {name}"
-    return f"{whole} s"
-
-
-def size(number: float | None) -> str:
-    """Write a number of bytes."""
-    left = number or 0.0
-    for unit in ("B", "kB", "MB", "GB"):
-        if left < 1000:  # noqa: PLR2004  # the next unit
-            return f"{left:.0f} {unit}"
-        left /= 1000
-    return f"{left:.1f} TB"
 
 
 def number_of(count: Total | Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """What `GET /status` says. Times are the database's; seconds are seconds."""
 
 from datetime import datetime
+from uuid import UUID
 
 from pydantic import BaseModel, Field
 
@@ -11,8 +12,9 @@ from messaging.publishing.states import DeliveryState
 class Moves(BaseModel):
     """How many deliveries were moved in a time. `retried`: attempts that are followed by another.
 
-    `lag_*`: seconds from when a delivery was first due until it succeeded; null without any. `lag_median` and
-    `lag_p95` are upper bounds, of the bucket that they are in; null too if that is over two hours.
+    `lag_*`: seconds from when a delivery was first due until it succeeded; null without any: what an operator has
+    retried or replayed has no lag. `lag_median` and `lag_p95` are upper bounds, of the bucket that they are in; null
+    beside a `lag_mean` means over two hours.
     """
 
     succeeded: int = 0
@@ -38,13 +40,22 @@ class LastError(BaseModel):
     at: datetime
 
 
+class Running(BaseModel):
+    """A delivery that a worker is working on. `started_at`: since when, by the worker's report."""
+
+    event_id: UUID
+    subject: str
+    started_at: datetime
+
+
 class SubscriptionStatus(BaseModel):
     """One effect. What users-api knows of its provider, such as a mail server, is what is said here of its deliveries.
 
     `states`: how many deliveries are in each; what isn't `exact` is what a relay counted at `counted_at`, or more.
     `declared`: false for a subscription that was renamed or removed; no relay takes its deliveries. `oldest_seconds`:
     how long ago the oldest unfinished delivery was first due; retries belong to that time. `overdue_seconds`: for how
-    long the oldest has been late: since it was due or queued, or since its time limit.
+    long the oldest has been late: since it was due or queued, or since its time limit. `longest_running`: up to three
+    deliveries that a worker is working on, the one that began first in front.
     """
 
     name: str
@@ -53,6 +64,7 @@ class SubscriptionStatus(BaseModel):
     states: dict[DeliveryState, Total]
     oldest_seconds: float
     overdue_seconds: float
+    longest_running: list[Running]
     last_succeeded_at: datetime | None = Field(description="The minute; null, if none succeeded in the last hour.")
     last_error: LastError | None
     hour: Moves

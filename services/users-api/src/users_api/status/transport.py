@@ -1,7 +1,8 @@
-"""What is in Redis: queues, workers, relays, memory. The API needs Redis for nothing else, and not even for this page.
+"""What is in Redis: queues, workers, relays, memory. `GET /status` and the console's overview show it.
 
-redis-py is imported when the page is first requested; its memory isn't spent before. A look takes two round trips. What
-Redis refuses to say (INFO to a user without that right, a key of a wrong type) is left out.
+The API uses Redis for nothing else, and these pages work without it. redis-py is imported at the first look; its memory
+isn't spent before. A look takes two round trips. What Redis refuses to say (INFO to a user without that right, a key of
+a wrong type) is left out.
 """
 
 import asyncio

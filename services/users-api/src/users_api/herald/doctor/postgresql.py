@@ -12,9 +12,7 @@ from messaging.process.database import connect
 from messaging.process.revisions import revisions, version_table
 from users_api import MIGRATIONS
 from users_api.herald.doctor.finding import Finding
-
-FULL = 0.9
-"""The share of max_connections from which on a new process may get none."""
+from users_api.status.judging import FULL
 
 _SERVER: LiteralString = """
 SELECT current_setting('server_version') AS version, current_setting('server_encoding') AS encoding,
