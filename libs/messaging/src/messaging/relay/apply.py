@@ -11,7 +11,7 @@ from contracts import EventData, Subscription
 from messaging.process.database import Pool
 from messaging.publishing.counts import counting
 from messaging.publishing.states import FINAL
-from messaging.relay import deliveries
+from messaging.relay import deliveries, dispatch_ends
 from messaging.relay.dispatch import LEASE
 from messaging.wire.receipt import OUTCOMES, Receipt
 
@@ -42,13 +42,13 @@ class Applier:
             if started:
                 cursor.execute(deliveries.STARTED, deliveries.triples(started) | _agos(started) | {"lease": LEASE})
             if handed_back:
-                cursor.execute(deliveries.DUE_AGAIN, deliveries.triples(handed_back))
+                cursor.execute(dispatch_ends.DUE_AGAIN, deliveries.triples(handed_back) | {"lost": False})
                 cursor.execute(deliveries.WAKE)
             if finished:
-                cursor.execute(deliveries.FINISHED, deliveries.triples(finished) | _reports(finished) | counting())
+                cursor.execute(dispatch_ends.FINISHED, deliveries.triples(finished) | _reports(finished) | counting())
             if retried:
                 reported = deliveries.triples(retried) | _reports(retried) | self._policies | counting()
-                cursor.execute(deliveries.RETRIED, reported)
+                cursor.execute(dispatch_ends.RETRIED, reported)
                 log_dead(cursor.fetchall())
                 cursor.execute(deliveries.WAKE)
             if decided:  # last: the receipt that says `uncertain` may be among these
