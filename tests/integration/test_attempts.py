@@ -20,6 +20,7 @@ from users_api import PUBLISHER
 
 from .attempted import Attempt, attempts
 from .conftest import QUICK_SUBSCRIPTIONS, Subscriptions
+from .test_costs import by_workers
 from .test_reconcile import die, fetch
 
 PATIENT = RetryPolicy(max_attempts=300, first_delay=0.01, max_delay=0.05, max_crashes=2)
@@ -51,6 +52,16 @@ def test_without_an_end_that_isn_t_a_success_nothing_is_recorded(
     for outcome in news:
         relay.tell(queued, outcome)
     assert attempts(relay.pool, queued) == []
+
+
+def test_a_success_costs_no_statement_about_attempts(relay: RelayParts, queued: UUID) -> None:
+    with by_workers() as sent:
+        relay.applier.apply([Receipt(queued, "audit_log", 1, outcome) for outcome in ("started", "succeeded")])
+    assert [each for each in sent if "attempts (" in each or "FROM attempts" in each] == []
+
+    with by_workers() as sent:
+        relay.tell(queued, "failed")
+    assert len([each for each in sent if "INSERT INTO attempts (" in each]) == 1
 
 
 @pytest.mark.parametrize("started", [False, True])
@@ -110,8 +121,12 @@ def test_the_last_ten_are_kept_and_know_how_many_came_before(relay: RelayParts, 
     for number in range(1, 24):
         relay.tell(queued, "retry", dispatch=number, error=f"busy {number}")
         assert len(attempts(relay.pool, queued)) == min(number, 10)
+        row = relay.row(queued)
         again(relay)
 
+    with relay.pool.connection() as connection:
+        newest = connection.execute("SELECT queued_at, started_at FROM attempts WHERE ordinal = 23").fetchall()
+    assert newest == [(row["queued_at"], row["started_at"])]
     assert attempts(relay.pool, queued) == [Attempt(each, 0, each, "retry", f"busy {each}") for each in range(14, 24)]
 
 

@@ -134,7 +134,9 @@ def test_a_lag_is_in_the_bucket_below_whose_bound_it_is(
     with relay.pool.connection() as connection, connection.transaction():
         connection.execute("UPDATE deliveries SET first_due_at = now() - make_interval(secs => %s)", (seconds,))
         receipts = [Receipt(queued, "audit_log", 1, "succeeded")]
-        connection.execute(dispatch_ends.FINISHED, deliveries.triples(receipts) | apply._reports(receipts) | counting())
+        connection.execute(
+            dispatch_ends.SUCCEEDED, deliveries.triples(receipts) | apply._reports(receipts) | counting()
+        )
 
     [(found, count, lag)] = lags(relay)
     assert (found, count) == (bucket, 1)

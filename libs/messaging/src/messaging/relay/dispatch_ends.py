@@ -8,7 +8,7 @@ from typing import LiteralString
 from messaging.publishing.attempts import COLUMNS, RECORD
 from messaging.publishing.counts import COUNT, LAG
 
-FINISHED: LiteralString = f"""
+_FINISH: LiteralString = f"""
 -- A worker reported a final outcome. If an older dispatch reported it, the dispatch that is queued now has made no
 -- attempt. A success clears the error of an earlier attempt, and also moves a delivery that was cancelled meanwhile or
 -- is uncertain. An older dispatch began before this one was queued.
@@ -30,13 +30,21 @@ WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = recei
     AND (deliveries.dispatch = receipt.dispatch AND state IN ('queued', 'running')
         OR receipt.outcome = 'succeeded' AND state NOT IN ('succeeded', 'failed'))
 RETURNING deliveries.event_id, deliveries.subscription, state, {COLUMNS}, {LAG} AS lag
-), ended AS (
-    SELECT *, state AS outcome FROM moved WHERE state IN ('failed', 'uncertain')
+)"""  # noqa: S608  # of literals
+
+SUCCEEDED: LiteralString = f"""{_FINISH}
+{COUNT}
+"""
+"""For deliveries that succeeded: no attempt is recorded."""
+
+FAILED: LiteralString = f"""{_FINISH}, ended AS (
+    SELECT *, state AS outcome FROM moved
 ), recorded AS (
 {RECORD}
 )
 {COUNT}
 """  # noqa: S608  # of literals
+"""For deliveries that failed or are uncertain."""
 
 RETRIED: LiteralString = f"""
 -- A worker reported a transient error: the delivery is due again after its backoff, or `failed` when the policy's
