@@ -128,7 +128,7 @@ def _fencing() -> None:
         _cut(dispatch_ends, name, "deliveries.dispatch = receipt.dispatch AND state IN ('queued', 'running')", "true")
     _cut(dispatch_ends, "RETRIED", "JOIN deliveries USING (event_id, subscription, dispatch)",
          "JOIN deliveries USING (event_id, subscription)")  # fmt: skip
-    _cut(dispatch_ends, "RETRIED", "WHERE state IN ('queued', 'running')", "")
+    _cut(dispatch_ends, "RETRIED", "WHERE lease_until IS NOT NULL", "")
 
 
 def _publishers() -> None:

@@ -20,6 +20,9 @@ Invariants, each kept by the WHERE clause of the statement that could break it:
 - Each move to `succeeded`, `failed`, `uncertain` or `retrying` is counted in the statement that makes it
   (`messaging.publishing.counts`), and each end of an attempt without success is recorded in the statement that ends it
   (`messaging.publishing.attempts`).
+A statement that finds its deliveries by key says `lease_until IS NOT NULL` for "queued or running": a CHECK makes that
+the same. With the states instead, a plan made while hardly any delivery was in flight would read the index of all that
+are (`deliveries_leased`) for each receipt, and the connection would keep it when an outage has filled the queues.
 All times are by the database's clock. A handler began a reported number of seconds before the receipt is applied, and
 not before its delivery was claimed.
 """
@@ -80,7 +83,7 @@ SET state = CASE WHEN attempts > 0 THEN 'retrying' ELSE 'pending' END,
 FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
     AS unsent (event_id, subscription, dispatch)
 WHERE deliveries.event_id = unsent.event_id AND deliveries.subscription = unsent.subscription
-    AND deliveries.dispatch = unsent.dispatch AND state = 'queued'
+    AND deliveries.dispatch = unsent.dispatch AND lease_until IS NOT NULL AND state <> 'running'
 """
 
 STARTED: LiteralString = """
@@ -92,7 +95,7 @@ SET state = 'running', attempts = attempts + 1,
 FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[], %(agos)s::float8[])
     AS receipt (event_id, subscription, dispatch, ago)
 WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = receipt.subscription
-    AND deliveries.dispatch = receipt.dispatch AND state = 'queued'
+    AND deliveries.dispatch = receipt.dispatch AND lease_until IS NOT NULL AND state <> 'running'
 """
 
 RESEND: LiteralString = f"""

@@ -61,7 +61,7 @@ WITH reported AS (
         JOIN deliveries USING (event_id, subscription, dispatch)
         JOIN unnest(%(names)s::text[], %(max_attempts)s::int[], %(first_delays)s::float8[], %(max_delays)s::float8[])
             AS policy (subscription, max_attempts, first_delay, max_delay) USING (subscription)
-    WHERE state IN ('queued', 'running')
+    WHERE lease_until IS NOT NULL
     FOR UPDATE OF deliveries
 ), moved AS (
 UPDATE deliveries
@@ -105,7 +105,7 @@ FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::in
     JOIN unnest(%(names)s::text[], %(max_attempts)s::int[], %(max_crashes)s::int[])
         AS policy (subscription, max_attempts, max_crashes) USING (subscription)
 WHERE deliveries.event_id = held.event_id AND deliveries.subscription = held.subscription
-    AND deliveries.dispatch = held.dispatch AND state IN ('queued', 'running')
+    AND deliveries.dispatch = held.dispatch AND lease_until IS NOT NULL
 RETURNING deliveries.event_id, deliveries.subscription, state, {COLUMNS}, due_at, {LAG} AS lag
 ), moved AS (
     SELECT * FROM crashed WHERE state = 'failed' OR due_at > now()
@@ -127,7 +127,7 @@ WITH current AS (
     SELECT event_id, subscription, {COLUMNS}, (state = 'running')::int AS begun
     FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
         AS dispatched (event_id, subscription, dispatch) JOIN deliveries USING (event_id, subscription, dispatch)
-    WHERE state IN ('queued', 'running')
+    WHERE lease_until IS NOT NULL
     FOR UPDATE OF deliveries
 ), moved AS (
 UPDATE deliveries
