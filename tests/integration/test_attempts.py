@@ -12,7 +12,7 @@ from tests.integration.conftest import RelayParts
 
 from contracts import Event, EventData, RetryPolicy
 from devstack.redis_server import RedisServer
-from messaging.publishing.operations import RETRY_BY_OPERATOR
+from messaging.publishing.operations import RETRY_BY_OPERATOR, retrying
 from messaging.relay.housekeep import Housekeeper, Retention
 from messaging.wire import layout
 from messaging.wire.receipt import Outcome, Receipt
@@ -138,7 +138,7 @@ def test_a_deferral_is_an_attempt_as_the_others(relay: RelayParts, queued: UUID)
 def test_what_an_operator_retries_begins_to_count_anew_and_keeps_what_was(relay: RelayParts, queued: UUID) -> None:
     relay.tell(queued, "failed", error="no such user")
     with relay.pool.connection() as connection:
-        connection.execute(RETRY_BY_OPERATOR, {"event_id": queued, "subscription": "audit_log", "by": None})
+        connection.execute(RETRY_BY_OPERATOR, retrying(queued, "audit_log", None))
     again(relay)
     relay.tell(queued, "retry", dispatch=2, error="busy")
 
