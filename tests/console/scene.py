@@ -4,6 +4,8 @@ from typing import Any
 
 from tests.integration.live_api import LiveApi
 
+AWAY = "MailServerAway: mail.example.com:587: connection refused"
+SILENT = "MailUncertain: no answer within 10 s after the content was sent to mail.example.com:587"
 NAMES = ("maya", "ada", "li", "noor", "sven", "yuki", "zoe", "omar")
 
 _MOVE = """
@@ -55,6 +57,19 @@ def move(  # noqa: PLR0913  # most have defaults
     api.execute(_MOVE, *values, event, subscription)
 
 
+_TRIED = """
+INSERT INTO attempts
+SELECT event_id, subscription, mod(%s, 10), %s, 0, %s, created_at + make_interval(secs => %s),
+    created_at + make_interval(secs => %s), created_at + make_interval(secs => %s), %s, %s
+FROM deliveries WHERE event_id = %s AND subscription = 'welcome_email'
+"""
+
+
+def tried(api: LiveApi, event: str, number: int, ended: tuple[str, str], times: tuple[float, float, float]) -> None:
+    """Record an attempt. `ended`: its outcome and error. `times`: as in `move`."""
+    api.execute(_TRIED, number, number, number, *times, *ended, event)
+
+
 def afternoon(api: LiveApi) -> dict[str, tuple[int, str]]:
     """Register people of whom each is in another state. Return user and event of each, by name."""
     people = {name: register(api, name) for name in NAMES}
@@ -69,15 +84,15 @@ def afternoon(api: LiveApi) -> dict[str, tuple[int, str]]:
         "li": {"state": "failed", "error": "MailRefused: 550 5.1.1 <li@example.com>: no such user", "attempts": 1},
         "noor": {
             "state": "uncertain",
-            "error": "MailUncertain: no answer within 10 s after the content was sent to mail.example.com:587",
+            "error": SILENT,
             "attempts": 3,
             "crashes": 1,
             "times": (130.0, 130.02, 140.1),
         },
         "sven": {
             "state": "retrying",
-            "error": "MailServerAway: mail.example.com:587: connection refused",
-            "attempts": 6,
+            "error": AWAY,
+            "attempts": 8,
             "times": (150.0, 150.01, 0),
         },
         "yuki": {"state": "running", "times": (170.0, 171.0, 0)},
@@ -86,4 +101,9 @@ def afternoon(api: LiveApi) -> dict[str, tuple[int, str]]:
     for name, fate in fates.items():
         state = fate.pop("state")
         move(api, people[name][1], state, fate.pop("error", None), **fate)
+    for number, began in enumerate((0.02, 1.1, 3.4, 8.0, 19.5, 41.0, 88.0, 150.01), 1):
+        tried(api, people["sven"][1], number, ("retry", AWAY), (began - 0.01, began, began + 0.12))
+    tried(api, people["noor"][1], 1, ("crashed", "the worker process died during this attempt"), (0.02, 0.03, 11.0))
+    tried(api, people["noor"][1], 2, ("uncertain", SILENT), (12.0, 12.01, 22.1))
+    tried(api, people["noor"][1], 3, ("uncertain", SILENT), (130.0, 130.02, 140.1))
     return people

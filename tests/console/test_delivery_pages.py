@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from tests.console.scene import afternoon, move, register
+from tests.console.scene import afternoon, move, register, tried
 from tests.console.texts import send, show, text_of
 from tests.integration.live_api import LiveApi
 
@@ -100,6 +100,7 @@ def test_what_there_is_not_is_said_on_a_page(api: LiveApi, path: str, status: in
 def test_hostile_texts_are_only_texts(api: LiveApi) -> None:
     user, event = register(api, "mallory", HOSTILE, correlation=HOSTILE)
     move(api, event, "failed", HOSTILE, reference=HOSTILE)
+    tried(api, event, 1, ("retry", HOSTILE), (0.01, 0.02, 0.03))
     move(api, event, "uncertain", HOSTILE, subscription="audit_log", reference=HOSTILE)
     confirmed = "INSERT INTO deliveries (event_id, subscription, state, confirmed_by) VALUES (%s, 'x', 'succeeded', %s)"
     api.execute(confirmed, event, HOSTILE)
@@ -137,7 +138,11 @@ def test_one_event_says_what_is_known_and_what_isn_t(api: LiveApi) -> None:
     assert "correlation id" in maya
     noor = show(api, f"/users/{people['noor'][0]}")
     assert "3 (1 crashed)" in noor
-    assert "earlier attempts and the waits between them" in noor
+    assert re.search(r"welcome_email 1 [\d:. ]+ 10 s crashed found [\d:.]+ the worker process died", noor)
+    assert re.search(r"welcome_email 2 [\d:. ]+ 10 s uncertain receipt applied [\d:.]+ MailUncertain: no", noor)
+    assert "earlier attempts and the waits between them" not in noor
+    zoe = show(api, f"/events/{people['zoe'][1]}")
+    assert "earlier attempts and the waits between them" in zoe, "two that are in no history"
     assert "the first minute" in noor
     part = show(api, f"/events/{people['sven'][1]}?zoom=second", part=True)
     assert part.startswith("Request "), "htmx is given what it replaces"

@@ -36,6 +36,7 @@ def test_break_smtp_watch_it_retry_mend_it_and_watch_it_succeed(system: System, 
     system.sink.answer = "250 2.0.0 Ok: queued as 4FzK1x2Pz9"
     state(viewer, "succeeded")
     assert "4FzK1x2Pz9" in page.inner_text(WELCOME), "the provider's id is shown"
+    assert "451" in page.inner_text(".tried"), "the success hides no error"
     assert "auditor log" in page.inner_text("tr[id$='-audit_log']"), "and where the audit row is"
     assert viewer.violations() == []
 
@@ -66,3 +67,4 @@ def test_a_refused_mail_is_retried_by_hand_and_recorded(system: System, view: Vi
     assert "retry" in row
     page.goto(f"{viewer.base_url}/console/users/{user}")
     assert "retry of welcome_email, by grace" in page.inner_text("main")
+    assert "554 5.7.1" in page.inner_text(".tried")

@@ -1,6 +1,5 @@
 """Real processes and a real browser: mails that may or may not have been sent, and what a person decides."""
 
-import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -70,10 +69,11 @@ def test_a_confirmed_mail_leaves_the_queue_says_by_whom_and_is_never_sent_again(
     expect(page.get_by_text("1 waits for a decision")).to_be_visible()
     expect(of(page, "maya")).to_have_count(0)
     page.goto(f"{viewer.base_url}/console/events/{event}")
-    row = page.get_by_role("row", name=re.compile("welcome_email"))
+    row = page.locator("tr[id$='-welcome_email']")
     expect(row).to_contain_text("succeeded")
     expect(row).to_contain_text("confirmed by grace")
     expect(page.get_by_text("confirm of welcome_email, by grace")).to_be_visible()
+    expect(page.locator(".tried")).to_contain_text("uncertain")  # what it was before the decision is still shown
     system.until(lambda: system.query("users", MADE) == [("succeeded",)])
     assert system.query("notifier", EFFECT, {"event": event}) == [("done",)]
 

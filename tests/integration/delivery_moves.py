@@ -43,6 +43,7 @@ class Claimed:
         assert before.due_at is not None
         assert before.due_at <= self.now, "it was claimed too early"
         assert after.counts == (before.attempts, before.crashes, before.dispatch + 1, before.generation)
+        assert recorded(before, after) is None
         assert after.state == (_waiting(after) if self.given_back else "queued")
 
 
@@ -56,6 +57,7 @@ class Released:
         if before.state == "queued" and (*before.key, before.dispatch) in self.claimed:
             assert after.counts == before.counts
             assert after.state == _waiting(after)
+            assert recorded(before, after) is None
         else:
             assert after == before, "it was another relay's by then"
 
@@ -78,6 +80,7 @@ class Told:
             self._ended(before, after, outcome)
         elif before.state == "queued" and current:
             assert after.state == "running"
+            assert recorded(before, after) is None
             assert after.counts == (before.attempts + 1, before.crashes, before.dispatch, before.generation)
         else:
             assert after == before, "news about an older dispatch, or about a finished delivery, moves nothing"
@@ -88,6 +91,8 @@ class Told:
         assert after.state in {"succeeded", *ends}
         assert 1 <= after.attempts <= max(1, before.attempts + (before.state == "queued"))
         assert after.counts[1:] == before.counts[1:]
+        own_end = after.state if after.state != "succeeded" else None
+        assert recorded(before, after) == (own_end and (after.attempts, own_end))
 
     def _ended(self, before: Row, after: Row, outcome: Outcome) -> None:
         begun_anew = -(before.state == "running") if outcome == "handed_back" else before.state == "queued"
@@ -95,6 +100,7 @@ class Told:
         dead = after.attempts >= policy(after).max_attempts
         expected = {"handed_back": _waiting(after), "retry": "failed" if dead else "retrying"}.get(outcome, outcome)
         assert after.state == expected, f"it was {before.state}, and its worker said {outcome}"
+        assert recorded(before, after) == (None if outcome == "handed_back" else (after.attempts, outcome))
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,7 @@ class Looked:
             assert after.state == _waiting(after)
             heard_nothing = before.attempts - (before.state == "running")
             assert after.counts == (heard_nothing, before.crashes, before.dispatch, before.generation)
+            assert recorded(before, after) == ((before.attempts, "lost") if before.state == "running" else None)
 
     def _left(self, before: Row, after: Row) -> None:
         assert after == replace(before, lease_until=after.lease_until)
@@ -139,6 +146,7 @@ class Looked:
         assert after.counts == (before.attempts, before.crashes + begun, before.dispatch, before.generation)
         used_up = after.crashes >= policy(after).max_crashes or after.attempts >= policy(after).max_attempts
         assert after.state == (("failed" if used_up else "retrying") if begun else _waiting(after))
+        assert recorded(before, after) == ((after.attempts, "crashed") if begun else None)
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,7 @@ class Asked:
     def judge(self, before: Row, after: Row) -> None:
         if before.state in self.states and self.chosen(before):
             assert (after.state, *after.counts) == ("pending", 0, 0, before.dispatch, before.generation + 1)
+            assert recorded(before, after) is None
         else:
             assert after == before
 
@@ -164,6 +173,7 @@ class Cancelled:
     def judge(self, before: Row, after: Row) -> None:
         if before.key == self.key and before.state in DUE:
             assert (after.state, after.counts) == ("cancelled", before.counts)
+            assert recorded(before, after) is None
         else:
             assert after == before, "what has left PostgreSQL can't be called back"
 
@@ -177,6 +187,7 @@ class Confirmed:
     def judge(self, before: Row, after: Row) -> None:
         if before.key == self.key and before.state == "uncertain":
             assert (after.state, after.counts, after.last_error) == ("succeeded", before.counts, None)
+            assert recorded(before, after) is None
         else:
             assert after == before, "only what is uncertain can be confirmed"
 
@@ -188,6 +199,17 @@ class Crossed:
         assert after.generation == before.generation
         if after.dispatch > before.dispatch:
             assert after.state == "queued", "it was enqueued a moment ago, and its message is there"
+
+
+def recorded(before: Row, after: Row) -> tuple[int, str] | None:
+    """Return the number and outcome of the attempt that a step has recorded; None, if it has recorded none."""
+    if after.history == before.history:
+        return None
+    [ordinal, generation, number, outcome] = after.history[-1]
+    assert ordinal == 1 + (before.history[-1][0] if before.history else 0), "one step records one attempt"
+    assert generation == after.generation
+    assert after.history[:-1] == before.history[-9:], "it forgets the eleventh, and no other"
+    return number, outcome
 
 
 def _waiting(row: Row) -> str:

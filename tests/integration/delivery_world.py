@@ -81,6 +81,8 @@ class Row:
     due_at: datetime | None
     lease_until: datetime | None
     finished_at: datetime | None
+    history: list[list[Any]]
+    """The attempts that are recorded, oldest first: ordinal, generation, number, outcome."""
 
     @property
     def key(self) -> Key:
@@ -295,7 +297,10 @@ class World:
     def rows(self) -> dict[Key, Row]:
         query = (
             "SELECT event_id, subscription, state, attempts, crashes, dispatch, generation, message_id, last_error,"
-            " due_at, lease_until, finished_at FROM deliveries"
+            " due_at, lease_until, finished_at, (SELECT coalesce(json_agg(json_build_array("
+            "ordinal, generation, number, outcome) ORDER BY ordinal), '[]') FROM attempts"
+            " WHERE attempts.event_id = deliveries.event_id AND attempts.subscription = deliveries.subscription"
+            ") AS history FROM deliveries"
         )
         return {row.key: row for row in self.database.cursor(row_factory=class_row(Row)).execute(query)}
 

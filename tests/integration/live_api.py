@@ -66,7 +66,7 @@ class LiveApi:
 
     def forget_everything(self) -> None:
         """Empty every table, and begin with user 1 again."""
-        tables = "users, idempotency_keys, events, deliveries, delivery_counts, backlog, operations"
+        tables = "users, idempotency_keys, events, deliveries, attempts, delivery_counts, backlog, operations"
         self.execute(f"TRUNCATE {tables} RESTART IDENTITY")
         self.log.clear()
 

@@ -11,13 +11,13 @@ import psycopg
 
 from devstack.postgres import Postgres
 
-OUTBOX = {"events", "deliveries", "schedule_slots", "delivery_counts", "backlog", "operations"}
+OUTBOX = {"events", "deliveries", "schedule_slots", "delivery_counts", "backlog", "operations", "attempts"}
 TABLES = {
     "users-api": {"users", "idempotency_keys", "users_api_revision", *OUTBOX},
     "notifier": {"effects", "suppressions", "webhook_endpoints", "notifier_revision"},
     "auditor": {"audit_log", "audit_seals", "audit_unsealed", "reports", "auditor_revision", *OUTBOX},
 }
-REVISIONS = {"users_0003", "messaging_0009"}
+REVISIONS = {"users_0003", "messaging_0010"}
 MIGRATING = "SELECT pid FROM pg_stat_activity WHERE application_name = 'herald-migrate' AND state IS NOT NULL"
 
 Run = subprocess.CompletedProcess[str]

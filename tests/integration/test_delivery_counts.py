@@ -10,7 +10,7 @@ from tests.integration.conftest import RelayParts
 
 from contracts import Event, EventData
 from messaging.publishing.counts import BOUNDS, FORGET, counting
-from messaging.relay import apply, deliveries
+from messaging.relay import apply, deliveries, dispatch_ends
 from messaging.wire import layout
 from messaging.wire.receipt import Receipt
 
@@ -86,7 +86,7 @@ def test_many_of_one_round_share_a_row(relay: RelayParts, publish_users: Publish
 
 
 def test_what_is_rolled_back_is_not_counted(relay: RelayParts, queued: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliveries, "RETRIED", "SELECT 1 / 0")
+    monkeypatch.setattr(dispatch_ends, "RETRIED", "SELECT 1 / 0")
     with pytest.raises(psycopg.errors.Error):
         relay.applier.apply(
             [Receipt(queued, "audit_log", 1, "succeeded"), Receipt(queued, "welcome_email", 1, "retry")]
@@ -110,7 +110,7 @@ def test_a_crash_is_counted_as_what_it_leads_to(
     for _ in range(2):
         with relay.pool.connection() as connection:
             parameters = deliveries.triples([reference]) | relay.reconciler._policies | counting()
-            connection.execute(deliveries.CRASHED, parameters)
+            connection.execute(dispatch_ends.CRASHED, parameters)
 
     assert counts(relay) == counted
 
@@ -134,7 +134,9 @@ def test_a_lag_is_in_the_bucket_below_whose_bound_it_is(
     with relay.pool.connection() as connection, connection.transaction():
         connection.execute("UPDATE deliveries SET first_due_at = now() - make_interval(secs => %s)", (seconds,))
         receipts = [Receipt(queued, "audit_log", 1, "succeeded")]
-        connection.execute(deliveries.FINISHED, deliveries.triples(receipts) | apply._reports(receipts) | counting())
+        connection.execute(
+            dispatch_ends.SUCCEEDED, deliveries.triples(receipts) | apply._reports(receipts) | counting()
+        )
 
     [(found, count, lag)] = lags(relay)
     assert (found, count) == (bucket, 1)

@@ -12,6 +12,7 @@ After every step, whatever it was:
 - Attempts stay within the policy's, and within what handlers really began; crashes stay within the policy's.
 - Whatever is queued or running has a lease and a message; whatever is pending or retrying has a due time.
 - What is said to have succeeded has had its effect; what failed says why.
+- Each attempt that ended without success is recorded by the step that ended it, and nothing else is.
 - Each move has the cause that docs/deliveries.md gives for it, and what must move has moved: `delivery_moves.py`.
 
 At the end everything is healed and time goes on, and then no delivery is left unfinished and no message in Redis.
@@ -292,6 +293,7 @@ class Deliveries(Steps):
     def all_is_well(self) -> None:
         self.every_move_has_its_cause()
         self.every_delivery_is_sound()
+        self.every_error_has_its_attempt()
         self.messages_are_packed_as_promised()
         self.every_end_is_counted_once()
 
@@ -329,6 +331,16 @@ class Deliveries(Steps):
             assert row.state != "succeeded" or key in self.world.effects, "its effect was lost"
             assert (row.finished_at is not None) == (row.state in FINAL)
             assert row.state != "failed" or row.last_error
+
+    def every_error_has_its_attempt(self) -> None:
+        """What failed, is uncertain or retrying after an attempt of its own is where its newest attempt left it."""
+        for row in self.known.values():
+            assert len(row.history) <= 10
+            if row.state in ("failed", "uncertain"):
+                assert row.history, "it ended, and no attempt says so"
+                _, generation, number, outcome = row.history[-1]
+                assert (generation, number) == (row.generation, row.attempts)
+                assert outcome in (("uncertain",) if row.state == "uncertain" else ("failed", "retry", "crashed"))
 
     def messages_are_packed_as_promised(self) -> None:
         """Up to group_size in each; what has crashed travels alone, what has crashed twice one at a time too."""

@@ -18,7 +18,7 @@ from .migrating import MIGRATING, REVISIONS, TABLES, column, empty_database, run
 
 PACKAGES = {"users-api": USERS_MIGRATIONS, "notifier": NOTIFIER_MIGRATIONS, "auditor": AUDITOR_MIGRATIONS}
 NEWER = """
-DROP INDEX deliveries_troubled; DROP TABLE schedule_slots, delivery_counts, backlog, operations;
+DROP INDEX deliveries_troubled; DROP TABLE schedule_slots, delivery_counts, backlog, operations, attempts;
 ALTER TABLE deliveries DROP COLUMN first_due_at, DROP COLUMN confirmed_by
 """
 """Undoes what messaging has added to its tables since messaging_0004."""
@@ -80,7 +80,7 @@ def test_a_service_adopts_what_another_one_has_applied_however_far_that_is(empty
 
     assert tables(empty) == TABLES["users-api"] | TABLES["auditor"] | {"foreign_revision"}
     assert column(empty, "SELECT version_num FROM users_api_revision") == REVISIONS
-    assert "messaging_0009" in column(empty, "SELECT version_num FROM auditor_revision")
+    assert "messaging_0010" in column(empty, "SELECT version_num FROM auditor_revision")
 
 
 def test_tables_go_where_the_search_path_says_and_nowhere_else(empty: str) -> None:

@@ -42,7 +42,7 @@ def building(url: str, runs: int = 1) -> Iterator[list[Future[Run]]]:
     assert succeeded(run_migrate(url))
     with psycopg.connect(url) as connection:
         connection.execute("DROP INDEX deliveries_troubled")
-        connection.execute("DROP TABLE operations")
+        connection.execute("DROP TABLE operations, attempts")
         connection.execute("ALTER TABLE deliveries DROP COLUMN confirmed_by")
         connection.execute("UPDATE users_api_revision SET version_num = 'messaging_0006' WHERE version_num ~ 'messag'")
     with ThreadPoolExecutor(runs) as operators, psycopg.connect(url) as registering:

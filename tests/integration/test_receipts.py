@@ -11,7 +11,7 @@ from tests.patience import until
 
 from contracts import AUDIT_LOG, Event, EventData
 from messaging.publishing.counts import counting
-from messaging.relay import deliveries
+from messaging.relay import deliveries, dispatch_ends
 from messaging.relay.apply import Applier
 from messaging.wire.receipt import Receipt, describe
 
@@ -257,7 +257,7 @@ def test_two_relays_that_hear_of_one_delivery_at_once_do_not_undo_its_success(re
     other = threading.Thread(target=relay.applier.apply, args=([busy],))
     with relay.pool.connection() as connection, connection.transaction():
         success = {"outcomes": ["succeeded"], "errors": [None], "references": [None], "agos": [None]}
-        connection.execute(deliveries.FINISHED, deliveries.triples([busy]) | success | counting())
+        connection.execute(dispatch_ends.SUCCEEDED, deliveries.triples([busy]) | success | counting())
         other.start()
         _until_somebody_waits_for_a_lock(relay)
     other.join()
@@ -322,7 +322,7 @@ def test_receipts_of_one_round_are_applied_all_or_not_at_all(
     relay: RelayParts, queued: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     news = [Receipt(queued, "audit_log", 1, "started"), Receipt(queued, "welcome_email", 1, "failed")]
-    monkeypatch.setattr(deliveries, "FINISHED", "SELECT 1 / 0")
+    monkeypatch.setattr(dispatch_ends, "FAILED", "SELECT 1 / 0")
 
     with pytest.raises(psycopg.errors.Error):
         relay.applier.apply(news)

@@ -8,6 +8,7 @@ import pytest
 
 from users_api.console.chain_reading import Chain, ChainDelivery
 from users_api.console.lanes import Lane, chart
+from users_api.schemas import Attempt
 
 BEGIN = datetime(2026, 11, 30, 12, tzinfo=UTC)
 NONE: dict[str, Any] = {"due_at": None, "queued_at": None, "started_at": None, "finished_at": None}
@@ -20,7 +21,7 @@ def at(seconds: float) -> datetime:
 def delivery(state: str, **fields: Any) -> ChainDelivery:
     values = {"event_id": UUID(int=1), "event_type": "user_registered", "subscription": "audit_log", "attempts": 1}
     values |= {"crashes": 0, "generation": 0, "last_error": None, "reference": None, "confirmed_by": None}
-    values |= {"created_at": BEGIN}
+    values |= {"created_at": BEGIN, "history": [], "history_omitted": 0}
     return ChainDelivery.model_validate(values | NONE | {"state": state} | fields)
 
 
@@ -49,6 +50,99 @@ def test_a_success_waits_is_queued_and_runs() -> None:
 def test_attempts_whose_times_are_not_known_are_one_span() -> None:
     one = delivery("failed", attempts=3, queued_at=at(50), started_at=at(60), finished_at=at(70))
     assert [kind for kind, _, _ in spans(one)] == ["earlier", "queued", "running"]
+
+
+def attempt(queued: float, started: float, ended: float, outcome: str = "retry", **fields: Any) -> Attempt:
+    values = {"generation": 0, "number": 1, "outcome": outcome, "error": "busy"}
+    values |= {"queued_at": at(queued), "started_at": at(started), "ended_at": at(ended)}
+    return Attempt.model_validate(values | fields)
+
+
+FIRST, SECOND = attempt(2, 4, 10), attempt(20, 22, 30, "crashed", number=2)
+TRIED = [("wait", 0, 2), ("queued", 2, 2), ("error", 4, 6), ("wait", 10, 10), ("queued", 20, 2), ("crashed", 22, 8)]
+LAST = {"queued_at": SECOND.queued_at, "started_at": SECOND.started_at}
+
+
+@pytest.mark.parametrize(
+    ("state", "fields", "expected"),
+    [
+        ("retrying", {**LAST, "due_at": at(60)}, [("ahead", 30, 30)]),
+        ("retrying", {**LAST, "due_at": at(40)}, [("ahead", 30, 10), ("wait", 40, 10)]),
+        ("queued", {"queued_at": at(45), "started_at": SECOND.started_at}, [("wait", 30, 15), ("queued", 45, 5)]),
+        (
+            "running",
+            {"queued_at": at(45), "started_at": at(48)},
+            [("wait", 30, 15), ("queued", 45, 3), ("running", 48, 2)],
+        ),
+        (
+            "succeeded",
+            {"queued_at": at(45), "started_at": at(46), "finished_at": at(49)},
+            [("wait", 30, 15), ("queued", 45, 1), ("running", 46, 3)],
+        ),
+        ("failed", {**LAST, "finished_at": at(30)}, []),
+        ("cancelled", {**LAST, "finished_at": at(40)}, [("wait", 30, 10)]),
+        ("succeeded", {**LAST, "finished_at": at(40), "confirmed_by": "ada"}, [("undecided", 30, 10)]),
+        ("succeeded", {**LAST, "started_at": at(22.5), "finished_at": at(40)}, [("undecided", 30, 10)]),
+        ("pending", {**LAST, "due_at": at(40), "generation": 1}, [("stopped", 30, 10), ("wait", 40, 10)]),
+        (
+            "queued",
+            {"queued_at": at(45), "started_at": SECOND.started_at, "generation": 1},
+            [("stopped", 30, 15), ("queued", 45, 5)],
+        ),
+        (
+            "retrying",  # an older relay made and didn't record this attempt
+            {"queued_at": at(40), "started_at": at(42), "due_at": at(60), "attempts": 3},
+            [("earlier", 30, 12), ("ahead", 42, 18)],
+        ),
+    ],
+)
+def test_attempts_that_are_known_are_drawn_where_they_were(
+    state: str, fields: dict[str, Any], expected: list[tuple[str, float, float]]
+) -> None:
+    one = delivery(state, **{"attempts": 2, "history": [FIRST, SECOND]} | fields)
+    assert spans(one, now=50) == TRIED + expected
+
+
+def test_an_attempt_is_drawn_over_the_waits_beside_it() -> None:
+    one = delivery("running", attempts=3, history=[FIRST, SECOND], queued_at=at(45), started_at=at(48))
+    assert [span.kind for span in lane(one).spans if span.is_attempt] == ["error", "crashed", "running"]
+
+
+def test_an_attempt_says_its_number_how_it_ended_its_error_and_how_long_it_took() -> None:
+    one = delivery("failed", attempts=2, history=[FIRST, SECOND], **LAST, finished_at=at(30))
+    assert [span.says for span in lane(one).spans if span.kind in ("error", "crashed")] == [
+        "attempt 1, retry, 6.0 s: busy",
+        "attempt 2, crashed, 8.0 s: busy",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "omitted"),
+    [({"number": 4}, 0), ({"generation": 1}, 0), ({}, 1)],
+    ids=["an older relay", "an older generation", "left out"],
+)
+def test_what_was_before_the_first_attempt_that_is_known_is_one_span(first: dict[str, Any], omitted: int) -> None:
+    known = attempt(20, 22, 30, **first)
+    one = delivery("retrying", history=[known], history_omitted=omitted, generation=known.generation,
+                   queued_at=at(20), started_at=at(22), due_at=at(60))  # fmt: skip
+    assert spans(one)[:3] == [("earlier", 0, 20), ("queued", 20, 2), ("error", 22, 8)]
+
+
+def test_between_two_generations_nothing_waits() -> None:
+    history = [attempt(2, 4, 10, "failed"), attempt(20, 22, 30, generation=1)]
+    one = delivery("retrying", history=history, generation=1, queued_at=at(20), started_at=at(22), due_at=at(60))
+    assert [kind for kind, _, _ in spans(one)[3:]] == ["stopped", "queued", "error", "ahead", "wait"]
+
+
+def test_the_receipt_is_what_ended_a_delivery_unless_a_person_or_a_crash_did() -> None:
+    ended = {"finished_at": at(30), **LAST}
+    assert delivery("succeeded", **ended).reported_at == at(30)
+    assert delivery("failed", **ended, history=[attempt(2, 4, 30, "failed")]).reported_at == at(30)
+    assert delivery("failed", **ended, history=[attempt(2, 4, 30, "crashed")]).reported_at is None
+    assert delivery("succeeded", **ended, history=[attempt(2, 4, 10, "crashed")]).reported_at == at(30)
+    assert delivery("succeeded", **ended, confirmed_by="ada").reported_at is None
+    assert delivery("cancelled", **ended).reported_at is None
+    assert delivery("running", **LAST).reported_at is None
 
 
 def test_an_attempt_is_not_said_to_have_lasted_until_a_person_confirmed_its_effect() -> None:

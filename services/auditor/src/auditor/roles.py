@@ -19,7 +19,7 @@ RIGHTS: dict[LiteralString, LiteralString] = {
     "audit_unsealed": "SELECT, INSERT, DELETE",
     "reports": "SELECT, INSERT",
     **dict.fromkeys(
-        ("events", "deliveries", "schedule_slots", "delivery_counts", "backlog", "operations"),
+        ("events", "deliveries", "attempts", "schedule_slots", "delivery_counts", "backlog", "operations"),
         "SELECT, INSERT, UPDATE, DELETE",
     ),
 }

@@ -23,6 +23,24 @@ _DELIVERY = {
     "started_at": None,
     "finished_at": None,
 }
+_ATTEMPT = {
+    "generation": 0,
+    "number": 1,
+    "queued_at": _TIME,
+    "started_at": _TIME,
+    "ended_at": _TIME,
+    "outcome": "retry",
+    "error": "OperationalError: connection to 10.0.0.7:5432 refused",
+}
+_DELIVERY_HISTORY = _DELIVERY | {
+    "state": "retrying",
+    "attempts": 1,
+    "last_error": _ATTEMPT["error"],
+    "queued_at": _TIME,
+    "started_at": _TIME,
+    "history": [_ATTEMPT],
+    "history_omitted": 0,
+}
 
 _FILTER = {
     "email": None,
@@ -80,7 +98,7 @@ _EVENT = {
         "correlationid": "order-42",
         "data": {"user_id": 1, **_MAYA, "registered_at": _TIME},
     },
-    "deliveries": [_DELIVERY],
+    "deliveries": [_DELIVERY_HISTORY],
 }
 
 _MOVES = {
@@ -141,8 +159,9 @@ OF_MODELS = {
     "User": _USER,
     "Registered": {"id": 1, **_MAYA, "message": "User created. Background tasks scheduled."},
     "UserPage": {"users": [_USER], "next": "MQ=="},
-    "Delivery": _DELIVERY,
-    "Deliveries": {"deliveries": [_DELIVERY]},
+    "Attempt": _ATTEMPT,
+    "DeliveryHistory": _DELIVERY_HISTORY,
+    "Deliveries": {"deliveries": [_DELIVERY_HISTORY]},
     "Moved": {"event_id": EVENT_ID, "subscription": "audit_log", "state": "pending"},
     "Total": _TOTAL,
     "DeliveryFilter": _FILTER,

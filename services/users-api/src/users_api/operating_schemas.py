@@ -10,7 +10,7 @@ from messaging.publishing.bulk import Action, OperationState, RecordedAction
 from messaging.publishing.searching import Total
 from users_api.delivery_filter import DeliveryFilter
 from users_api.parameters import VISIBLE
-from users_api.schemas import Delivery
+from users_api.schemas import Delivery, DeliveryHistory
 
 
 class FoundDelivery(Delivery):
@@ -34,7 +34,7 @@ class DeliveryPage(BaseModel):
 
 
 class EventDetails(BaseModel):
-    """An event as it was recorded, with its deliveries. `envelope`: what consumers receive."""
+    """An event as it was recorded, with its deliveries and their history. `envelope`: what consumers receive."""
 
     id: UUID
     type: str
@@ -42,7 +42,7 @@ class EventDetails(BaseModel):
     recorded_at: datetime
     available_at: datetime
     envelope: dict[str, Any]
-    deliveries: list[Delivery]
+    deliveries: list[DeliveryHistory]
 
 
 class NewOperation(BaseModel):

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from messaging.publishing.attempts import AttemptOutcome
 from messaging.publishing.states import DeliveryState
 from users_api.fields import EmailAddress, FullName
 
@@ -70,10 +71,38 @@ class Delivery(BaseModel):
     finished_at: datetime | None
 
 
+class Attempt(BaseModel):
+    """An attempt that didn't succeed.
+
+    `generation`: how often an operator had retried or replayed the delivery before; `number`: which attempt of that
+    generation. `outcome`: `retry` is a transient error, whether another attempt followed or not; `failed`, a permanent
+    one; `uncertain`; `crashed`: its worker died; `lost`: Redis lost its message before an end was reported, so it
+    doesn't count, and the next attempt has its number. `ended_at`: when the relay recorded that.
+    """
+
+    generation: int
+    number: int
+    queued_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime
+    outcome: AttemptOutcome
+    error: str | None
+
+
+class DeliveryHistory(Delivery):
+    """A delivery with its attempts that didn't succeed.
+
+    `history`: the last ten of them, oldest first. `history_omitted`: how many older ones are no longer known.
+    """
+
+    history: list[Attempt]
+    history_omitted: int
+
+
 class Deliveries(BaseModel):
     """Every effect of every event about a user."""
 
-    deliveries: list[Delivery]
+    deliveries: list[DeliveryHistory]
 
 
 class Moved(BaseModel):

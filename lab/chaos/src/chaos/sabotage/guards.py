@@ -122,12 +122,13 @@ def _outbox() -> None:
 
 def _fencing() -> None:
     """News about an older dispatch counts like any other."""
-    from messaging.relay import deliveries
+    from messaging.relay import dispatch_ends
 
-    _cut(deliveries, "FINISHED", "deliveries.dispatch = receipt.dispatch AND state IN ('queued', 'running')", "true")
-    _cut(deliveries, "RETRIED", "JOIN deliveries USING (event_id, subscription, dispatch)",
+    for name in ("SUCCEEDED", "FAILED"):
+        _cut(dispatch_ends, name, "deliveries.dispatch = receipt.dispatch AND state IN ('queued', 'running')", "true")
+    _cut(dispatch_ends, "RETRIED", "JOIN deliveries USING (event_id, subscription, dispatch)",
          "JOIN deliveries USING (event_id, subscription)")  # fmt: skip
-    _cut(deliveries, "RETRIED", "WHERE state IN ('queued', 'running')", "")
+    _cut(dispatch_ends, "RETRIED", "WHERE lease_until IS NOT NULL", "")
 
 
 def _publishers() -> None:

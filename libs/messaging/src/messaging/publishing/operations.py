@@ -9,6 +9,7 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from contracts import SUBSCRIPTIONS, EventData, Subscription
+from messaging.publishing.attempts import HISTORY
 from messaging.publishing.filtering import Filter
 from messaging.publishing.states import DUE, RETRYABLE, DeliveryState
 
@@ -20,17 +21,17 @@ DELIVERY: LiteralString = """event_id, type AS event_type, subscription, state, 
 """What is shown of a delivery: columns of deliveries, joined with its event."""
 
 OF_SUBJECT: LiteralString = f"""
--- Every delivery of every event about a subject, such as users/7, oldest event first.
-SELECT {DELIVERY}
-FROM events JOIN deliveries ON event_id = events.id
+-- Every delivery of every event about a subject, such as users/7, with its history, oldest event first.
+SELECT {DELIVERY}, history, history_omitted
+FROM events JOIN deliveries ON event_id = events.id CROSS JOIN {HISTORY}
 WHERE subject = %(subject)s
 ORDER BY recorded_at, event_id, subscription
 """  # noqa: S608  # of literals
 
 EVENT: LiteralString = f"""
--- One event with its deliveries: a row for each of these, or one row without any.
-SELECT events.id, type, subject, available_at, recorded_at, envelope, {DELIVERY}
-FROM events LEFT JOIN deliveries ON event_id = events.id
+-- One event with its deliveries and their history: a row for each of these, or one row without any.
+SELECT events.id, type, subject, available_at, recorded_at, envelope, {DELIVERY}, history, history_omitted
+FROM events LEFT JOIN deliveries ON event_id = events.id CROSS JOIN {HISTORY}
 WHERE events.id = %(event_id)s
 ORDER BY subscription
 """  # noqa: S608  # of literals

@@ -10,8 +10,8 @@ import structlog
 from contracts import EventData, Subscription
 from messaging.process.database import Pool
 from messaging.publishing.counts import counting
-from messaging.publishing.states import FINAL
-from messaging.relay import deliveries
+from messaging.publishing.states import DEAD
+from messaging.relay import deliveries, dispatch_ends
 from messaging.relay.dispatch import LEASE
 from messaging.wire.receipt import OUTCOMES, Receipt
 
@@ -35,20 +35,25 @@ class Applier:
         decided = [receipt for receipt in listed if receipt.outcome == "resend"]
         by_outcome = _heaviest(receipt for receipt in listed if receipt.outcome != "resend")
         started = by_outcome.get("started", [])
-        finished = [receipt for outcome in FINAL for receipt in by_outcome.get(outcome, [])]
+        succeeded = by_outcome.get("succeeded", [])
+        failed = [receipt for outcome in DEAD for receipt in by_outcome.get(outcome, [])]
         retried = by_outcome.get("retry", [])
         handed_back = by_outcome.get("handed_back", [])
         with self._pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
             if started:
                 cursor.execute(deliveries.STARTED, deliveries.triples(started) | _agos(started) | {"lease": LEASE})
             if handed_back:
-                cursor.execute(deliveries.DUE_AGAIN, deliveries.triples(handed_back))
+                cursor.execute(dispatch_ends.DUE_AGAIN, deliveries.triples(handed_back) | {"lost": False})
                 cursor.execute(deliveries.WAKE)
-            if finished:
-                cursor.execute(deliveries.FINISHED, deliveries.triples(finished) | _reports(finished) | counting())
+            if succeeded:
+                cursor.execute(
+                    dispatch_ends.SUCCEEDED, deliveries.triples(succeeded) | _reports(succeeded) | counting()
+                )
+            if failed:
+                cursor.execute(dispatch_ends.FAILED, deliveries.triples(failed) | _reports(failed) | counting())
             if retried:
                 reported = deliveries.triples(retried) | _reports(retried) | self._policies | counting()
-                cursor.execute(deliveries.RETRIED, reported)
+                cursor.execute(dispatch_ends.RETRIED, reported)
                 log_dead(cursor.fetchall())
                 cursor.execute(deliveries.WAKE)
             if decided:  # last: the receipt that says `uncertain` may be among these

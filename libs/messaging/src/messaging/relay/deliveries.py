@@ -1,6 +1,8 @@
 """Deliveries: one event for one subscription, and how its state moves. Each move is one statement. Those of operators
 stand in `messaging.publishing`: `operations`, `confirming`, `replays`.
 
+Those that end a dispatch, by a receipt, a crash or a loss, are in `messaging.relay.dispatch_ends`.
+
     pending ──► queued ──► running ──► succeeded
        ▲          │           ├──────► failed      (permanent error, attempts or crashes used up)
        │          └───────────┤──────► uncertain   (it is unknown whether the effect happened; an operator decides)
@@ -16,7 +18,11 @@ Invariants, each kept by the WHERE clause of the statement that could break it:
   `generation`. The first two lock the event first, because housekeeping may be about to delete it.
 - A queued or running delivery has a lease; when the lease runs out the relay looks for the delivery's message.
 - Each move to `succeeded`, `failed`, `uncertain` or `retrying` is counted in the statement that makes it
-  (`messaging.publishing.counts`).
+  (`messaging.publishing.counts`), and each end of an attempt without success is recorded in the statement that ends it
+  (`messaging.publishing.attempts`).
+A statement that finds its deliveries by key says `lease_until IS NOT NULL` for "queued or running": a CHECK makes that
+the same. With the states instead, a plan made while hardly any delivery was in flight would read the index of all that
+are (`deliveries_leased`) for each receipt, and the connection would keep it when an outage has filled the queues.
 All times are by the database's clock. A handler began a reported number of seconds before the receipt is applied, and
 not before its delivery was claimed.
 """
@@ -25,7 +31,6 @@ from collections.abc import Iterable
 from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
-from messaging.publishing.counts import COUNT, LAG
 from messaging.publishing.operations import DUE_ANEW
 
 CLAIM: LiteralString = """
@@ -78,7 +83,7 @@ SET state = CASE WHEN attempts > 0 THEN 'retrying' ELSE 'pending' END,
 FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
     AS unsent (event_id, subscription, dispatch)
 WHERE deliveries.event_id = unsent.event_id AND deliveries.subscription = unsent.subscription
-    AND deliveries.dispatch = unsent.dispatch AND state = 'queued'
+    AND deliveries.dispatch = unsent.dispatch AND lease_until IS NOT NULL AND state <> 'running'
 """
 
 STARTED: LiteralString = """
@@ -90,47 +95,8 @@ SET state = 'running', attempts = attempts + 1,
 FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[], %(agos)s::float8[])
     AS receipt (event_id, subscription, dispatch, ago)
 WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = receipt.subscription
-    AND deliveries.dispatch = receipt.dispatch AND state = 'queued'
+    AND deliveries.dispatch = receipt.dispatch AND lease_until IS NOT NULL AND state <> 'running'
 """
-
-DUE_AGAIN: LiteralString = """
--- Make deliveries due at once, because their dispatches were lost: their worker was stopped before it began them, or
--- Redis no longer holds their message. An attempt that was reported as started and never as ended doesn't count;
--- otherwise, after the last attempt, the delivery would have one more than its policy allows.
-UPDATE deliveries
-SET state = CASE WHEN attempts > (state = 'running')::int THEN 'retrying' ELSE 'pending' END,
-    attempts = attempts - (state = 'running')::int, due_at = now(), lease_until = NULL, message_id = NULL
-FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
-    AS ended (event_id, subscription, dispatch)
-WHERE deliveries.event_id = ended.event_id AND deliveries.subscription = ended.subscription
-    AND deliveries.dispatch = ended.dispatch AND state IN ('queued', 'running')
-"""
-
-FINISHED: LiteralString = f"""
--- A worker reported a final outcome. If an older dispatch reported it, the dispatch that is queued now has made no
--- attempt. A success clears the error of an earlier attempt, and also moves a delivery that was cancelled meanwhile or
--- is uncertain. An older dispatch began before this one was queued.
-WITH moved AS (
-UPDATE deliveries
-SET state = receipt.outcome,
-    attempts = greatest(1, attempts + (state = 'queued' AND deliveries.dispatch = receipt.dispatch)::int),
-    reference = coalesce(receipt.reference, deliveries.reference),
-    last_error = coalesce(receipt.error, CASE WHEN receipt.outcome <> 'succeeded' THEN last_error END),
-    finished_at = now(), started_at = CASE
-        WHEN receipt.ago IS NOT NULL THEN greatest(now() - make_interval(secs => receipt.ago),
-            CASE WHEN deliveries.dispatch = receipt.dispatch THEN queued_at ELSE created_at END)
-        WHEN state = 'running' THEN started_at ELSE now() END,
-    due_at = NULL, lease_until = NULL, message_id = NULL
-FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[],
-    %(outcomes)s::text[], %(errors)s::text[], %(references)s::text[], %(agos)s::float8[])
-    AS receipt (event_id, subscription, dispatch, outcome, error, reference, ago)
-WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = receipt.subscription
-    AND (deliveries.dispatch = receipt.dispatch AND state IN ('queued', 'running')
-        OR receipt.outcome = 'succeeded' AND state NOT IN ('succeeded', 'failed'))
-RETURNING deliveries.subscription, state, {LAG} AS lag
-)
-{COUNT}
-"""  # noqa: S608  # of literals
 
 RESEND: LiteralString = f"""
 -- An operator of the consumer wants an uncertain effect to be caused again: as RETRY_BY_OPERATOR, in a new generation.
@@ -141,71 +107,6 @@ FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::in
     AS receipt (event_id, subscription, dispatch)
 WHERE deliveries.event_id = receipt.event_id AND deliveries.subscription = receipt.subscription
     AND deliveries.dispatch = receipt.dispatch AND state = 'uncertain'
-"""  # noqa: S608  # of literals
-
-RETRIED: LiteralString = f"""
--- A worker reported a transient error: the delivery is due again after its backoff, or `failed` when the policy's
--- attempts are used up.
-WITH reported AS (
-    SELECT deliveries.event_id, deliveries.subscription, receipt.error, receipt.ago, policy.max_attempts,
-        attempts + (state = 'queued')::int AS attempts,
-        coalesce(receipt.after, least(policy.max_delay,
-            policy.first_delay * 2 ^ least(attempts + (state = 'queued')::int - 1, 60)) * (0.5 + random() / 2)
-        ) AS delay
-    FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[],
-            %(errors)s::text[], %(afters)s::float8[], %(agos)s::float8[])
-            AS receipt (event_id, subscription, dispatch, error, after, ago)
-        JOIN deliveries USING (event_id, subscription, dispatch)
-        JOIN unnest(%(names)s::text[], %(max_attempts)s::int[], %(first_delays)s::float8[], %(max_delays)s::float8[])
-            AS policy (subscription, max_attempts, first_delay, max_delay) USING (subscription)
-    WHERE state IN ('queued', 'running')
-    FOR UPDATE OF deliveries
-), moved AS (
-UPDATE deliveries
-SET attempts = reported.attempts, last_error = reported.error, message_id = NULL, lease_until = NULL,
-    state = CASE WHEN reported.attempts >= reported.max_attempts THEN 'failed' ELSE 'retrying' END,
-    due_at = CASE WHEN reported.attempts < reported.max_attempts THEN now() + make_interval(secs => reported.delay) END,
-    finished_at = CASE WHEN reported.attempts >= reported.max_attempts THEN now() END,
-    started_at = CASE
-        WHEN reported.ago IS NOT NULL THEN greatest(queued_at, now() - make_interval(secs => reported.ago))
-        WHEN state = 'running' THEN started_at ELSE now() END
-FROM reported
-WHERE deliveries.event_id = reported.event_id AND deliveries.subscription = reported.subscription
-RETURNING deliveries.event_id, deliveries.subscription, state, last_error, {LAG} AS lag
-), counted AS (
-{COUNT}
-)
-SELECT event_id, subscription, state, last_error FROM moved
-"""  # noqa: S608  # of literals
-
-CRASHED: LiteralString = f"""
--- The worker that held these messages is dead. A delivery that it had started has crashed once more; any other is due
--- again at once, and isn't counted: only a delivery that had started is due later than now.
-WITH crashed AS (
-UPDATE deliveries
-SET message_id = NULL, lease_until = NULL,
-    crashes = crashes + (state = 'running')::int,
-    last_error = CASE WHEN state = 'running' THEN 'the worker process died during this attempt' ELSE last_error END,
-    state = CASE WHEN state = 'queued' THEN CASE WHEN attempts > 0 THEN 'retrying' ELSE 'pending' END
-        WHEN crashes + 1 >= max_crashes OR attempts >= max_attempts THEN 'failed' ELSE 'retrying' END,
-    due_at = CASE WHEN state = 'queued' THEN now()
-        WHEN crashes + 1 >= max_crashes OR attempts >= max_attempts THEN NULL
-        ELSE now() + make_interval(secs => 0.001 + random() * 2 ^ crashes) END,
-    finished_at = CASE WHEN state = 'running' AND (crashes + 1 >= max_crashes OR attempts >= max_attempts)
-        THEN now() END
-FROM unnest(%(event_ids)s::uuid[], %(subscriptions)s::text[], %(dispatches)s::int[])
-        AS held (event_id, subscription, dispatch)
-    JOIN unnest(%(names)s::text[], %(max_attempts)s::int[], %(max_crashes)s::int[])
-        AS policy (subscription, max_attempts, max_crashes) USING (subscription)
-WHERE deliveries.event_id = held.event_id AND deliveries.subscription = held.subscription
-    AND deliveries.dispatch = held.dispatch AND state IN ('queued', 'running')
-RETURNING deliveries.event_id, deliveries.subscription, state, last_error, due_at, {LAG} AS lag
-), moved AS (
-    SELECT * FROM crashed WHERE state = 'failed' OR due_at > now()
-), counted AS (
-{COUNT}
-)
-SELECT event_id, subscription, state, last_error FROM crashed
 """  # noqa: S608  # of literals
 
 EXTEND: LiteralString = """

@@ -11,7 +11,7 @@ import redis
 import structlog
 
 from messaging.process.database import Pool
-from messaging.relay import deliveries
+from messaging.relay import deliveries, dispatch_ends
 from messaging.relay.publishers import OURS
 from messaging.wire import layout
 from messaging.wire.script import Script
@@ -120,7 +120,7 @@ def lose(pool: Pool, references: Iterable[deliveries.Fenced]) -> None:
     lost = deliveries.triples(references)
     if lost["event_ids"]:
         with pool.connection() as connection:
-            count = connection.execute(deliveries.DUE_AGAIN, lost).rowcount
+            count = connection.execute(dispatch_ends.DUE_AGAIN, lost | {"lost": True}).rowcount
             connection.execute(deliveries.WAKE)
         if count:
             log.warning("deliveries.found_lost", count=count)

@@ -24,7 +24,7 @@ from psycopg.rows import class_row
 from contracts import EventData, Subscription
 from messaging.process.database import Pool
 from messaging.publishing.counts import counting
-from messaging.relay import deliveries
+from messaging.relay import deliveries, dispatch_ends
 from messaging.relay.apply import log_dead, policies
 from messaging.relay.dispatch import LEASE
 from messaging.relay.lost import look, look_soon, lose
@@ -158,7 +158,7 @@ class Reconciler:
             look_soon(self._pool, [name for name, queue_of_name in self._queues.items() if queue_of_name == queue])
         with self._pool.connection() as connection:
             parameters = deliveries.triples(held) | self._policies | counting()
-            log_dead(connection.execute(deliveries.CRASHED, parameters).fetchall())
+            log_dead(connection.execute(dispatch_ends.CRASHED, parameters).fetchall())
             connection.execute(deliveries.WAKE)
         log.warning("worker.found_dead", worker=worker, queue=queue, deliveries_taken_back=len(held))
 

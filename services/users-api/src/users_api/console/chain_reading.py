@@ -7,9 +7,10 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from messaging.publishing.attempts import HISTORY
 from users_api.database import query
 from users_api.pool import Pool
-from users_api.schemas import Delivery
+from users_api.schemas import DeliveryHistory
 from users_api.subjects import subject
 
 _LONGEST_REQUEST = timedelta(minutes=1)
@@ -20,11 +21,11 @@ MOST_EVENTS = 20
 
 _COLUMNS: LiteralString = """now() AS now, events.id, type, subject, available_at, recorded_at, envelope,
     event_id, type AS event_type, subscription, state, attempts, crashes, generation, last_error, reference,
-    confirmed_by, created_at, due_at, queued_at, started_at, finished_at"""
+    confirmed_by, created_at, due_at, queued_at, started_at, finished_at, history, history_omitted"""
 
 _ONE: LiteralString = f"""
--- One event with its deliveries, and the database's time.
-SELECT {_COLUMNS} FROM events LEFT JOIN deliveries ON event_id = events.id
+-- One event with its deliveries, their history, and the database's time.
+SELECT {_COLUMNS} FROM events LEFT JOIN deliveries ON event_id = events.id CROSS JOIN {HISTORY}
 WHERE events.id = %(event)s
 ORDER BY deliveries.created_at, subscription
 """  # noqa: S608  # of literals
@@ -33,7 +34,7 @@ _OF_SUBJECT: LiteralString = f"""
 -- The newest events about a subject, each with its deliveries.
 SELECT {_COLUMNS} FROM (
     SELECT * FROM events WHERE subject = %(subject)s ORDER BY id DESC LIMIT %(limit)s
-) AS events LEFT JOIN deliveries ON event_id = events.id
+) AS events LEFT JOIN deliveries ON event_id = events.id CROSS JOIN {HISTORY}
 ORDER BY events.id DESC, deliveries.created_at, subscription
 """  # noqa: S608  # of literals
 
@@ -47,10 +48,17 @@ ORDER BY id DESC LIMIT 100
 """
 
 
-class ChainDelivery(Delivery):
+class ChainDelivery(DeliveryHistory):
     """A delivery. `generation`: how often an operator has retried it."""
 
     generation: int
+
+    @property
+    def reported_at(self) -> datetime | None:
+        """When the receipt that ended it was applied; None, if it hasn't ended or something else ended it."""
+        crashed = any(each.outcome == "crashed" and each.ended_at == self.finished_at for each in self.history)
+        by_receipt = self.state in ("succeeded", "failed", "uncertain") and not self.confirmed_by and not crashed
+        return self.finished_at if by_receipt else None
 
 
 class Done(BaseModel):

@@ -1,30 +1,16 @@
 """What happened to one event, on a time axis to scale: positions in percent of the axis, made by plain arithmetic.
 
-What is known of a delivery is its last attempt: when it was queued, when its handler began and how it ended. Earlier
-attempts left their number and no times, so the span before the last attempt is shown as one span of earlier attempts.
+The spans of a delivery are laid out by `users_api.console.stretches`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
-from messaging.publishing.states import DUE, DeliveryState
+from messaging.publishing.states import DeliveryState
 from users_api.console.chain_reading import Chain, ChainDelivery
+from users_api.console.stretches import Kind, Stretch, stretches
 from users_api.console.ticks import Tick, ticks_of
-from users_api.console.words import precisely
-
-Kind = Literal["request", "wait", "earlier", "queued", "running", "undecided", "ahead"]
-
-MEANINGS: dict[Kind, str] = {
-    "request": "the request, until its event was committed",
-    "wait": "waits until it is due",
-    "earlier": "earlier attempts and the waits between them",
-    "queued": "in the queue",
-    "running": "the handler works",
-    "undecided": "the attempt without an answer, and the wait until a person confirmed its effect",
-    "ahead": "since the last attempt began, until the next is due",
-}
 
 _LEAST = 0.6
 """The narrowest span that is drawn, in percent: it can still be seen and pointed at."""
@@ -40,6 +26,11 @@ class Span:
     left: float
     width: float
     says: str
+
+    @property
+    def is_attempt(self) -> bool:
+        """Whether it is drawn over its neighbours, so that a short attempt among long waits can be seen."""
+        return self.kind in ("running", "error", "crashed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +63,7 @@ def chart(chain: Chain, length: timedelta | None = None) -> Chart:
     begin, now = chain.requested_at, chain.now
     length = length or _length(begin, now, chain.deliveries)
     place = _Scale(begin, length)
-    request = Lane("request", None, [_span(place, "request", begin, chain.recorded_at)], None, False)
+    request = Lane("request", None, [_span(place, Stretch("request", begin, chain.recorded_at))], None, False)
     at_now = place(now)
     lanes = [request, *(_lane(place, delivery, now) for delivery in chain.deliveries)]
     return Chart(begin, length, ticks_of(length), lanes, at_now if at_now <= _END else None)
@@ -99,9 +90,9 @@ def _length(begin: datetime, now: datetime, deliveries: Sequence[ChainDelivery])
 
 def _lane(place: _Scale, delivery: ChainDelivery, now: datetime) -> Lane:
     spans = [
-        _span(place, kind, start, end)
-        for kind, start, end in _stretches(delivery, now)
-        if end > start and place(start) < _END
+        _span(place, stretch)
+        for stretch in stretches(delivery, now)
+        if stretch.end > stretch.start and place(stretch.start) < _END
     ]
     end = place(delivery.finished_at) if delivery.finished_at else None
     last = delivery.finished_at or delivery.due_at or now
@@ -114,24 +105,8 @@ def _lane(place: _Scale, delivery: ChainDelivery, now: datetime) -> Lane:
     )
 
 
-def _stretches(delivery: ChainDelivery, now: datetime) -> list[tuple[Kind, datetime, datetime]]:
-    """Return what the delivery did, from when until when. A cancelled one waited until it was cancelled."""
-    created, queued, started = delivery.created_at, delivery.queued_at, delivery.started_at
-    until = delivery.finished_at or delivery.due_at or now
-    if delivery.state in DUE or delivery.state == "cancelled" or queued is None:
-        if started is None:
-            return [("wait", created, max(until, now) if delivery.finished_at is None else until)]
-        overdue = until if delivery.finished_at is None else now
-        return [("earlier", created, started), ("ahead", started, until), ("wait", overdue, now)]
-    waited: Kind = "earlier" if delivery.attempts > 1 or delivery.generation else "wait"
-    if started is None or started < queued:
-        return [(waited, created, queued), ("queued", queued, until)]
-    works: Kind = "undecided" if delivery.confirmed_by else "running"
-    return [(waited, created, queued), ("queued", queued, started), (works, started, until)]
-
-
-def _span(place: _Scale, kind: Kind, start: datetime, end: datetime) -> Span:
-    left = place(start)
-    width = max(_LEAST, min(place(end), _END) - left)
+def _span(place: _Scale, stretch: Stretch) -> Span:
+    left = place(stretch.start)
+    width = max(_LEAST, min(place(stretch.end), _END) - left)
     left = min(left, _END - width)
-    return Span(kind, round(left, 3), round(width, 3), f"{MEANINGS[kind]}: {precisely((end - start).total_seconds())}")
+    return Span(stretch.kind, round(left, 3), round(width, 3), stretch.says)

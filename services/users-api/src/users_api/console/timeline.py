@@ -10,9 +10,10 @@ from fastapi.responses import HTMLResponse
 from users_api import queries
 from users_api.console.chain_reading import MOST_EVENTS, Chain, chain_of_event, chains_of_user
 from users_api.console.forms import pages
-from users_api.console.lanes import MEANINGS, chart
+from users_api.console.lanes import chart
 from users_api.console.rendering import is_part, page
 from users_api.console.said import said
+from users_api.console.stretches import MEANINGS
 from users_api.console.subjects import addresses
 from users_api.database import in_time
 from users_api.dependencies import Database

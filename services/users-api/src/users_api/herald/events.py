@@ -2,13 +2,15 @@
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import typer
 
 from messaging.publishing import operations
 from users_api.execute import database
-from users_api.herald import output, program
+from users_api.herald import output, program, timeline
 from users_api.herald.deliveries import print_deliveries
 
 app = typer.Typer(help="Show an event.", no_args_is_help=True)
@@ -38,5 +40,17 @@ def show_event(event_id: UUID, as_json: output.AsJson = False) -> None:
     typer.echo(json.dumps(event["envelope"], indent=2, ensure_ascii=not output.in_terminal()))
     if deliveries:
         print_deliveries([{**row, "subject": event["subject"]} for row in deliveries])
+        _print_attempts(deliveries)
     else:
         typer.echo("No deliveries.", err=not output.in_terminal())
+
+
+def _print_attempts(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the attempts that didn't succeed, if there are any."""
+    tried = timeline.attempts(rows)
+    if tried:
+        typer.echo("\nAttempts that didn't succeed:" if output.in_terminal() else "")
+        output.print_rows(("effect", "attempt", "began", "ended", "outcome", "details"), tried)
+    for row in rows:
+        if row["history_omitted"] and output.in_terminal():
+            typer.echo(f"{row['subscription']}: {timeline.omitted(row)}")
