@@ -114,9 +114,14 @@ def parent_of(message: Json, field: Field) -> Any:
     return parent
 
 
+def subscriptions_of(provider: str) -> list[Subscription[EventData]]:
+    """Return the subscriptions of all services, other teams' too, to the events that a service publishes."""
+    return [each for each in SUBSCRIPTIONS if each.event in PUBLISHERS.get(provider, ())]
+
+
 def effects_of(provider: str) -> list[Subscription[EventData]]:
     """Return the subscriptions of this repository's services to the events that a service publishes."""
-    return [each for each in OWN if each.event in PUBLISHERS.get(provider, ())]
+    return [each for each in subscriptions_of(provider) if each in OWN]
 
 
 def _matching(shape: Shape, value: Mapping[str, Any]) -> Json:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from contracts import SUBSCRIPTIONS, RetryPolicy, Subscription, UserRegistered
 from contracts.events import PUBLISHERS
 
+from . import pact_readings
 from .pact_files import PACTS
 from .pact_readings import OWN, READINGS, Field, Json, example, fields, parent_of
 from .pact_verifying import PactUnverified, verify
@@ -176,6 +178,55 @@ def test_a_pact_that_is_not_verified_is_red(change: Change, pacts: Path) -> None
     file.write_text(json.dumps(pact), "utf-8")
 
     with pytest.raises(PactUnverified):
+        verify("users-api", pacts, messages())
+
+
+NEWSLETTER = Subscription(
+    name="newsletter",
+    event=UserRegistered,
+    queue="newsletter",
+    retry=RetryPolicy(max_attempts=3, first_delay=1, max_delay=300),
+)
+
+
+@pytest.fixture
+def of_another_team(pacts: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The pact of a consumer in another repository, whose subscription is declared here."""
+    monkeypatch.setattr(pact_readings, "SUBSCRIPTIONS", (*SUBSCRIPTIONS, NEWSLETTER))
+    pact = json.loads((pacts / "notifier-users-api.json").read_text("utf-8"))
+    mail = welcome_email(pact) | {"description": "newsletter"}
+    pact |= {"consumer": {"name": "newsletter"}, "interactions": [mail]}
+    file = pacts / "newsletter-users-api.json"
+    file.write_text(json.dumps(pact), "utf-8")
+    return file
+
+
+def test_a_pact_of_another_team_is_verified(of_another_team: Path) -> None:
+    verify("users-api", of_another_team.parent, messages())
+
+    message = example("user_registered")
+    del message["time"]
+    with pytest.raises(PactUnverified) as refused:
+        verify("users-api", of_another_team.parent, messages(user_registered=message))
+    assert " - newsletter\n" in failures(refused.value)
+
+
+def test_a_team_elsewhere_need_not_hand_in_a_pact(of_another_team: Path) -> None:
+    of_another_team.unlink()
+
+    verify("users-api", of_another_team.parent, messages())
+
+
+@pytest.mark.parametrize("states", ["what a mail reads", "nothing"])
+def test_a_pact_with_an_unknown_effect_names_it(states: str, pacts: Path) -> None:
+    file = pacts / "notifier-users-api.json"
+    pact = json.loads(file.read_text("utf-8"))
+    unknown_effect(pact)
+    if states == "nothing":
+        del pact["interactions"][-1]["contents"]
+    file.write_text(json.dumps(pact), "utf-8")
+
+    with pytest.raises(PactUnverified, match="text_message is no subscription to an event of users-api"):
         verify("users-api", pacts, messages())
 
 
