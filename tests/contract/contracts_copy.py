@@ -86,6 +86,7 @@ class ContractsCopy:
         copytree(_published(), folder)
         self.schemas = folder / "schemas"
         self.golden = folder / "golden"
+        self.sums = folder / "SHA256SUMS"
 
     def change(self, old: str, new: str) -> None:
         """Replace one piece of events.py."""
