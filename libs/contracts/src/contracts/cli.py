@@ -49,6 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     deploying.add_argument("--service", required=True, help="such as notifier")
     deploying.add_argument("--against", required=True, help="the schemas that are published there: a folder or a URL")
+    deploying.add_argument(
+        "--not-yet",
+        action="append",
+        default=[],
+        metavar="EVENT",
+        help="an event that the service receives, and that no service may publish there yet",
+    )
     deploying.set_defaults(run=_can_deploy)
     return parser
 
@@ -88,7 +95,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _can_deploy(options: argparse.Namespace) -> int:
-    verdict = deploy.can_deploy(options.service, read_published(options.against))
+    verdict = deploy.can_deploy(options.service, read_published(options.against), options.not_yet)
     where = without_secrets(options.against)
     compared = "\n".join(f"  {line}" for line in verdict.compared)
     if verdict.findings:
