@@ -15,12 +15,12 @@ from pathlib import Path
 
 from tests.walks.walk import ROOT, Edit
 
-PACKAGES = ("libs/contracts/src", "services/users-api/src", "services/notifier/src")
-"""The auditor's own code fits every generation: it reads only fields that stay."""
+PACKAGES = ("libs/contracts/src", "services/users-api/src", "services/notifier/src", "services/auditor/src")
 
 EVENTS = "libs/contracts/src/contracts/events.py"
 PRODUCER = "services/users-api/src/users_api/registration.py"
-HANDLER = "services/notifier/src/notifier/worker.py"
+MAILS = "services/notifier/src/notifier/worker.py"
+AUDIT = "services/auditor/src/auditor/handlers.py"
 
 REVISION = (
     Edit(
@@ -40,7 +40,7 @@ REVISION = (
 """,
     ),
     Edit(
-        HANDLER,
+        MAILS,
         "diff",
         """\
 -        template, user.email, user.full_name, key=key, sent=sent, sender=sender, mail_from=mail_from
@@ -51,6 +51,14 @@ REVISION = (
 +        sent=sent,
 +        sender=sender,
 +        mail_from=mail_from,
+""",
+    ),
+    Edit(
+        AUDIT,
+        "diff",
+        """\
+-            "actions": [event.type for event in events],
++            "actions": [f"{event.type} ({event.data.locale or 'en'})" for event in events],
 """,
     ),
 )
@@ -129,7 +137,7 @@ RENAMED = (
 """,
     ),
     Edit(
-        HANDLER,
+        MAILS,
         "diff",
         """\
 -        f"{user.full_name} ({user.locale or 'en'})",
