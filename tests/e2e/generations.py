@@ -27,7 +27,7 @@ REVISION = (
         EVENTS,
         "diff",
         """\
-     registered_at: AwareDatetime
+     registered_at: AwareDatetime = Field(description="When users-api accepted the registration.")
 +    locale: str | None = None
 """,
     ),
@@ -81,10 +81,10 @@ REQUIRED = (
 +    version: ClassVar[int] = 2
 +    predecessor: ClassVar[type[EventData] | None] = UserRegisteredV1
 +
-+    user_id: int
-+    email: str
-+    full_name: str
-+    registered_at: AwareDatetime
++    user_id: int = Field(description="The user's id in users-api.")
++    email: str = Field(description="The user's address, normalised, in Unicode.")
++    full_name: str = Field(description="The user's whole name, as the user wrote it.")
++    registered_at: AwareDatetime = Field(description="When users-api accepted the registration.")
 +    locale: str
 +
 +    @classmethod
@@ -113,10 +113,10 @@ RENAMED = (
 +    version: ClassVar[int] = 3
 +    predecessor: ClassVar[type[EventData] | None] = UserRegisteredV2
 +
-+    user_id: int
-+    email: str
++    user_id: int = Field(description="The user's id in users-api.")
++    email: str = Field(description="The user's address, normalised, in Unicode.")
 +    name: str
-+    registered_at: AwareDatetime
++    registered_at: AwareDatetime = Field(description="When users-api accepted the registration.")
 +    locale: str
 +
 +    @classmethod
