@@ -13,17 +13,22 @@ FIRST = "user_registered.1.0.json"
 SECOND = "user_registered.1.1.json"
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> ContractsCopy:
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Contracts with two published revisions of user_registered."""
-    copy = ContractsCopy(tmp_path / "contracts")
+    copy = ContractsCopy(tmp_path_factory.mktemp("original") / "contracts")
     copy.change(NAME, NAME + "    locale: str | None = None\n")
     message = json.loads((copy.golden / FIRST).read_text())
     message["data"]["locale"] = "de"
     (copy.golden / SECOND).write_text(json.dumps(message))
     assert copy.generate().returncode == 0
     assert copy.check().returncode == 0
-    return copy
+    return copy.folder
+
+
+@pytest.fixture
+def copy(original: Path, tmp_path: Path) -> ContractsCopy:
+    return ContractsCopy(tmp_path / "contracts", original)
 
 
 def refused(copy: ContractsCopy, *said: str) -> None:
