@@ -61,6 +61,11 @@ def verify(provider: str, directory: Path, messages: Mapping[str, Message]) -> N
     _require_all(provider, effects_of(provider), verifier.results["interactionResults"])
 
 
+def failures(error: PactUnverified) -> str:
+    """Return the part of Pact's output that says which effects object, and to what."""
+    return str(error).partition("Failures:")[2]
+
+
 def _require_all(
     provider: str, effects: Iterable[Subscription[EventData]], results: Iterable[Mapping[str, Any]]
 ) -> None:
