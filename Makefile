@@ -66,7 +66,7 @@ check: $(STAMP) ## Check lint, format, types and imports
 
 contracts: $(STAMP) ## Publish the contracts: JSON Schemas, AsyncAPI, OpenAPI, pacts, docs/events.md
 	@$(BIN)/contracts generate libs/contracts --events docs/events.md
-	@$(BIN)/users-api openapi > services/users-api/openapi.json
+	@made="$$($(BIN)/users-api openapi)" && printf '%s\n' "$$made" > services/users-api/openapi.json
 	@$(BIN)/python -m tests.contract.pact_files
 
 contracts-check: $(STAMP) ## Compare the contracts with all that is published: would a deploy break something?

@@ -79,13 +79,14 @@ GOLDEN = """{
 
 
 class ContractsCopy:
-    """The copy is in `folder`."""
+    """The copy is in `folder`. `original`: another copy, if it isn't one of libs/contracts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, original: Path | None = None) -> None:
         self.folder = folder
-        copytree(_published(), folder)
+        copytree(original or _published(), folder)
         self.schemas = folder / "schemas"
         self.golden = folder / "golden"
+        self.sums = folder / "SHA256SUMS"
 
     def change(self, old: str, new: str) -> None:
         """Replace one piece of events.py."""

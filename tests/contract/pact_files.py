@@ -1,5 +1,9 @@
-"""The pact files, one for each consumer and provider: written by Pact from `pact_readings`, and committed."""
+"""The pact files, one for each consumer and provider: written by Pact from `pact_readings`, and committed.
 
+A consumer in another repository may add the file that its own tests wrote. Only those of our consumers are rewritten.
+"""
+
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,11 +35,16 @@ def write(directory: Path) -> None:
         for consumer in {each.service for each in effects_of(provider)}
     ]
     directory.mkdir(exist_ok=True)
-    for consumer in {each.service for each in OWN}:
-        for file in directory.glob(f"{consumer}-*.json"):
-            file.unlink()
+    for file in of_own(directory):
+        file.unlink()
     for pact in pacts:
         pact.write_file(directory, overwrite=True)
+
+
+def of_own(directory: Path) -> list[Path]:
+    """Return the pact files whose consumers are in this repository."""
+    consumers = {each.service for each in OWN}
+    return [file for file in directory.glob("*.json") if json.loads(file.read_bytes())["consumer"]["name"] in consumers]
 
 
 if __name__ == "__main__":

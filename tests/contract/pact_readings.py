@@ -73,6 +73,9 @@ READINGS: Mapping[str, Shape] = {
 }
 """By subscription. The webhook passes all facts on to its endpoint, so it reads all of them."""
 
+EVENTS = {event.event_type: provider for provider, events in PUBLISHERS.items() for event in events}
+"""A publisher of each event."""
+
 REPORT = b"day,registrations\r\n2026-03-13,1\r\n2026-03-14,2\r\n"
 """The file to which the example of `report_ready` refers."""
 
@@ -84,6 +87,11 @@ def example(event_type: str) -> Json:
         file = message["data"]["files"][0] | {"size": len(REPORT), "sha256": sha256(REPORT).hexdigest()}
         message["data"]["files"] = [file]
     return message
+
+
+def messages(**changed: Json) -> dict[str, Json]:
+    """Return a message of each event, by type: the example, unless another is given."""
+    return {event: example(event) for event in EVENTS} | changed
 
 
 def expectation(subscription: Subscription[EventData]) -> Json:
@@ -114,9 +122,14 @@ def parent_of(message: Json, field: Field) -> Any:
     return parent
 
 
+def subscriptions_of(provider: str) -> list[Subscription[EventData]]:
+    """Return the subscriptions of all services, other teams' too, to the events that a service publishes."""
+    return [each for each in SUBSCRIPTIONS if each.event in PUBLISHERS.get(provider, ())]
+
+
 def effects_of(provider: str) -> list[Subscription[EventData]]:
     """Return the subscriptions of this repository's services to the events that a service publishes."""
-    return [each for each in OWN if each.event in PUBLISHERS.get(provider, ())]
+    return [each for each in subscriptions_of(provider) if each in OWN]
 
 
 def _matching(shape: Shape, value: Mapping[str, Any]) -> Json:

@@ -15,19 +15,19 @@ from pathlib import Path
 
 from tests.walks.walk import ROOT, Edit
 
-PACKAGES = ("libs/contracts/src", "services/users-api/src", "services/notifier/src")
-"""The auditor's own code fits every generation: it reads only fields that stay."""
+PACKAGES = ("libs/contracts/src", "services/users-api/src", "services/notifier/src", "services/auditor/src")
 
 EVENTS = "libs/contracts/src/contracts/events.py"
 PRODUCER = "services/users-api/src/users_api/registration.py"
-HANDLER = "services/notifier/src/notifier/worker.py"
+MAILS = "services/notifier/src/notifier/worker.py"
+AUDIT = "services/auditor/src/auditor/handlers.py"
 
 REVISION = (
     Edit(
         EVENTS,
         "diff",
         """\
-     registered_at: AwareDatetime
+     registered_at: AwareDatetime = Field(description="When users-api accepted the registration.")
 +    locale: str | None = None
 """,
     ),
@@ -40,7 +40,7 @@ REVISION = (
 """,
     ),
     Edit(
-        HANDLER,
+        MAILS,
         "diff",
         """\
 -        template, user.email, user.full_name, key=key, sent=sent, sender=sender, mail_from=mail_from
@@ -51,6 +51,14 @@ REVISION = (
 +        sent=sent,
 +        sender=sender,
 +        mail_from=mail_from,
+""",
+    ),
+    Edit(
+        AUDIT,
+        "diff",
+        """\
+-            "actions": [event.type for event in events],
++            "actions": [f"{event.type} ({event.data.locale or 'en'})" for event in events],
 """,
     ),
 )
@@ -73,10 +81,10 @@ REQUIRED = (
 +    version: ClassVar[int] = 2
 +    predecessor: ClassVar[type[EventData] | None] = UserRegisteredV1
 +
-+    user_id: int
-+    email: str
-+    full_name: str
-+    registered_at: AwareDatetime
++    user_id: int = Field(description="The user's id in users-api.")
++    email: str = Field(description="The user's address, normalised, in Unicode.")
++    full_name: str = Field(description="The user's whole name, as the user wrote it.")
++    registered_at: AwareDatetime = Field(description="When users-api accepted the registration.")
 +    locale: str
 +
 +    @classmethod
@@ -105,10 +113,10 @@ RENAMED = (
 +    version: ClassVar[int] = 3
 +    predecessor: ClassVar[type[EventData] | None] = UserRegisteredV2
 +
-+    user_id: int
-+    email: str
++    user_id: int = Field(description="The user's id in users-api.")
++    email: str = Field(description="The user's address, normalised, in Unicode.")
 +    name: str
-+    registered_at: AwareDatetime
++    registered_at: AwareDatetime = Field(description="When users-api accepted the registration.")
 +    locale: str
 +
 +    @classmethod
@@ -129,7 +137,7 @@ RENAMED = (
 """,
     ),
     Edit(
-        HANDLER,
+        MAILS,
         "diff",
         """\
 -        f"{user.full_name} ({user.locale or 'en'})",

@@ -62,15 +62,18 @@ def test_what_the_window_promises_flows_and_all_else_is_parked_until_the_upgrade
     assert subjects(system) == {
         producer: subject(producer, place["notifier"]) for producer in CHANGES if expected[producer, "welcome_email"]
     }
-    assert sorted(system.audited()) == [address(producer) for producer in CHANGES if expected[producer, "audit_log"]]
+    assert actions(system) == {
+        producer: action(producer, place["auditor"]) for producer in CHANGES if expected[producer, "audit_log"]
+    }
 
-    mailed_before = subjects(system)
+    mailed_before, audited_before = subjects(system), actions(system)
     upgrade(system, place, generations)
 
     system.until(lambda: system.unfinished() == 0)
     assert states(system) == dict.fromkeys(expected, "succeeded")
     assert subjects(system) == {producer: subject(producer, NEWEST) for producer in CHANGES} | mailed_before
     assert len(system.sink.mails) == len(CHANGES)
+    assert actions(system) == {producer: action(producer, NEWEST) for producer in CHANGES} | audited_before
     assert sorted(system.audited()) == [address(producer) for producer in CHANGES]
     assert system.stop_workers() == {0}
     assert " 0 waiting," in system.run("auditor", "verify")
@@ -120,10 +123,18 @@ def address(producer: str) -> str:
 
 
 def subject(producer: str, consumer: str) -> str:
-    """Return the subject of the welcome mail: 1.0 writes no locale, and a consumer that is 1.0 reads none."""
-    if consumer == FIRST:
-        return f"Welcome, {producer}"
-    return f"Welcome, {producer} ({'en' if producer == FIRST else 'de'})"
+    """Return the subject of the welcome mail."""
+    return f"Welcome, {producer}{locale(producer, consumer)}"
+
+
+def action(producer: str, consumer: str) -> str:
+    """Return the action of the audit entry."""
+    return f"user_registered{locale(producer, consumer)}"
+
+
+def locale(producer: str, consumer: str) -> str:
+    """Return what a consumer's own code adds: 1.0 writes no locale, and a consumer that is 1.0 reads none."""
+    return "" if consumer == FIRST else f" ({'en' if producer == FIRST else 'de'})"
 
 
 def reason(producer: str, consumer: str) -> str:
@@ -167,6 +178,11 @@ def errors_in_the_api(system: System, users: dict[str, int]) -> Delivered:
         for name, delivery in system.deliveries(user).items()
         if delivery["state"] == "failed"
     }
+
+
+def actions(system: System) -> dict[str, str]:
+    rows = system.query("auditor", "SELECT email, action FROM audit_log")
+    return {email.removeprefix("user-").partition("@")[0]: action for email, action in rows}
 
 
 def subjects(system: System) -> dict[str, str]:

@@ -19,6 +19,11 @@ CONFIGURATION = HERE / "schemathesis.toml"
 EXAMPLES = int(os.environ.get("HTTP_EXAMPLES", "40"))
 SEED = int(os.environ.get("HTTP_SEED", "19"))
 
+LIMIT = 180 + 3 * EXAMPLES
+"""In seconds: several times what an attack takes, so that a hanging API fails the tests rather than holding them."""
+
+REPEAT = f"Once more: HTTP_EXAMPLES={EXAMPLES} HTTP_SEED={SEED} pytest tests/http_contract"
+
 SINGLE = "examples,coverage,fuzzing"
 SEQUENCES = "stateful"
 
@@ -43,7 +48,11 @@ class Attack:
 
 
 def attack(url: str, phases: str, examples: int, directory: Path) -> Attack:
-    """Run phases of schemathesis. It finds its files in `directory`, and nothing of an earlier run."""
+    """Run phases of schemathesis. It finds its files in `directory`, and nothing of an earlier run.
+
+    Raises:
+        AssertionError: it isn't done after LIMIT seconds, or it ended without a report.
+    """
     directory.mkdir()
     report, answers = directory / "report.json", directory / "answers"
     arguments = f"run {url}/openapi.json --phases {phases} --max-examples {examples} --seed {SEED} --no-color"
@@ -55,17 +64,20 @@ def attack(url: str, phases: str, examples: int, directory: Path) -> Attack:
         "HTTP_ANSWERS": str(answers),
         "HTTP_PHASES": phases,
     }
-    ran = subprocess.run(
-        [*program, *arguments.split(), *files.split()],
-        env={"PATH": os.environ["PATH"], "PYTHONIOENCODING": "utf-8", **hooks},
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    output = (
-        f"{ran.stdout}{ran.stderr}\nOnce more: HTTP_EXAMPLES={EXAMPLES} HTTP_SEED={SEED} pytest tests/http_contract"
-    )
+    try:
+        ran = subprocess.run(
+            [*program, *arguments.split(), *files.split()],
+            env={"PATH": os.environ["PATH"], "PYTHONIOENCODING": "utf-8", **hooks},
+            cwd=directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=LIMIT,
+        )
+    except subprocess.TimeoutExpired as ended:
+        output = (ended.output or b"").decode()
+        raise AssertionError(f"no end after {LIMIT} seconds: does the API hang?\n{output}\n{REPEAT}") from None
+    output = f"{ran.stdout.decode()}\n{REPEAT}"
     assert report.exists(), output
     lines = answers.read_text().splitlines()
     return Attack(json.loads(report.read_text()), Counter(Answer(*json.loads(line)) for line in lines), output)

@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import unicodedata
+from http import HTTPStatus
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ RESERVED = {"alt", "arpa", "example", "internal", "invalid", "local", "localhost
 _answers = Path(os.environ["HTTP_ANSWERS"]).open("a", encoding="utf-8")  # noqa: SIM115  # for the whole process
 _bodies: dict[str, str] = {}  # of each key
 _addresses: set[str] = set()
+_events: list[str] = []
 _numbers = count(1)
 
 schemathesis.openapi.format(
@@ -65,12 +67,20 @@ def filter_query(context: HookContext, query: dict[str, Any] | None) -> bool:
 
 @schemathesis.hook
 def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
+    """Register most addresses once, and show events that exist. In sequences, links do so."""
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    if case.operation.label == "POST /users":
+        _register(case)
+    if case.operation.label == "GET /events/{event_id}" and _events and not SEQUENCES and next(_numbers) % 2:
+        case.path_parameters = {"event_id": _events[-1]}
+
+
+def _register(case: Case[Any]) -> None:
     """Use a key for one body, and most addresses once: many would be those of the examples, and answered 409.
 
     In sequences all of them: Hypothesis gives up when the same choices have another outcome.
     """
-    if case.meta is None or not case.meta.generation.mode.is_positive or case.operation.label != "POST /users":
-        return
     if not isinstance(case.body, dict):
         return
     number = next(_numbers)
@@ -85,11 +95,13 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
 
 @schemathesis.hook
 def after_call(context: HookContext, case: Case[Any], response: Response) -> None:
-    """Record an answer."""
+    """Record an answer, and the events of its deliveries."""
     [kind] = response.headers.get("content-type", [""])
     answer = [case.operation.label, case.method, response.status_code, kind.partition(";")[0]]
     _answers.write(json.dumps(answer) + "\n")
     _answers.flush()
+    if case.operation.label == "GET /users/{user_id}/deliveries" and response.status_code == HTTPStatus.OK:
+        _events.extend(delivery["event_id"] for delivery in response.json()["deliveries"])
 
 
 def _is_readable(name: object) -> bool:

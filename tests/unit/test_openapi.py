@@ -49,6 +49,21 @@ def test_what_any_request_may_meet_is_documented_everywhere(operation: Operation
     assert operation.statuses() >= anywhere | ({503} if operation.name != "livez" else set())
 
 
+@pytest.mark.parametrize("name", ["search_deliveries", "group_deliveries"])
+def test_a_filter_in_a_query_accepts_what_a_filter_in_a_body_accepts(name: str) -> None:
+    in_query = {each["name"]: each["schema"] for each in OPERATIONS[name].description["parameters"]}
+
+    for field, schema in DOCUMENT["components"]["schemas"]["DeliveryFilter"]["properties"].items():
+        [in_body] = [each for each in schema["anyOf"] if each.get("type") != "null"]
+        assert _accepted(in_query[field]) == _accepted(in_body), field
+
+
+def _accepted(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema without what only describes it."""
+    items = {"items": _accepted(resolved(schema["items"]))} if "items" in schema else {}
+    return {each: value for each, value in schema.items() if each not in {"title", "description", "examples"}} | items
+
+
 def test_links_lead_to_operations_and_name_parameters_that_these_have() -> None:
     links = [link for operation in OPERATIONS.values() for link in _links(operation)]
 
@@ -56,6 +71,7 @@ def test_links_lead_to_operations_and_name_parameters_that_these_have() -> None:
         parameters = {parameter["name"] for parameter in OPERATIONS[link["operationId"]].description["parameters"]}
         assert set(link["parameters"]) <= parameters
     assert {link["operationId"] for link in links} >= {"get_user", "get_deliveries", "retry_delivery"}
+    assert "show_event" in {link["operationId"] for link in _links(OPERATIONS["get_deliveries"])}
 
 
 def test_every_component_is_used() -> None:

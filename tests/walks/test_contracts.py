@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from .walk import ROOT, Edit, copy_to, sources, steps
+from .walk import ROOT, Command, Edit, copy_to, sources, steps
 
 PAGE = ROOT / "docs/contracts.md"
 BIN = Path(sys.executable).parent
 OTHERS = (
+    "test_against.py",
     "test_can_deploy.py",
+    "test_checksums.py",
     "test_compatibility.py",
     "test_fetching.py",
     "test_lost.py",
@@ -59,3 +61,11 @@ def test_a_walk_ends_in_a_contract_that_may_be_deployed(title: str, tmp_path: Pa
     others = " ".join(f"--ignore=tests/contract/{name}" for name in OTHERS)
     tested = run(f"pytest -q {PLUGINS} --noconftest tests/contract {others}", tmp_path)
     assert tested.returncode == 0, tested.stdout
+
+
+def test_the_command_before_a_deploy_says_yes() -> None:
+    [command] = [step for step in steps("Before a deploy", PAGE) if isinstance(step, Command)]
+
+    done = run(command.line, ROOT)
+
+    assert done.returncode == 0, done.stdout + done.stderr

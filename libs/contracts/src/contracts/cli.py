@@ -13,10 +13,8 @@ from contracts.catalogue.markdown import markdown
 from contracts.compatibility import check, deploy, publishing
 from contracts.compatibility.fetching import without_secrets
 from contracts.compatibility.golden import read_golden, without_golden
-from contracts.compatibility.lost import lost
 from contracts.compatibility.published import read_folder, read_published
 from contracts.compatibility.table import table
-from contracts.compatibility.tables import misfits
 from contracts.errors import ContractError
 from contracts.schemas import all_schemas
 
@@ -51,6 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     deploying.add_argument("--service", required=True, help="such as notifier")
     deploying.add_argument("--against", required=True, help="the schemas that are published there: a folder or a URL")
+    deploying.add_argument(
+        "--not-yet",
+        action="append",
+        default=[],
+        metavar="EVENT",
+        help="an event that the service receives, and that no service may publish there yet",
+    )
     deploying.set_defaults(run=_can_deploy)
     return parser
 
@@ -59,11 +64,11 @@ def _generate(options: argparse.Namespace) -> int:
     golden = read_golden(options.folder / "golden")
     findings, written = publishing.publish(options.folder)
     if findings:
-        print(f"Nothing is written, because the models break what is published.\n\n{table(findings)}")
+        print(f"no: nothing is written\n\n{table(findings)}")
         return 1
     made = asyncapi.document(golden)
     if asyncapi.PUBLISHED.resolve().is_relative_to(options.folder.resolve()):  # rather than in some installed package
-        written += publishing.write(asyncapi.PUBLISHED, asyncapi.as_text(made))
+        written += publishing.write(asyncapi.PUBLISHED, publishing.as_json(made))
     if options.events:
         written += publishing.write(options.events, markdown(made))
     print("\n".join(written) or "The schemas and the documents were up to date.")
@@ -75,15 +80,14 @@ def _generate(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     schemas, published = all_schemas(), read_folder(options.folder / "schemas")
     new = check.unpublished(schemas, published)
-    findings = [*check.breaking(schemas, published), *lost(options.folder, published, new), *misfits()]
+    findings = publishing.refused(options.folder, schemas, published, new)
     findings = findings or list(without_golden(published, options.folder / "golden"))
     if findings:
         print(f"no: this may not be deployed\n\n{table(findings)}")
         return 1
     lines = [f"  {revision} {reason}" for revision, reason in new.items()]
-    if not lines and not publishing.is_indexed(options.folder / "schemas", published):
-        lines = ["  index.json doesn't list what is published"]
-    if lines:
+    unlisted = [f"  {name} doesn't list what is published" for name in publishing.unlisted(options.folder, published)]
+    if lines := lines or unlisted:
         print("not yet: run `make contracts` to publish\n\n" + "\n".join(lines))
         return 1
     print(f"yes: compatible with {', '.join(map(str, published))}")
@@ -91,7 +95,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _can_deploy(options: argparse.Namespace) -> int:
-    verdict = deploy.can_deploy(options.service, read_published(options.against))
+    verdict = deploy.can_deploy(options.service, read_published(options.against), options.not_yet)
     where = without_secrets(options.against)
     compared = "\n".join(f"  {line}" for line in verdict.compared)
     if verdict.findings:

@@ -15,10 +15,10 @@ class UserRegistered(EventData):
     event_type: ClassVar[str] = "user_registered"
     version: ClassVar[int] = 1
 
-    user_id: int
-    email: str
-    full_name: str
-    registered_at: AwareDatetime
+    user_id: int = Field(description="The user's id in users-api.")
+    email: str = Field(description="The user's address, normalised, in Unicode.")
+    full_name: str = Field(description="The user's whole name, as the user wrote it.")
+    registered_at: AwareDatetime = Field(description="When users-api accepted the registration.")
 
 
 class Scheduled(EventData):

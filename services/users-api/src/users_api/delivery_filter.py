@@ -20,6 +20,7 @@ from users_api.filter_fields import (
     MAX_ID,
     MAX_LISTED,
     NAME,
+    TEXT,
     ErrorText,
     GroupText,
     Names,
@@ -94,10 +95,11 @@ def _listed(items: dict[str, Any], most: int, *examples: str) -> Any:
     return optional({"type": "array", "items": items, "minItems": 1, "maxItems": most}, list(examples))
 
 
-_NAMES = {"type": "string", "pattern": NAME, "minLength": 1, "maxLength": 100}
+_NAMES = {"type": "string", "pattern": NAME, "maxLength": 100}
 _STATES = {"type": "string", "enum": list(STATES)}
-_ERROR = {"type": "string", "minLength": 1, "maxLength": MAX_ERROR}
 _TIME = {"type": "string", "format": "date-time"}
+_ERROR = {"type": "string", "minLength": 1, "maxLength": MAX_ERROR, "pattern": TEXT}
+_GROUP = {"type": "string", "maxLength": MAX_GROUP, "pattern": TEXT}
 _ABOUT_MANY = "May be repeated."
 
 
@@ -109,10 +111,8 @@ async def _from_query(  # noqa: PLR0913, PLR0917  # one for each field
         Names | None, Query(description=_ABOUT_MANY), _listed(_NAMES, MAX_LISTED, AUDIT_LOG.name)
     ] = None,
     state: Annotated[States | None, Query(description=_ABOUT_MANY), _listed(_STATES, len(STATES))] = None,
-    error: Annotated[
-        ErrorText | None, Query(), optional({"type": "string", "minLength": 1, "maxLength": MAX_ERROR})
-    ] = None,
-    group: Annotated[GroupText | None, Query(), optional({"type": "string", "maxLength": MAX_GROUP})] = None,
+    error: Annotated[ErrorText | None, Query(), optional(_ERROR)] = None,
+    group: Annotated[GroupText | None, Query(), optional(_GROUP)] = None,
     since: Annotated[Time | None, Query(description="Of events made then or later."), optional(_TIME)] = None,
     until: Annotated[Time | None, Query(description="Of events made earlier."), optional(_TIME)] = None,
     finished_since: Annotated[Time | None, Query(description="That ended then or later."), optional(_TIME)] = None,

@@ -15,10 +15,10 @@ MAX_GROUP = 2250
 """Of an error of 500 characters: `1,` becomes `<number>,`."""
 
 NAME = r"^[\w.-]+$"
-_TEXT = r"^[^\x00]*$"
+TEXT = r"^[^\x00]*$"
 
 Names = Annotated[list[Annotated[str, Field(pattern=NAME, max_length=100)]], Field(min_length=1, max_length=MAX_LISTED)]
 States = Annotated[list[DeliveryState], Field(min_length=1, max_length=len(STATES))]
 UserNumber = Annotated[int, Field(ge=1, le=MAX_ID)]
-ErrorText = Annotated[str, Field(min_length=1, max_length=MAX_ERROR, pattern=_TEXT)]
-GroupText = Annotated[str, Field(max_length=MAX_GROUP, pattern=_TEXT)]
+ErrorText = Annotated[str, Field(min_length=1, max_length=MAX_ERROR, pattern=TEXT)]
+GroupText = Annotated[str, Field(max_length=MAX_GROUP, pattern=TEXT)]

@@ -30,6 +30,8 @@ def _link(operation: str, place: str) -> dict[str, Any]:
     return {"operationId": operation, "parameters": parameters}
 
 
+_OF_EVENT = {"operationId": "show_event", "parameters": {"event_id": "$response.body#/deliveries/0/event_id"}}
+
 _INVALID = "body.full_name: must have 1 to 200 characters, not counting white space, and not look blank"
 _FAULT = {"field": "body.full_name", "message": _INVALID.removeprefix("body.full_name: ")}
 
@@ -86,6 +88,7 @@ GET_DELIVERIES: Responses = {
         "links": {
             "retry": _link("retry_delivery", "/deliveries/0"),
             "cancel": _link("cancel_delivery", "/deliveries/0"),
+            "event": _OF_EVENT,
         },
     },
     **_NO_USER,
@@ -127,7 +130,7 @@ SEARCH_DELIVERIES: Responses = {
         "description": "One page of deliveries.",
         "links": {
             "next": {"operationId": "search_deliveries", "parameters": {"cursor": "$response.body#/next"}},
-            "event": {"operationId": "show_event", "parameters": {"event_id": "$response.body#/deliveries/0/event_id"}},
+            "event": _OF_EVENT,
         },
     }
 }

@@ -44,11 +44,6 @@ def document(examples: Examples) -> dict[str, Any]:
     }
 
 
-def as_text(made: dict[str, Any]) -> str:
-    """Return the JSON of a document, as `PUBLISHED` has it."""
-    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
-
-
 def published() -> dict[str, Any]:
     """Read the committed document."""
     read: dict[str, Any] = json.loads(PUBLISHED.read_text("utf-8"))

@@ -56,8 +56,7 @@ def _version(version: Version, use: str) -> str:
 
 def _fields(listed: Sequence[Field]) -> str:
     rows = [(f"`{each.name}`", each.type, "yes" if each.required else "no", each.meaning) for each in listed]
-    columns = 4 if any(each.meaning for each in listed) else 3
-    return _table(("field", "type", "required", "meaning")[:columns], [row[:columns] for row in rows])
+    return _table(("field", "type", "required", "meaning"), rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,10 +1,11 @@
 """May this service be deployed, into an environment where these schemas are published?
 
 The service has the models of the contracts that are installed beside it. It must read what is published there, and
-what it publishes must be known there.
+what it publishes must be known there. Each event that it receives must be published there, unless it is named as not
+yet published: consumers are deployed before the first publisher of an event.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from contracts.compatibility.check import consumers
@@ -29,20 +30,24 @@ class Verdict:
     findings: tuple[Finding, ...]
 
 
-def can_deploy(service: str, published: Collection[Revision]) -> Verdict:
-    """Compare the events of a service with what is published.
+def can_deploy(service: str, published: Collection[Revision], not_yet: Collection[str] = ()) -> Verdict:
+    """Compare the events of a service with what is published. `not_yet`: events that needn't be published.
 
     Raises:
         UnknownService: there is no such service.
+        ContractError: an event of `not_yet` isn't one that the service receives.
     """
     received = {each.event.event_type: each.event for each in SUBSCRIPTIONS if each.service == service}
     sent = PUBLISHERS.get(service, ())
     if not received and not sent:
         names = sorted({*PUBLISHERS, *(each.service for each in SUBSCRIPTIONS)})
         raise UnknownService(f"no service is named {service}; there are {', '.join(names)}")
+    if unknown := sorted({*not_yet} - {*received}):
+        raise ContractError(f"{service} receives no {' and no '.join(unknown)}")
     compared = [f"receives {_names(model, published)}" for model in received.values()]
     compared += [f"publishes {model.event_type} {model.version}" for model in sent]
     findings = [each for model in received.values() for each in _receiving(service, model, published)]
+    findings += [_absent(service, model) for model in _unpublished(received.values(), published, not_yet)]
     findings += [each for model in sent for each in _sending(model, published)]
     return Verdict(tuple(compared), tuple(newest_only([*_envelope(service, bool(sent), published), *findings])))
 
@@ -69,6 +74,21 @@ def _receiving(service: str, newest: type[EventData], published: Collection[Revi
             yield Finding(
                 f"{revision.event} {revision.version}", "", change, parked, f"build {service} with newer contracts"
             )
+
+
+def _unpublished(
+    received: Iterable[type[EventData]], published: Collection[Revision], not_yet: Collection[str]
+) -> Iterator[type[EventData]]:
+    expected = {*not_yet, *(each.event for each in published)}
+    return (model for model in received if model.event_type not in expected)
+
+
+def _absent(service: str, model: type[EventData]) -> Finding:
+    event = model.event_type
+    todo = f"compare with all schemas of the environment; if no service there publishes it yet, add --not-yet {event}"
+    return Finding(
+        f"{event} {model.version}", "", "isn't published there", f"{service} would wait for it in vain", todo
+    )
 
 
 def _sending(model: type[EventData], published: Collection[Revision]) -> Iterator[Finding]:

@@ -1,7 +1,8 @@
-"""Get a file from a URL: in bounded time and size, and without a secret in any message."""
+"""Get a file from a folder or a URL: in bounded time and size, and without a secret in any message."""
 
 from contextlib import closing
 from http.client import HTTPException
+from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -31,12 +32,22 @@ def without_secrets(where: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
 
 
-def get(url: str) -> bytes:
-    """Return the content.
+def get(where: str, name: str) -> bytes:
+    """Return the content of a file in a folder or at a URL.
 
     Raises:
-        Unreadable: the server can't be reached, or has no such file, or takes too long, or sends too much.
+        Unreadable: there is no such file, or the server can't be reached, takes too long, or sends too much.
     """
+    if is_url(where):
+        return _fetch(f"{where.rstrip('/')}/{name}")
+    path = Path(where) / name
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Unreadable(f"{path} can't be read: {error.strerror}") from None
+
+
+def _fetch(url: str) -> bytes:
     named = without_secrets(url)
     try:
         if "@" in urlsplit(url).netloc or "?" in url:

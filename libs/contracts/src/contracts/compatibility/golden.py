@@ -27,16 +27,27 @@ def read_golden(folder: Path) -> Mapping[str, Any]:
 
 def without_golden(published: Collection[Revision], folder: Path) -> Iterator[Finding]:
     """Yield what is wrong with the golden messages: each revision of an event has one, which is readable for ever."""
+    for revision, fault in _faults(published, folder):
+        if fault == MISSING:
+            path = folder / revision.file_name
+            todo = f"write {path}, a message as {publishers(revision.event)} writes it, and run `make contracts`"
+            yield Finding(str(revision), "", fault, "nothing would show that such messages can be read", todo)
+        elif fault:
+            todo = "leave the message as it is, and mend the model or its upcast"
+            yield Finding(str(revision), "", fault, f"stored messages of {revision.number} can't be read", todo)
+
+
+def sound(published: Collection[Revision], folder: Path) -> Iterator[Revision]:
+    """Yield the revisions whose golden message is there, and is readable as the newest version."""
+    return (revision for revision, fault in _faults(published, folder) if not fault)
+
+
+def _faults(published: Collection[Revision], folder: Path) -> Iterator[tuple[Revision, str]]:
+    """Yield each revision of an event with what is wrong with its golden message; empty, if nothing is."""
     newest = {model.event_type: model for model in EVENTS}
     for revision in published:
         if revision.event in newest:
-            fault = _golden_fault(folder / revision.file_name, revision, newest[revision.event])
-            if fault == MISSING:
-                todo = f"write {folder / revision.file_name}, a message as {publishers(revision.event)} writes it"
-                yield Finding(str(revision), "", fault, "nothing would show that such messages can be read", todo)
-            elif fault:
-                todo = "leave the message as it is, and mend the model or its upcast"
-                yield Finding(str(revision), "", fault, f"stored messages of {revision.number} can't be read", todo)
+            yield revision, _golden_fault(folder / revision.file_name, revision, newest[revision.event])
 
 
 def _message(path: Path) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from contracts.compatibility.fetching import Unreadable, get, is_url, without_se
 from contracts.schemas import ENVELOPE, EVENT_NAME, Schema
 
 INDEX = "index.json"
-"""Lists the names of the files, for readers of a URL."""
+"""Lists the names of the files, so that a reader finds them at a URL, and sees whether a copy is whole."""
 
 FILE_NAME = re.compile(rf"({EVENT_NAME.pattern})\.([1-9][0-9]*)\.(0|[1-9][0-9]*)\.json")
 """The event, the version and the revision of a schema or a golden message."""
@@ -47,24 +47,34 @@ class Revision:
 
 
 def read_published(where: str) -> list[Revision]:
-    """Read the schemas of a folder or URL, in the order of their names and numbers.
+    """Read the schemas that the index of a folder or URL lists, in the order of their names and numbers.
 
     Raises:
-        Unreadable: there are none, or one of them is no JSON Schema with the `$id` that its name says.
+        Unreadable: there is no index, or it doesn't list what is there, or one of the files is no JSON Schema with the
+            `$id` that its name says. A set that may be incomplete is no answer: what is missing breaks nothing.
     """
     if not where:
         raise Unreadable("no folder or URL is named; is a variable of the pipeline empty?")
-    found = _fetch(where.rstrip("/")) if is_url(where) else _read(Path(where))
-    if not found:
-        raise Unreadable(f"{without_secrets(where)} has no file such as user_registered.1.0.json")
+    named = without_secrets(where).rstrip("/")
+    names = _names(f"{named}/{INDEX}", get(where, INDEX))
+    if unlisted := [] if is_url(where) else sorted({*_file_names(Path(where))} - {*names}):
+        raise Unreadable(f"{named}/{INDEX} doesn't list {', '.join(unlisted)}, which is there")
+    found = [_revision(name, _listed(where, name)) for name in dict.fromkeys(names)]
     if not of_version(found, ENVELOPE):
-        raise Unreadable(f"{without_secrets(where)} has no envelope.1.0.json, so other files may be missing too")
+        raise Unreadable(f"{named} has no envelope.1.0.json, so other files may be missing too")
     return sorted(found)
+
+
+def _listed(where: str, name: str) -> bytes:
+    try:
+        return get(where, name)
+    except Unreadable as error:
+        raise Unreadable(f"{error}, though {INDEX} lists it") from None
 
 
 def read_folder(folder: Path) -> list[Revision]:
     """Read the schemas of a folder, of which there may be none yet."""
-    return sorted(_read(folder)) if folder.is_dir() else []
+    return sorted(_revision(name, (folder / name).read_bytes()) for name in _file_names(folder))
 
 
 def read_index(folder: Path) -> list[str]:
@@ -73,15 +83,8 @@ def read_index(folder: Path) -> list[str]:
     return _names(str(path), path.read_bytes()) if path.exists() else []
 
 
-def _read(folder: Path) -> list[Revision]:
-    if not folder.is_dir():
-        raise Unreadable(f"{folder} is no folder")
-    return [_revision(path.name, path.read_bytes()) for path in folder.iterdir() if FILE_NAME.fullmatch(path.name)]
-
-
-def _fetch(url: str) -> list[Revision]:
-    names = _names(f"{without_secrets(url)}/{INDEX}", get(f"{url}/{INDEX}"))
-    return [_revision(name, get(f"{url}/{name}")) for name in dict.fromkeys(names)]
+def _file_names(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob("*.json") if FILE_NAME.fullmatch(path.name)]
 
 
 def _names(index: str, content: bytes) -> list[str]:

@@ -6,33 +6,48 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from contracts.compatibility.check import breaking, unpublished
+from contracts.compatibility.checksums import SUMS, edited, sums
 from contracts.compatibility.findings import Finding
 from contracts.compatibility.lost import lost
+from contracts.compatibility.misfits import misfits
 from contracts.compatibility.published import INDEX, Revision, read_folder, read_index
-from contracts.schemas import all_schemas
+from contracts.schemas import Schema, all_schemas
 
 
 def publish(folder: Path) -> tuple[list[Finding], list[str]]:
-    """Write each revision that isn't published yet into `folder / "schemas"`, and the index.
+    """Write each revision that isn't published yet into `folder / "schemas"`, and what lists the published files.
 
-    Returns what the models break, and then nothing is written; and a line for each file that was written.
+    Returns why nothing may be published, and then nothing is written; and a line for each file that was written.
     """
     published, schemas = read_folder(folder / "schemas"), all_schemas()
     new = unpublished(schemas, published)
-    findings = [*breaking(schemas, published), *lost(folder, published, new)]
-    return (findings, []) if findings else ([], list(_write(folder / "schemas", published, new)))
+    findings = refused(folder, schemas, published, new)
+    return (findings, []) if findings else ([], list(_write(folder, published, new)))
 
 
-def is_indexed(folder: Path, published: Collection[Revision]) -> bool:
-    """Return whether the index lists the published schemas."""
-    return read_index(folder) == _index(published)
+def refused(
+    folder: Path, schemas: Mapping[str, Schema], published: Collection[Revision], new: Collection[Revision]
+) -> list[Finding]:
+    """Return why the models may not be published: what they break, and what is no longer as it was published."""
+    return [*breaking(schemas, published), *lost(folder, published, new), *edited(folder), *misfits()]
+
+
+def unlisted(folder: Path, published: Collection[Revision]) -> Iterator[str]:
+    """Yield the names of the lists that don't list what is published."""
+    if read_index(folder / "schemas") != _index(published):
+        yield INDEX
+    path = folder / SUMS
+    if not path.exists() or path.read_text("utf-8") != sums(folder, published):
+        yield SUMS
 
 
 def _write(folder: Path, published: list[Revision], new: Mapping[Revision, str]) -> Iterator[str]:
-    folder.mkdir(parents=True, exist_ok=True)
+    schemas, everything = folder / "schemas", {*published, *new}
+    schemas.mkdir(parents=True, exist_ok=True)
     for revision, reason in new.items():
-        yield from write(folder / revision.file_name, as_json(revision.schema), f"{revision} {reason}")
-    yield from write(folder / INDEX, as_json(_index({*published, *new})))
+        yield from write(schemas / revision.file_name, as_json(revision.schema), f"{revision} {reason}")
+    yield from write(schemas / INDEX, as_json(_index(everything)))
+    yield from write(folder / SUMS, sums(folder, everything))
 
 
 def _index(published: Collection[Revision]) -> list[str]:
