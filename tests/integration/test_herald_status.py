@@ -15,6 +15,7 @@ from devstack.mailbox import Mailbox
 from devstack.ports import free_port
 from devstack.redis_server import RedisServer
 from messaging.process.database import Pool
+from users_api.herald import status
 
 from .herald_cli import Terminal, herald, rows
 from .searched import write_recent as write
@@ -70,6 +71,25 @@ def test_a_narrow_terminal_shows_whole_numbers(given: Given, users_pool: Pool, o
     assert headings in " ".join(shown.split())
     assert re.search(r"audit_log +1 min 3\d s +1 +1 +1 +1 +1 +1 ", shown)
     assert "A wider terminal also shows: oldest, done in 1 h, median, p95." in shown
+
+
+def test_status_says_what_has_been_running_for_longest(given: Given, users_pool: Pool) -> None:
+    for user in (1, 2):
+        write(users_pool, user, "running")
+    execute(
+        given["DATABASE_URL"],
+        "UPDATE deliveries SET started_at = '2026-11-30T12:00Z' WHERE event_id = ("
+        "SELECT id FROM events WHERE subject = 'users/2')",
+    )
+
+    assert "running\taudit_log of users/2, since 2026-11-30 12:00:00\n" in printed(herald("status", **given))
+
+
+@pytest.mark.parametrize(
+    ("quantile", "mean", "told"), [(12.0, 1.0, "< 12 s"), (None, 9000.0, "> 2 h"), (None, None, "-")]
+)
+def test_a_lag_is_a_bound(quantile: float | None, mean: float | None, told: str) -> None:
+    assert status._lag(quantile, mean) == told
 
 
 def test_status_names_the_command_that_says_why(given: Given, users_pool: Pool) -> None:

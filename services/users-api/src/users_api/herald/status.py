@@ -185,7 +185,7 @@ def _table(found: "Status", states: Sequence[DeliveryState]) -> tuple[Sequence[s
 def _cells(found: "SubscriptionStatus", states: Sequence[DeliveryState]) -> Sequence[object]:
     counts = [output.number_of(found.states[state].model_dump()) for state in states]
     late, oldest = (output.span(each) if each > 0 else "-" for each in (found.overdue_seconds, found.oldest_seconds))
-    lags = [_lag(found.hour.lag_median), _lag(found.hour.lag_p95)]
+    lags = [_lag(quantile, found.hour.lag_mean) for quantile in (found.hour.lag_median, found.hour.lag_p95)]
     name = found.name if found.declared else f"{found.name} (unknown)"
     return name, late, *map(_shown, counts), oldest, f"{found.hour.succeeded:,}", *lags
 
@@ -194,22 +194,30 @@ def _shown(count: str) -> str:
     return "-" if count == "0" and output.in_terminal() else count
 
 
-def _lag(seconds: float | None) -> str:
-    return "-" if seconds is None else f"< {output.span(seconds)}"
+def _lag(quantile: float | None, mean: float | None) -> str:
+    """Write a bound. Beside a mean, no quantile means over two hours; without a mean there is nothing to tell."""
+    if quantile is None:
+        return "-" if mean is None else "> 2 h"
+    return f"< {output.span(quantile)}"
 
 
 def servers(found: "Status") -> list[tuple[str, str]]:
-    """Return a line on each subscription with an error, each server and process: its kind, and how it does."""
+    """Return lines of a kind and how it does: last errors, what has run for longest, servers and processes."""
     postgresql, redis = found.postgresql, found.redis
     errors = [
         ("last error", output.text(f"{each.name} is {each.last_error.state}: {each.last_error.text}"))
         for each in found.subscriptions
         if each.last_error
     ]
+    running = [
+        ("running", output.text(f"{each.name} of {longest.subject}, since {output.moment(longest.started_at)}"))
+        for each in found.subscriptions
+        for longest in each.longest_running[:1]
+    ]
     used = f"{postgresql.connections} of {postgresql.max_connections} connections"
     lines = [("postgresql", f"{postgresql.version}, {output.size(postgresql.database_bytes)}, {used}")]
     if redis.fault:
-        return [*errors, *lines, ("redis", output.text(redis.fault))]
+        return [*errors, *running, *lines, ("redis", output.text(redis.fault))]
     most = f" of {output.size(redis.max_bytes)}" if redis.max_bytes else ""
     receipts = f"{redis.receipts or 0:,} receipts unread"
     lines.append(("redis", f"{redis.version}, {output.size(redis.used_bytes)}{most}, {redis.policy}, {receipts}"))
@@ -223,7 +231,7 @@ def servers(found: "Status") -> list[tuple[str, str]]:
         lines.append(("worker", f"{worker.worker}: {_alive(worker.alive)}, holds {holds}"))
     lines += [("relay", "none")] if not redis.relays else []
     lines += [("worker", "none")] if not redis.workers else []
-    return [*errors, *((kind, output.text(words)) for kind, words in lines)]
+    return [*errors, *running, *((kind, output.text(words)) for kind, words in lines)]
 
 
 def _alive(alive: bool) -> str:
