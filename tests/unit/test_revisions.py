@@ -25,7 +25,7 @@ def test_a_newer_database_lacks_nothing() -> None:
 
 
 def test_users_api_has_the_outbox_and_its_own() -> None:
-    assert revisions(MIGRATIONS).heads == {"messaging_0009", "users_0003"}
+    assert revisions(MIGRATIONS).heads == {"messaging_0010", "users_0003"}
 
 
 @pytest.mark.parametrize("packages", [MIGRATIONS, NOTIFIER, AUDITOR])
