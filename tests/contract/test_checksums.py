@@ -69,6 +69,25 @@ def test_a_deleted_golden_message_is_refused(copy: ContractsCopy) -> None:
     refused(copy, "user_registered 1.0\n  has lost its golden message", f"instead: restore {copy.golden / FIRST}")
 
 
+@pytest.mark.parametrize(("keyword", "value"), [("required", ["user_id", None]), ("required", 1), ("properties", "")])
+def test_an_edited_schema_that_is_none_any_more_is_named(keyword: str, value: object, copy: ContractsCopy) -> None:
+    schema = json.loads((copy.schemas / SECOND).read_text())
+    (copy.schemas / SECOND).write_text(json.dumps(schema | {keyword: value}))
+
+    for asked in (copy.check(), copy.generate()):
+        assert (asked.returncode, asked.stdout) == (2, "")
+        assert asked.stderr.startswith("contracts: a schema of urn:herald:user_registered:1 isn't a sound JSON Schema")
+
+
+def test_a_checkout_has_the_published_bytes_on_every_platform() -> None:
+    """Git for Windows writes other line ends than were committed, unless it is told not to."""
+    files = [f"{folder}/{FIRST}" for folder in ("schemas", "golden")]
+    told = ["git", "check-attr", "text", "--", *files]
+    asked = subprocess.run(told, cwd=ORIGINAL, capture_output=True, text=True, check=True)
+
+    assert asked.stdout.splitlines() == [f"{each}: text: unset" for each in files]
+
+
 def test_swapped_golden_messages_are_refused(copy: ContractsCopy) -> None:
     first, second = copy.golden / FIRST, copy.golden / SECOND
     old = first.read_text()
@@ -139,9 +158,11 @@ def test_a_golden_message_that_is_wrong_is_not_published(copy: ContractsCopy) ->
     assert copy.check().returncode == 0
 
 
-@pytest.mark.parametrize("line", ["<<<<<<< main", "7  schemas/envelope.1.0.json", f"{'0' * 64} ../../etc/passwd"])
+@pytest.mark.parametrize(
+    "line", ["<<<<<<< main", "7  schemas/envelope.1.0.json", f"{'0' * 64} ../../etc/passwd", "\udcff"], ids=ascii
+)
 def test_a_broken_line_is_named(line: str, copy: ContractsCopy) -> None:
-    copy.sums.write_text(f"{copy.sums.read_text()}{line}\n")
+    copy.sums.write_bytes(copy.sums.read_bytes() + f"{line}\n".encode("utf-8", "surrogateescape"))
 
     checked = copy.check()
 

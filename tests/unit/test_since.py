@@ -27,6 +27,10 @@ def test_what_is_in_the_future_can_match_nothing(text: str) -> None:
         read_time(text)
 
 
+def test_this_moment_is_not_in_the_future() -> None:
+    assert datetime.now(UTC) - read_time("0s") < timedelta(minutes=1)
+
+
 def test_the_first_and_the_lower_case_are_times_too() -> None:
     assert read_time("0001-01-01T00:00:00+14:00").year == 1
     assert read_time(" 2026-01-01t10:00:00z ") == datetime(2026, 1, 1, 10, tzinfo=UTC)

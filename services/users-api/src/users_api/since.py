@@ -18,8 +18,8 @@ def read_time(text: str) -> datetime:
     Raises:
         typer.BadParameter: it is not a time, or in the future.
     """
-    now = datetime.now(UTC)
     read = read_moment(text)
+    now = datetime.now(UTC)
     if read > now:
         raise typer.BadParameter(f"{read.isoformat()} is in the future: no event can match. It is {now.isoformat()}.")
     return read

@@ -26,7 +26,8 @@ def read_sums(folder: Path) -> Mapping[str, str]:
         ContractError: a line isn't a sum and a path.
     """
     path = folder / SUMS
-    return dict(_read(line, path) for line in path.read_text("utf-8").splitlines()) if path.exists() else {}
+    lines = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
+    return dict(_read(line, path) for line in lines)
 
 
 def _read(line: str, path: Path) -> tuple[str, str]:

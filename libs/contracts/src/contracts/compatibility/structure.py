@@ -18,8 +18,9 @@ def structure(schema: Any) -> Any:
 
 
 def _inner(name: str, value: Any) -> Any:
-    if name in {"properties", "$defs"}:  # the names in it are fields and definitions, not keywords
+    """Return the structure of a keyword's value, also of one that no JSON Schema has: a file may have been edited."""
+    if name in {"properties", "$defs"} and isinstance(value, dict):  # names of fields and definitions, not keywords
         return {each: structure(schema) for each, schema in value.items()}
-    if name == "required":
-        return sorted(value)
+    if name == "required" and isinstance(value, list):
+        return sorted(value, key=str)
     return value if name in {"default", "const", "enum"} else structure(value)

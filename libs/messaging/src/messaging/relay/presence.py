@@ -18,6 +18,7 @@ class Presence:
     """What the relay process `name` of a publisher shows of itself. `client`: runs no blocking commands."""
 
     def __init__(self, client: redis.Redis, publisher: str, name: str) -> None:
+        self.publisher = publisher
         self._redis = client
         self._member = layout.relay_member(publisher, name)
         self._key = layout.relay_process_key(self._member)

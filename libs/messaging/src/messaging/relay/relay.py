@@ -183,9 +183,10 @@ def _forever(step: Callable[[], None], stop: threading.Event, presence: Presence
         try:
             step()
         except (redis.RedisError, psycopg.Error) as error:
+            words = _said(error, presence.publisher)
             if not backoff:
-                log.warning("relay.step_failed", step=threading.current_thread().name, error=str(error).strip())
-            presence.fails(str(error).strip())
+                log.warning("relay.step_failed", step=threading.current_thread().name, error=words)
+            presence.fails(words)
             backoff = min(MAX_BACKOFF, backoff * 2 or 0.1)
             stop.wait(backoff)
         except Exception as error:
@@ -197,6 +198,14 @@ def _forever(step: Callable[[], None], stop: threading.Event, presence: Presence
             if backoff:
                 log.info("relay.step_recovered", step=threading.current_thread().name)
             backoff = 0.0
+
+
+def _said(error: Exception, publisher: str) -> str:
+    """Return an error's words, and what to do if a relay has been upgraded before its database."""
+    words = str(error).strip()
+    if isinstance(error, (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)):
+        return f"{words}. If the database is of an older version, run: {publisher} migrate"
+    return words
 
 
 def _dispatch_forever(listener: Listener, dispatcher: Dispatcher, stop: threading.Event, presence: Presence) -> None:
