@@ -28,6 +28,7 @@ INSERT INTO audit_unsealed (ids) SELECT array_agg(id) FROM written GROUP BY id /
 """
 
 AT_ONCE = 10_000
+LOOK_SECONDS = 0.02
 
 COMMANDS = {
     "auditor verify": ["verify"],
@@ -88,12 +89,19 @@ def _seal(database_url: str) -> float:
 
 def _run(what: str, arguments: list[str], database_url: str, rows: int, directory: Path) -> Cost:
     environment = {**os.environ, "DATABASE_URL": database_url}
-    began = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603  # our own program
+    peak, began = 0.0, time.perf_counter()
+    with subprocess.Popen(  # noqa: S603  # our own program
         [program("auditor"), *arguments], env=environment, cwd=directory, stdout=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    ) as process:
+        while process.poll() is None:
+            peak = max(peak, _peak_memory(process.pid))
+            time.sleep(LOOK_SECONDS)
     if process.returncode:
         raise BenchmarkError(f"{what} ended with status {process.returncode}")
-    return Cost(what, rows, time.perf_counter() - began, usage.ru_maxrss / 1024)
+    return Cost(what, rows, time.perf_counter() - began, peak)
+
+
+def _peak_memory(pid: int) -> float:
+    """Return the most memory that a process has had, in MiB. (What `wait4` returns has its parent's in it.)"""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
