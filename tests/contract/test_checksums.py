@@ -81,7 +81,7 @@ def test_an_edited_schema_that_is_none_any_more_is_named(keyword: str, value: ob
 
 def test_a_checkout_has_the_published_bytes_on_every_platform() -> None:
     """Git for Windows writes other line ends than were committed, unless it is told not to."""
-    files = [f"{folder}/{FIRST}" for folder in ("schemas", "golden")]
+    files = [f"schemas/{FIRST}", f"golden/{FIRST}", "SHA256SUMS"]
     told = ["git", "check-attr", "text", "--", *files]
     asked = subprocess.run(told, cwd=ORIGINAL, capture_output=True, text=True, check=True)
 
