@@ -1,6 +1,7 @@
 """`contracts can-deploy`: a service of this checkout, into an environment with other schemas."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from shutil import copytree
@@ -170,4 +171,5 @@ def test_an_unknown_service_is_told_the_known_ones(there: Path) -> None:
     asked = contracts("can-deploy", "--service", "mailer", "--against", str(there))
 
     assert asked.returncode == 2
-    assert asked.stderr == "contracts: no service is named mailer; there are auditor, notifier, users-api\n"
+    assert asked.stderr.startswith("contracts: no service is named mailer; there are ")
+    assert {"auditor", "notifier", "users-api"} <= set(re.findall(r"[\w-]+", asked.stderr))
