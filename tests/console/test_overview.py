@@ -17,6 +17,7 @@ from users_api import PUBLISHER
 from users_api.app import create_app
 from users_api.console.findings import findings
 from users_api.console.mounting import mount_console
+from users_api.herald.doctor import lateness
 from users_api.status.schemas import Status
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -60,6 +61,42 @@ def test_what_is_tried_again_is_named_while_all_else_is_well(with_redis: LiveApi
 
     assert "welcome_email: 1 retrying. Each is tried again when it is due." in page
     assert "/console/deliveries?subscription=welcome_email&amp;state=retrying" in page
+
+
+UNDER_WAY = """UPDATE deliveries SET state = %s, due_at = NULL, lease_until = now() + interval '1 h', queued_at = now(),
+    started_at = now() WHERE subscription = 'welcome_email'"""
+
+DONE = """UPDATE deliveries SET state = %s, due_at = NULL, finished_at = now() WHERE subscription = 'welcome_email'"""
+
+RETRIED = """INSERT INTO delivery_counts VALUES
+    (date_trunc('minute', now()) - make_interval(mins => %s), 'welcome_email', 'x', 'retrying', 0, %s, 0)"""
+
+
+@pytest.mark.parametrize(
+    ("state", "minutes_ago", "attempts", "said"),
+    [
+        ("running", 0, 6, "6 attempts failed in the last 3 minutes, and are tried again"),
+        ("queued", 1, 1, "1 attempt failed in the last 3 minutes, and is tried again"),
+        ("running", 3, 6, ""),
+        ("succeeded", 0, 6, ""),
+    ],
+)
+def test_all_is_not_well_while_what_has_failed_runs_again(
+    api: LiveApi, state: str, minutes_ago: int, attempts: int, said: str
+) -> None:
+    api.register()
+    api.execute(UNDER_WAY if state != "succeeded" else DONE, state)
+    api.execute(RETRIED, minutes_ago, attempts)
+    shown = Status.model_validate(api.http.get("/status").json())
+
+    about = [each for each in findings(shown) if each.text.startswith("welcome_email")]
+
+    assert [(each.level, each.text) for each in about] == ([("info", f"welcome_email: {said}.")] if said else [])
+    doctor = [finding.found for finding in lateness.check(shown) if finding.check == "welcome_email"]
+    assert doctor == ([said] if said else [])
+    if about:
+        assert about[0].link is not None
+        assert "1 delivery" in show(api, about[0].link.removeprefix("/console"))
 
 
 def test_what_is_late_is_named(api: LiveApi) -> None:

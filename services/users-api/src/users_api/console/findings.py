@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from contracts import SUBSCRIPTIONS
 from messaging.publishing.states import IN_FLIGHT, UNFINISHED
 from users_api.console import PATH, words
-from users_api.status.judging import FULL, LATE_SECONDS, queues, relays, unfinished
+from users_api.status.judging import FULL, LATE_SECONDS, queues, recently_retried, relays, unfinished
 from users_api.status.schemas import RedisStatus, Status, SubscriptionStatus
 from users_api.status.transport import NOT_SET
 
@@ -25,7 +25,7 @@ def findings(status: Status) -> list[Finding]:
     """Return what is wrong, the worst first."""
     found = [*_redis(status), *_postgresql(status)]
     for subscription in status.subscriptions:
-        found += _subscription(subscription)
+        found += [*_subscription(subscription), *_retried(status, subscription)]
     return sorted(found, key=lambda finding: ("bad", "warn", "info").index(finding.level))
 
 
@@ -110,6 +110,13 @@ def _subscription(subscription: SubscriptionStatus) -> Iterator[Finding]:
     if states["uncertain"].count:
         text = f"{name}: {words.tallied(states['uncertain'])} uncertain. You decide what becomes of them."
         yield Finding("warn", text, f"{PATH}/uncertain")
-    if states["retrying"].count:
-        text = f"{name}: {words.tallied(states['retrying'])} retrying. Each is tried again when it is due."
+
+
+def _retried(status: Status, subscription: SubscriptionStatus) -> Iterator[Finding]:
+    """Find what is tried again: what waits for that, or else what has just failed and is under way once more."""
+    name, retrying = subscription.name, subscription.states["retrying"]
+    if retrying.count:
+        text = f"{name}: {words.tallied(retrying)} retrying. Each is tried again when it is due."
         yield Finding("info", text, deliveries(name, "retrying"))
+    elif retried := recently_retried(status, subscription):
+        yield Finding("info", f"{name}: {retried}.", deliveries(name, *UNFINISHED))

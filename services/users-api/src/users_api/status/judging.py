@@ -1,5 +1,7 @@
 """What is wrong with a status: the rules that the console's overview and `herald doctor` share."""
 
+from datetime import timedelta
+
 from contracts import SUBSCRIPTIONS
 from contracts.events import PUBLISHERS
 from messaging.publishing.states import UNFINISHED
@@ -13,6 +15,9 @@ LATE_SECONDS = 60.0
 FULL = 0.9
 """The share of PostgreSQL's max_connections from which on a new process may get none."""
 
+RECENT_MINUTES = 3
+"""Attempts that failed in the last minutes, this one among them, are reported while their deliveries are unfinished."""
+
 _QUEUES = {
     effect.name: effect.queue
     for effect in SUBSCRIPTIONS
@@ -23,6 +28,19 @@ _QUEUES = {
 def unfinished(subscription: SubscriptionStatus) -> int:
     """Return how many deliveries wait or are being worked on; a lower bound, if one of the counts is."""
     return sum(subscription.states[state].count for state in UNFINISHED)
+
+
+def recently_retried(status: Status, subscription: SubscriptionStatus) -> str:
+    """Say how many attempts failed lately and are tried again; empty without any, or if nothing is unfinished.
+
+    While such an attempt runs, as for long with a server that hangs, no delivery is `retrying`.
+    """
+    recent = status.time - timedelta(minutes=RECENT_MINUTES)
+    retried = sum(minute.retried for minute in subscription.minutes if minute.minute > recent)
+    if not retried or not unfinished(subscription):
+        return ""
+    attempts, are = ("attempt", "is") if retried == 1 else ("attempts", "are")
+    return f"{retried:,} {attempts} failed in the last {RECENT_MINUTES} minutes, and {are} tried again"
 
 
 def relays(redis: RedisStatus) -> list[RelayStatus]:
