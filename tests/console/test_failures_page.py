@@ -32,9 +32,23 @@ def test_a_group_is_a_link_to_what_is_in_it(api: LiveApi) -> None:
     assert len(links) == 3
     assert "2 deliveries" in show(api, links[0])
     assert "since=1h" in links[0]
-    assert "Nothing of that has failed" in show(api, "/failures?error=nothing")
+    assert "No delivery that matches is failed, uncertain or retrying now" in show(api, "/failures?error=nothing")
     api.forget_everything()
     assert "Nothing has failed" in show(api, "/failures")
+
+
+@pytest.mark.parametrize(("page", "found"), [("failures", "1 delivery in 1 group"), ("deliveries", "2 deliveries")])
+def test_what_has_not_ended_is_not_denied(api: LiveApi, page: str, found: str) -> None:
+    api.register()
+    api.execute("UPDATE deliveries SET state = 'retrying', last_error = 'busy' WHERE subscription = 'welcome_email'")
+
+    shown = show(api, f"/{page}?finished_since=10m&finished_until=1m&since=1h")
+
+    assert "has not ended. Search it too" in shown
+    html = api.http.get(f"/console/{page}?finished_since=10m&finished_until=1m&since=1h").text
+    [link] = re.findall(r'href="/console([^"]*)">Search it too', html)
+    assert found in show(api, unescape(link))
+    assert "has not ended" not in show(api, f"/{page}?until=2020-01-01")
 
 
 def test_what_failed_in_several_groups_is_retried_at_once(api: LiveApi) -> None:

@@ -162,7 +162,32 @@ def test_errors_are_grouped(users_database: str, users_pool: Pool) -> None:
     ]
     as_json = json.loads(printed(herald("deliveries", "groups", "--json", DATABASE_URL=users_database)))
     assert [each["count"] for each in as_json["groups"]] == [3, 1]
-    assert herald("deliveries", "groups", "--user=9", DATABASE_URL=users_database).stderr.startswith("Nothing failed")
+    assert herald("deliveries", "groups", "--user=9", DATABASE_URL=users_database).stderr == NOTHING
+
+
+NOTHING = "No delivery that matches is failed, uncertain or retrying now.\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("groups --finished-since 10m", f"{NOTHING[:-1]} What is retrying has not ended: to find it, leave out %s."),
+        ("groups --state failed --finished-since 10m", NOTHING[:-1]),
+        ("list --state retrying --finished-since 10m",
+         "No deliveries match. What is retrying has not ended: to find it, leave out %s."),
+        ("list --state pending --state retrying --finished-since 2h --finished-until 1h",
+         "No deliveries match. What is pending or retrying has not ended: to find it, leave out %s."),
+        ("list --state succeeded --finished-since 10m", "No deliveries match."),
+    ],
+    ids=["groups", "groups of a final state", "list", "list by both times", "list of a final state"],
+)  # fmt: skip
+def test_what_has_not_ended_is_not_denied(users_database: str, users_pool: Pool, command: str, said: str) -> None:
+    write(users_pool, 1, "retrying", "connection refused")
+    options = "--finished-since and --finished-until" if "--finished-until" in command else "--finished-since"
+
+    run = herald("deliveries", *command.split(), DATABASE_URL=users_database)
+
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", said.replace("%s", options) + "\n")
 
 
 def test_groups_in_a_terminal_name_the_next_command(users_database: str, users_pool: Pool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from messaging.publishing import confirming
+from messaging.publishing.states import TROUBLED
 from users_api.execute import Database, database
 from users_api.herald import output, program
 from users_api.herald.filters import Wanted, advise, described, nothing_matches, options_of
@@ -29,6 +30,8 @@ WIDE = 140
 """A table of deliveries needs a terminal of this many columns."""
 
 app = typer.Typer(help="Search deliveries; retry, cancel, confirm or replay one or many.", no_args_is_help=True)
+
+NOTHING = "No delivery that matches is failed, uncertain or retrying now."
 
 COLUMNS = ("event", "user", "subscription", "state", "attempts", "made", "last moved", "error or reference")
 
@@ -135,7 +138,8 @@ def group_deliveries(wanted: Wanted, as_json: output.AsJson = False) -> None:
     if found.groups:
         _print_groups(found, meant)
     else:
-        typer.echo(nothing_matches(wanted, "Nothing failed, is uncertain or retrying."), err=not output.in_terminal())
+        said = nothing_matches(wanted, NOTHING, TROUBLED)
+        typer.echo(said, err=not output.in_terminal())
     if output.in_terminal():
         advise(wanted)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from messaging.publishing.states import STATES, DeliveryState
+from messaging.publishing.states import STATES, UNFINISHED, DeliveryState
 from users_api.filter_fields import MAX_ID, ErrorText, GroupText, Names
 from users_api.since import HELP, read_moment, read_time
 from users_api.subjects import USER_WITH, subject, user_of
@@ -182,10 +182,17 @@ def options_of(meant: "Filter") -> list[str]:
     return words
 
 
-def nothing_matches(wanted: Wanted, words: str = "No deliveries match.") -> str:
-    """Return `words`, and which of the subscriptions that are meant doesn't exist."""
+def nothing_matches(
+    wanted: Wanted, words: str = "No deliveries match.", states: tuple[DeliveryState, ...] = STATES
+) -> str:
+    """Return `words`, which of `states` a time of the end leaves out, and which subscription doesn't exist."""
     from messaging.publishing.operations import EXISTING
 
+    ends = [option for option in ("finished_since", "finished_until") if getattr(wanted, option)]
+    left_out = [state for state in wanted.state or states if state in UNFINISHED]
+    if ends and left_out:
+        options = " and ".join(f"--{option.replace('_', '-')}" for option in ends)
+        words += f" What is {' or '.join(left_out)} has not ended: to find it, leave out {options}."
     unknown = [name for name in wanted.subscription or () if name not in EXISTING]
     return f"{words} There is no subscription {unknown[0]}. Subscriptions: {', '.join(EXISTING)}." if unknown else words
 
