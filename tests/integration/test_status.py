@@ -46,6 +46,12 @@ INSERT INTO delivery_counts VALUES (date_trunc('minute', now()) - make_interval(
     %(counter)s, %(state)s, %(bucket)s, %(number)s, %(lag)s)
 """
 
+ATTEMPT = """
+INSERT INTO attempts (event_id, subscription, place, ordinal, generation, number, started_at, ended_at, outcome)
+SELECT event_id, subscription, %s::int, %s, 0, 1, started_at, now() - make_interval(secs => %s), 'retry'
+FROM deliveries WHERE subscription = 'audit_log'
+"""
+
 
 def make(api: LiveApi, subscription: str, state: str, number: int = 1, **more: object) -> None:
     """Make deliveries in a state, since `age` seconds, with an `error`."""
@@ -235,6 +241,19 @@ def test_the_last_error_is_seen_while_the_next_attempt_is_on_its_way(api: LiveAp
     error = of(api)["last_error"]
 
     assert (error["text"], error["state"]) == ("newest", state)
+
+
+@pytest.mark.parametrize("state", ["retrying", "queued", "running", "failed"])
+def test_an_error_is_as_old_as_the_end_of_its_attempt(api: LiveApi, state: str) -> None:
+    make(api, "audit_log", state, age=40, error="timed out")
+    make(api, "welcome_email", state, age=40, error="by a relay of an older version")
+    for place, ago in enumerate((90, 30)):
+        api.execute(ATTEMPT, place, place + 1, ago)
+
+    ages = "SELECT extract(epoch FROM now() - %s::timestamptz)::float8 AS age"
+    [ended], [unknown] = (api.rows(ages, of(api, name)["last_error"]["at"]) for name in ("audit_log", "welcome_email"))
+
+    assert (ended["age"], unknown["age"]) == (pytest.approx(30, abs=5), pytest.approx(40, abs=5))
 
 
 def test_a_relay_is_behind_for_as_long_as_what_is_due_is_not_queued(api: LiveApi) -> None:

@@ -52,19 +52,25 @@ GROUP BY subscription, state
 
 _ERRORS: LiteralString = """
 -- The newest error of each subscription, among the newest of the dead, the next that are tried again, and those whose
--- next attempt is on its way: the error of a running delivery is older than its last queueing.
-SELECT DISTINCT ON (subscription) subscription, last_error AS text, state, at FROM (
-    (SELECT subscription, last_error, state, finished_at AS at FROM deliveries
-    WHERE state IN ('failed', 'uncertain') ORDER BY finished_at DESC LIMIT 500)
-    UNION ALL
-    (SELECT subscription, last_error, state, started_at FROM deliveries
-    WHERE state IN ('pending', 'retrying') ORDER BY due_at LIMIT 500)
-    UNION ALL
-    (SELECT subscription, last_error, state, CASE WHEN state = 'queued' THEN started_at ELSE queued_at END
-    FROM deliveries WHERE state IN ('queued', 'running') ORDER BY lease_until LIMIT 500)
-) AS troubled
-WHERE last_error IS NOT NULL AND at IS NOT NULL
-ORDER BY subscription, at DESC
+-- next attempt is on its way: the error of a running delivery is older than its last queueing. When its attempt ended
+-- is looked up for these few alone, by key; an attempt that a relay of an older version ended has no row.
+SELECT subscription, text, state, coalesce(ended_at, at) AS at FROM (
+    SELECT DISTINCT ON (subscription) event_id, subscription, last_error AS text, state, at FROM (
+        (SELECT event_id, subscription, last_error, state, finished_at AS at FROM deliveries
+        WHERE state IN ('failed', 'uncertain') ORDER BY finished_at DESC LIMIT 500)
+        UNION ALL
+        (SELECT event_id, subscription, last_error, state, started_at FROM deliveries
+        WHERE state IN ('pending', 'retrying') ORDER BY due_at LIMIT 500)
+        UNION ALL
+        (SELECT event_id, subscription, last_error, state, CASE WHEN state = 'queued' THEN started_at ELSE queued_at END
+        FROM deliveries WHERE state IN ('queued', 'running') ORDER BY lease_until LIMIT 500)
+    ) AS troubled
+    WHERE last_error IS NOT NULL AND at IS NOT NULL
+    ORDER BY subscription, at DESC
+) AS newest CROSS JOIN LATERAL (
+    SELECT max(ended_at) AS ended_at FROM attempts
+    WHERE attempts.event_id = newest.event_id AND attempts.subscription = newest.subscription
+) AS recorded
 """
 
 _COUNTED: LiteralString = """
