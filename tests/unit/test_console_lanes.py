@@ -190,6 +190,29 @@ def test_what_is_too_short_to_see_is_drawn_all_the_same() -> None:
     assert "1 ms" in lane(one).spans[0].says
 
 
+@pytest.mark.parametrize("ended", [4, 3.999], ids=["at once", "by another clock before it began"])
+def test_an_attempt_that_took_no_time_is_drawn_all_the_same(ended: float) -> None:
+    claimed = attempt(2, 4, ended, error="another attempt has claimed this effect")
+    one = delivery("retrying", history=[claimed], queued_at=at(2), started_at=at(4), due_at=at(60))
+
+    [drawn] = [span for span in lane(one).spans if span.is_attempt]
+
+    assert (drawn.kind, drawn.left, drawn.width) == ("error", 4, 0.6)
+    assert drawn.says == "attempt 1, retry, 0 ms: another attempt has claimed this effect"
+
+
+def test_a_success_that_took_no_time_is_drawn_all_the_same() -> None:
+    one = delivery("succeeded", queued_at=at(2), started_at=at(4), finished_at=at(4))
+    assert spans(one) == [("wait", 0, 2), ("queued", 2, 2), ("running", 4, 0.6)]
+
+
+def test_an_attempt_that_never_began_is_drawn_where_that_was_found() -> None:
+    lost = Attempt.model_validate(attempt(2, 4, 10, "lost", error=None).model_dump() | {"started_at": None})
+    one = delivery("retrying", history=[lost], queued_at=at(2), due_at=at(60))
+    [drawn] = [span for span in lane(one).spans if span.is_attempt]
+    assert (drawn.kind, drawn.left, drawn.width, drawn.says) == ("crashed", 10, 0.6, "attempt 1, lost")
+
+
 def test_the_axis_ends_with_what_happened_and_a_far_delivery_points_beyond() -> None:
     sent = delivery("succeeded", queued_at=at(1), started_at=at(2), finished_at=at(10))
     later = delivery("pending", due_at=at(3 * 86_400))

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from messaging.publishing.states import DeliveryState
 from users_api.console.chain_reading import Chain, ChainDelivery
-from users_api.console.stretches import Kind, Stretch, stretches
+from users_api.console.stretches import ATTEMPTS, Kind, Stretch, stretches
 from users_api.console.ticks import Tick, ticks_of
 
 _LEAST = 0.6
@@ -30,7 +30,7 @@ class Span:
     @property
     def is_attempt(self) -> bool:
         """Whether it is drawn over its neighbours, so that a short attempt among long waits can be seen."""
-        return self.kind in ("running", "error", "crashed")
+        return self.kind in ATTEMPTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def _lane(place: _Scale, delivery: ChainDelivery, now: datetime) -> Lane:
     spans = [
         _span(place, stretch)
         for stretch in stretches(delivery, now)
-        if stretch.end > stretch.start and place(stretch.start) < _END
+        if (stretch.end > stretch.start or stretch.kind in ATTEMPTS) and place(stretch.start) < _END
     ]
     end = place(delivery.finished_at) if delivery.finished_at else None
     last = delivery.finished_at or delivery.due_at or now

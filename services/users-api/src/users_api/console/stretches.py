@@ -18,6 +18,9 @@ from users_api.schemas import Attempt
 
 Kind = Literal["request", "wait", "earlier", "queued", "running", "error", "crashed", "stopped", "undecided", "ahead"]
 
+ATTEMPTS: tuple[Kind, ...] = ("running", "error", "crashed")
+"""Those in which an attempt is made: drawn even if its receipt gave it no length."""
+
 MEANINGS: dict[Kind, str] = {
     "request": "the request, until its event was committed",
     "wait": "waits until it is due",
@@ -46,11 +49,12 @@ class Stretch:
     @property
     def says(self) -> str:
         """What it is, and how long it took."""
-        took = precisely((self.end - self.start).total_seconds())
+        took = precisely(max(0.0, (self.end - self.start).total_seconds()))
         if self.attempt is None:
             return f"{MEANINGS[self.kind]}: {took}"
         error = f": {self.attempt.error}" if self.attempt.error else ""
-        return f"attempt {self.attempt.number}, {self.attempt.outcome}, {took}{error}"
+        lasted = f", {took}" if self.attempt.started_at else ""
+        return f"attempt {self.attempt.number}, {self.attempt.outcome}{lasted}{error}"
 
 
 def stretches(delivery: ChainDelivery, now: datetime) -> Iterator[Stretch]:
