@@ -66,7 +66,7 @@ class ErrorGroup(BaseModel):
     """Deliveries of one subscription whose errors differ in numbers, ids, addresses, hosts or quoted texts alone.
 
     `group` is a filter of other requests. `states`: how many are in which. `example`: the error of the newest one, that
-    of `event_id`. `first_seen`, `last_seen`: when their last attempts ended.
+    of `event_id`. `first_seen`, `last_seen`: when their last attempts ended, or began, while another is to follow.
     """
 
     subscription: str
