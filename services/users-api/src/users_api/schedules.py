@@ -11,6 +11,7 @@ from messaging.publishing.schedules import LAST, RUN, TIME, running
 from messaging.publishing.slots import require_readable
 from users_api.execute import execute, operator
 from users_api.herald import output
+from users_api.herald.listing import print_rows
 from users_api.scheduled import NAMES, NoEffect, extra, listed, named
 
 HEADINGS = ("schedule", "cron", "zone", "catch up", "last slot", "event", "made", "next slot", "there")
@@ -29,7 +30,7 @@ def list_schedules(as_json: output.AsJson = False) -> None:
     if as_json:
         output.print_json({"schedules": rows})
     elif rows:
-        output.print_rows(HEADINGS, map(_cells, rows))
+        print_rows(HEADINGS, map(_cells, rows))
     else:
         typer.echo("No schedules.", err=not output.in_terminal())
 

@@ -11,6 +11,7 @@ from messaging.publishing.states import TROUBLED
 from users_api.execute import Database, database
 from users_api.herald import output, program
 from users_api.herald.filters import Wanted, advise, described, nothing_matches, options_of
+from users_api.herald.listing import print_rows
 from users_api.herald.options import with_options
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def print_deliveries(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print a row for each; in a narrow terminal two lines."""
     found = [cells(row) for row in rows]
     if not output.in_terminal() or output.width() >= WIDE:
-        output.print_rows(COLUMNS, found)
+        print_rows(COLUMNS, found)
         return
     for row, (event, user, subscription, state, attempts, _, _, words) in zip(rows, found, strict=True):
         moved = moved_at(row)
@@ -152,7 +153,7 @@ def _print_groups(found: "ErrorGroups", meant: "Filter") -> None:
             typer.echo(f"    {output.text(each.group)}")
     else:
         headings = ("count", "subscription", "states", "first seen", "last seen", "group", "for example")
-        output.print_rows(headings, map(_group_cells, found.groups))
+        print_rows(headings, map(_group_cells, found.groups))
     if output.in_terminal():
         groups = "1 group" if len(found.groups) == 1 else f"{len(found.groups)} groups"
         older = f", of events made since {output.moment(found.since)}" if found.since else ""

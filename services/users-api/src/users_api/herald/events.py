@@ -12,6 +12,7 @@ from messaging.publishing import operations
 from users_api.execute import database
 from users_api.herald import output, program, timeline
 from users_api.herald.deliveries import print_deliveries
+from users_api.herald.listing import print_rows
 
 app = typer.Typer(help="Show an event.", no_args_is_help=True)
 
@@ -50,7 +51,7 @@ def _print_attempts(rows: Sequence[Mapping[str, Any]]) -> None:
     tried = timeline.attempts(rows)
     if tried:
         typer.echo("\nAttempts that didn't succeed:" if output.in_terminal() else "")
-        output.print_rows(("effect", "attempt", "began", "ended", "outcome", "details"), tried)
+        print_rows(("effect", "attempt", "began", "ended", "outcome", "details"), tried)
     for row in rows:
         if row["history_omitted"] and output.in_terminal():
             typer.echo(f"{row['subscription']}: {timeline.omitted(row)}")

@@ -11,6 +11,7 @@ from users_api.filter_fields import MAX_ID
 from users_api.herald import output, program
 from users_api.herald.filters import described
 from users_api.herald.following import follow, left_running, load, meant, shown, status_of
+from users_api.herald.listing import print_rows
 
 app = typer.Typer(help="What operators did, and what is being done.", no_args_is_help=True)
 
@@ -30,7 +31,7 @@ def list_operations(
     if as_json:
         output.print_json({"operations": [shown(row) for row in rows]})
     elif rows:
-        output.print_rows(COLUMNS, map(_cells, rows))
+        print_rows(COLUMNS, map(_cells, rows))
     else:
         typer.echo("No operations.", err=not output.in_terminal())
 
@@ -50,7 +51,7 @@ def show_operation(
     if as_json:
         output.print_json(shown(row))
     else:
-        output.print_rows(COLUMNS, [_cells(row)])
+        print_rows(COLUMNS, [_cells(row)])
         if row["detail"]:
             typer.echo(output.text(row["detail"]))
     if follow_it:

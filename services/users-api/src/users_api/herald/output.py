@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -27,17 +27,6 @@ def in_terminal() -> bool:
 def width() -> int:
     """Return how many characters a line of the terminal has."""
     return shutil.get_terminal_size().columns
-
-
-def print_rows(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table in a terminal; elsewhere a line for each row, its cells separated by tabs, after the headings."""
-    if in_terminal():
-        from users_api.herald import tables
-
-        tables.print_table(headings, rows)
-        return
-    for row in (headings, *rows):
-        typer.echo("\t".join(text(cell) for cell in row))
 
 
 def short(time: datetime) -> str:

@@ -16,6 +16,7 @@ from messaging.process.settings import DatabaseSettings, load_or_exit, secret
 from messaging.publishing.states import DeliveryState
 from users_api.execute import execute
 from users_api.herald import output, program
+from users_api.herald.listing import print_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -118,7 +119,7 @@ def _print(looks: "Iterable[Status]", *, as_json: bool) -> None:
         if output.in_terminal():
             _print_for_people(found)
             continue
-        output.print_rows(*_table(found, STATES))
+        print_rows(*_table(found, STATES))
         for kind, words in servers(found):
             typer.echo(f"{kind}\t{words}")
 

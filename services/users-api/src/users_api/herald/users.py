@@ -11,6 +11,7 @@ from messaging.publishing.states import DUE
 from users_api.execute import Database, database
 from users_api.herald import output, program
 from users_api.herald.filters import user_with
+from users_api.herald.listing import print_rows
 from users_api.herald.timeline import Step, steps
 from users_api.subjects import USER, subject
 
@@ -32,7 +33,7 @@ def user(
     shown = [registered, *steps(rows)]
     if output.in_terminal():  # the ids of events are long; `_conclude` prints each once
         shown = [step._replace(details="") if step.happened == "recorded" else step for step in shown]
-    output.print_rows(("time", "after", "what", "happened", "details"), _cells(shown))
+    print_rows(("time", "after", "what", "happened", "details"), _cells(shown))
     if output.in_terminal():
         _conclude(rows)
 

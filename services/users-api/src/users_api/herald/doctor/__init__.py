@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from messaging.process.settings import exit_if_wrong, load_or_exit
 from users_api.herald import output
 from users_api.herald.doctor.finding import Finding
+from users_api.herald.listing import print_rows
 from users_api.herald.status import LookSettings
 
 COLUMNS = ("check", "verdict", "found", "what to do")
@@ -31,7 +32,7 @@ def doctor(as_json: output.AsJson = False) -> None:
     if as_json:
         output.print_json({"findings": [finding._asdict() for finding in findings]})
     else:
-        output.print_rows(COLUMNS, findings)
+        print_rows(COLUMNS, findings)
     sys.exit(any(finding.verdict == "wrong" for finding in findings))
 
 
