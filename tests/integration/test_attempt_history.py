@@ -25,7 +25,7 @@ def subscriptions() -> Subscriptions:
 
 
 def tried(relay: RelayParts, event: UUID, times: int) -> None:
-    """Let so many attempts of a delivery end without success, so that the next is queued."""
+    """Let this many attempts of a delivery end without success, and queue the next one."""
     for number in range(1, times + 1):
         relay.tell(event, "started", number)
         relay.tell(event, "retry", number, error=f"busy {number}")

@@ -130,18 +130,24 @@ def _as_in_a_terminal() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_without_a_relay_it_says_so_and_waits(users_database: str, users_pool: Pool) -> None:
-    fail(users_pool, 1)
-    following = subprocess.Popen(
-        [PROGRAM, *ALL_FAILED, "--yes"],
-        env=environment(DATABASE_URL=users_database),
+def waiting_for_a_relay(database_url: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start `herald`, and read until it says that it waits for a relay."""
+    started = subprocess.Popen(
+        [PROGRAM, *arguments],
+        env=environment(DATABASE_URL=database_url),
         stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         text=True,
     )
-    assert following.stderr
+    assert started.stderr
+    assert "does a relay run?" in started.stderr.readline()
+    return started
 
-    assert "does a relay run?" in following.stderr.readline()
+
+def test_without_a_relay_it_says_so_and_waits(users_database: str, users_pool: Pool) -> None:
+    fail(users_pool, 1)
+    following = waiting_for_a_relay(users_database, *ALL_FAILED, "--yes")
+
     execute(users_database, "UPDATE operations SET state = 'failed', detail = 'no', finished_at = now()")
     _, said = following.communicate(timeout=PATIENCE)
 
@@ -152,16 +158,7 @@ def test_without_a_relay_it_says_so_and_waits(users_database: str, users_pool: P
 @pytest.mark.parametrize(("state", "status"), [("done", 0), ("failed", 1), ("cancelled", 1)])
 def test_to_follow_an_operation_ends_as_the_operation_does(users_database: str, state: str, status: int) -> None:
     execute(users_database, "INSERT INTO operations (action, filter, eligible, exact) VALUES ('retry', '{}', 1, true)")
-    command = [PROGRAM, "operations", "show", "1", "--follow", "--json"]
-    following = subprocess.Popen(
-        command,
-        env=environment(DATABASE_URL=users_database),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert following.stderr
-    assert "does a relay run?" in following.stderr.readline()
+    following = waiting_for_a_relay(users_database, "operations", "show", "1", "--follow", "--json")
 
     execute(users_database, "UPDATE operations SET state = %s, finished_at = now()", state)
     printed_then, _ = following.communicate(timeout=PATIENCE)
