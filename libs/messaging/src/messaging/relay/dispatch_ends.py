@@ -8,6 +8,16 @@ from typing import LiteralString
 from messaging.publishing.attempts import COLUMNS, RECORD
 from messaging.publishing.counts import COUNT, LAG
 
+
+def _recorded(outcome: LiteralString) -> LiteralString:
+    """Return the part of a statement that records the attempts of `moved`, all with this outcome (an expression)."""
+    return f"""ended AS (
+    SELECT *, {outcome} AS outcome FROM moved
+), recorded AS (
+{RECORD}
+)"""  # noqa: S608  # of literals
+
+
 _FINISH: LiteralString = f"""
 -- A worker reported a final outcome. If an older dispatch reported it, the dispatch that is queued now has made no
 -- attempt. A success clears the error of an earlier attempt, and also moves a delivery that was cancelled meanwhile or
@@ -37,13 +47,9 @@ SUCCEEDED: LiteralString = f"""{_FINISH}
 """
 """For deliveries that succeeded: no attempt is recorded."""
 
-FAILED: LiteralString = f"""{_FINISH}, ended AS (
-    SELECT *, state AS outcome FROM moved
-), recorded AS (
-{RECORD}
-)
+FAILED: LiteralString = f"""{_FINISH}, {_recorded("state")}
 {COUNT}
-"""  # noqa: S608  # of literals
+"""
 """For deliveries that failed or are uncertain."""
 
 RETRIED: LiteralString = f"""
@@ -75,11 +81,7 @@ SET attempts = reported.attempts, last_error = reported.error, message_id = NULL
 FROM reported
 WHERE deliveries.event_id = reported.event_id AND deliveries.subscription = reported.subscription
 RETURNING deliveries.event_id, deliveries.subscription, state, {COLUMNS}, {LAG} AS lag
-), ended AS (
-    SELECT *, 'retry' AS outcome FROM moved
-), recorded AS (
-{RECORD}
-), counted AS (
+), {_recorded("'retry'")}, counted AS (
 {COUNT}
 )
 SELECT event_id, subscription, state, last_error FROM moved
@@ -109,11 +111,7 @@ WHERE deliveries.event_id = held.event_id AND deliveries.subscription = held.sub
 RETURNING deliveries.event_id, deliveries.subscription, state, {COLUMNS}, due_at, {LAG} AS lag
 ), moved AS (
     SELECT * FROM crashed WHERE state = 'failed' OR due_at > now()
-), ended AS (
-    SELECT *, 'crashed' AS outcome FROM moved
-), recorded AS (
-{RECORD}
-), counted AS (
+), {_recorded("'crashed'")}, counted AS (
 {COUNT}
 )
 SELECT event_id, subscription, state, last_error FROM crashed
